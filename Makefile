@@ -1,0 +1,47 @@
+# `make up` and `make test` do everything on a machine with Python 3.11 or 3.12 and make.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# The first interpreter that fits; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+	2>/dev/null && echo $$p && break; done)
+
+.PHONY: help up down test lint bench requirements clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(VENV)/installed ## Set everything up, score tonight's applications, publish, leave the services running
+	@$(BIN)/creditlens up
+
+down: $(VENV)/installed ## Stop the services that `make up` left running
+	@$(BIN)/creditlens down
+
+test: lint ## Run every check and test
+	$(BIN)/pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed ## Measure speed and memory at full size beside the plain way; writes .creditlens/bench.json
+	$(BIN)/python -m tests.benchmarks
+
+$(VENV)/installed: requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing packages into $(VENV), about a minute the first time ..."
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+requirements: ## Compile requirements.txt anew from pyproject.toml (needs uv)
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header \
+		--quiet pyproject.toml -o requirements.txt
+
+clean: ## Remove what was built; the state folder .creditlens is kept
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
