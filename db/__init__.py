@@ -1,0 +1,1 @@
+"""Everything that speaks to Postgres, and the only door to it."""

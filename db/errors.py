@@ -1,0 +1,25 @@
+"""What the database layer raises on purpose; the driver's own errors pass through otherwise."""
+
+
+class DatabaseError(Exception):
+    """Base of the errors below; the message is one sentence for a person."""
+
+
+class DatabaseUnavailableError(DatabaseError):
+    """Postgres did not answer, or refused the credentials."""
+
+
+class BusyError(DatabaseError):
+    """Another run holds the lock."""
+
+
+class NotMigratedError(DatabaseError):
+    """The schema is missing or older than this program."""
+
+
+class AuditFailedError(DatabaseError):
+    """A check of the written run failed; nothing was published."""
+
+
+class EmbeddedPostgresError(DatabaseError):
+    """The embedded server could not be set up, started or stopped."""

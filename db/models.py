@@ -1,0 +1,304 @@
+"""All tables of schema `credit`: one MetaData, one naming convention.
+
+`new_customer`, `score` and `shap_value` are partitioned by run, `former_customer` by model: a run or a model
+is loaded into tables of its own, attached, and later detached, as a whole.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from db.application import APPLICATION_COLUMNS
+
+SCHEMA = "credit"
+REPORTING = "reporting"
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+
+RUN_STATUSES = ("running", "published", "refused", "failed")
+MODEL_STAGES = ("candidate", "current", "retired")
+SEVERITIES = ("fail", "warn")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+def _finite(column: str) -> CheckConstraint:
+    # `x >= 0` lets NaN and Infinity pass; a range closed on both sides with NaN ordered last does not.
+    return CheckConstraint(f"{column} > '-Infinity' AND {column} < 'Infinity'", name=f"{column}_finite")
+
+
+def _probability(column: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} BETWEEN 0 AND 1", name=f"{column}_range")
+
+
+def _application_columns() -> list[Column[float | int]]:
+    return [Column(name, kind) for name, kind in APPLICATION_COLUMNS]
+
+
+def _timestamp(name: str, **options: object) -> Column[object]:
+    return Column(name, DateTime(timezone=True), **options)  # type: ignore[arg-type]
+
+
+feature = Table(
+    "feature",
+    metadata,
+    Column("feature_id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False, unique=True),
+    Column("origin", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("dtype", Text, nullable=False),
+    Column("unit_en", Text, nullable=False),
+    Column("unit_fr", Text, nullable=False),
+    Column("display_scale", Double, nullable=False),
+    Column("display_decimals", SmallInteger, nullable=False),
+    Column("actionable", Boolean, nullable=False),
+    Column("label_en", Text, nullable=False),
+    Column("label_fr", Text, nullable=False),
+    Column("description_en", Text, nullable=False),
+    Column("description_fr", Text, nullable=False),
+    comment="The feature dictionary: what each column means, in words and units",
+)
+
+feature_category = Table(
+    "feature_category",
+    metadata,
+    Column("feature_id", SmallInteger, ForeignKey(feature.c.feature_id, ondelete="CASCADE"), primary_key=True),
+    Column("code", SmallInteger, primary_key=True, autoincrement=False),
+    Column("value", Text, nullable=False),
+    Column("label_en", Text, nullable=False),
+    Column("label_fr", Text, nullable=False),
+    UniqueConstraint("feature_id", "value"),
+    comment="Codes of categories and flags; code 0 of a category is a value that the dictionary does not know",
+)
+
+score_band = Table(
+    "score_band",
+    metadata,
+    Column("band", Text, primary_key=True),
+    Column("minimum_score", SmallInteger, nullable=False, unique=True),
+    Column("decision", Text, nullable=False),
+    Column("label_en", Text, nullable=False),
+    Column("label_fr", Text, nullable=False),
+    Column("decision_en", Text, nullable=False),
+    Column("decision_fr", Text, nullable=False),
+    comment="Score bands and the decision each of them suggests",
+)
+
+model_version = Table(
+    "model_version",
+    metadata,
+    Column("model_id", Integer, Identity(), primary_key=True),
+    _timestamp("trained_at", nullable=False, server_default=func.now()),
+    Column("stage", Text, nullable=False),
+    Column("training_rows", Integer, nullable=False),
+    Column("training_sha256", Text, nullable=False),
+    Column("base_value", Double, nullable=False),
+    Column("parameters", JSONB, nullable=False),
+    Column("metrics", JSONB, nullable=False),
+    Column("feature_set", JSONB, nullable=False),
+    Column("artefact_sha256", Text, nullable=False, unique=True),
+    Column("artefact", LargeBinary, nullable=False),
+    _one_of("stage", MODEL_STAGES),
+    _finite("base_value"),
+    Index("ix_model_version_current", "stage", unique=True, postgresql_where=text("stage = 'current'")),
+    comment="Every trained model with its artefact; at most one is current",
+)
+
+scoring_run = Table(
+    "scoring_run",
+    metadata,
+    Column("run_id", Integer, Identity(), primary_key=True),
+    Column("as_of", Date, nullable=False),
+    Column("model_id", Integer, ForeignKey(model_version.c.model_id), nullable=False),
+    Column("source_name", Text, nullable=False),
+    Column("source_sha256", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("customers", Integer),
+    Column("rejected", Integer),
+    Column("unknown_categories", Integer),
+    Column("stage_seconds", JSONB, nullable=False, server_default="{}"),
+    Column("message", Text),
+    _timestamp("started_at", nullable=False, server_default=func.clock_timestamp()),
+    _timestamp("finished_at"),
+    _timestamp("published_at"),
+    _timestamp("retired_at"),
+    _one_of("status", RUN_STATUSES),
+    CheckConstraint("(status = 'published') = (published_at IS NOT NULL)", name="published_has_time"),
+    CheckConstraint("customers >= 0 AND rejected >= 0", name="counts_not_negative"),
+    Index(None, "source_sha256", "model_id"),
+    Index(None, "as_of"),
+    comment="The ledger: one row for every run that was opened, whatever became of it",
+)
+
+published_run = Table(
+    "published_run",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id), nullable=False),
+    CheckConstraint("singleton", name="one_row"),
+    comment="The one run that readers see",
+)
+
+former_customer = Table(
+    "former_customer",
+    metadata,
+    Column("model_id", Integer, primary_key=True, autoincrement=False),
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    Column("target", SmallInteger, nullable=False),
+    *_application_columns(),
+    Column("log_odds", REAL, nullable=False),
+    Column("default_probability", REAL, nullable=False),
+    Column("score", SmallInteger, nullable=False),
+    CheckConstraint("target IN (0, 1)", name="target_known"),
+    _finite("log_odds"),
+    _probability("default_probability"),
+    CheckConstraint("score BETWEEN 0 AND 100", name="score_range"),
+    postgresql_partition_by="LIST (model_id)",
+    comment="Former customers with their outcome and out-of-fold score: each scored by a model that never saw them",
+)
+
+former_distribution = Table(
+    "former_distribution",
+    metadata,
+    Column("model_id", Integer, ForeignKey(model_version.c.model_id, ondelete="CASCADE"), primary_key=True),
+    Column("feature_id", SmallInteger, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("customers", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    Column("mean", Double),
+    Column("quantiles", ARRAY(Double)),
+    _one_of("outcome", ("all", "repaid", "defaulted")),
+    comment="Per numeric feature and outcome: mean and 1,001 exact quantiles of the former customers",
+)
+
+former_category = Table(
+    "former_category",
+    metadata,
+    Column("model_id", Integer, ForeignKey(model_version.c.model_id, ondelete="CASCADE"), primary_key=True),
+    Column("feature_id", SmallInteger, primary_key=True),
+    Column("category_code", SmallInteger, primary_key=True),
+    Column("customers", Integer, nullable=False),
+    Column("defaulted", Integer, nullable=False),
+    comment="Per category: how many former customers, and how many of them defaulted; code -1 is missing",
+)
+
+new_customer = Table(
+    "new_customer",
+    metadata,
+    Column("run_id", Integer, primary_key=True, autoincrement=False),
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    *_application_columns(),
+    postgresql_partition_by="LIST (run_id)",
+    comment="Applications as received, one partition per run",
+)
+
+score = Table(
+    "score",
+    metadata,
+    Column("run_id", Integer, primary_key=True, autoincrement=False),
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    Column("log_odds", Double, nullable=False),
+    Column("default_probability", Double, nullable=False),
+    Column("score", SmallInteger, nullable=False),
+    Column("band", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("percentile", REAL, nullable=False),
+    _finite("log_odds"),
+    _probability("default_probability"),
+    CheckConstraint("score BETWEEN 0 AND 100", name="score_range"),
+    CheckConstraint("percentile BETWEEN 0 AND 100", name="percentile_range"),
+    postgresql_partition_by="LIST (run_id)",
+    comment="One score per customer and run, kept for ever",
+)
+
+shap_value = Table(
+    "shap_value",
+    metadata,
+    Column("run_id", Integer, nullable=False),
+    Column("customer_id", Integer, nullable=False),
+    Column("feature_id", SmallInteger, nullable=False),
+    Column("numeric_value", REAL),
+    Column("category_code", SmallInteger),
+    Column("contribution", REAL, nullable=False),
+    Column("rank", SmallInteger, nullable=False),
+    Index(None, "customer_id"),
+    postgresql_partition_by="LIST (run_id)",
+    comment="Contribution of each feature to each log-odds of default, long format, one partition per run",
+)
+
+rejected_application = Table(
+    "rejected_application",
+    metadata,
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id, ondelete="CASCADE"), nullable=False),
+    Column("row_number", Integer, nullable=False),
+    Column("customer_id", Text),
+    Column("column_name", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("value", Text),
+    Index(None, "run_id", "row_number"),
+    comment="Why a row of the input was not scored, one line per broken rule",
+)
+
+unknown_category = Table(
+    "unknown_category",
+    metadata,
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id, ondelete="CASCADE"), primary_key=True),
+    Column("column_name", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("customers", Integer, nullable=False),
+    comment="Category values of a run that the dictionary does not know; scored as unknown",
+)
+
+run_check = Table(
+    "run_check",
+    metadata,
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id, ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("severity", Text, nullable=False),
+    Column("observed", Text, nullable=False),
+    Column("expected", Text, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    _one_of("severity", SEVERITIES),
+    comment="What the audit of a run looked at, and what it saw",
+)
+
+RUN_PARTITIONED = (new_customer, score, shap_value)
+
+
+def partition_name(table: Table, key: int) -> str:
+    """The name of a table's partition for one run (or model, for former customers), without schema."""
+    return f"{table.name}_{'m' if table is former_customer else 'r'}{key:08d}"

@@ -1,0 +1,178 @@
+"""The model registry and the dictionary tables: what a model is, and what its features are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from db.engine import connect, transaction
+from db.models import (
+    feature,
+    feature_category,
+    former_category,
+    former_customer,
+    former_distribution,
+    model_version,
+    score_band,
+)
+from db.runs import driver
+from db.staging import Staging, attach, staging
+
+FORMER_PARTITIONED = (former_customer,)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A registered model without its artefact."""
+
+    model_id: int
+    trained_at: datetime
+    stage: str
+    training_rows: int
+    training_sha256: str
+    base_value: float
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    artefact_sha256: str
+
+
+_MODEL_COLUMNS = [model_version.c[name] for name in ModelRecord.__dataclass_fields__]
+
+
+def register(
+    engine: Engine,
+    *,
+    training_rows: int,
+    training_sha256: str,
+    base_value: float,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    feature_set: Sequence[Mapping[str, Any]],
+    artefact: bytes,
+    artefact_sha256: str,
+) -> int:
+    """Add a model as a candidate; its model_id. The same artefact again is the same model."""
+    with transaction(engine) as connection:
+        model_id: int | None = connection.scalar(
+            select(model_version.c.model_id).where(model_version.c.artefact_sha256 == artefact_sha256)
+        )
+        if model_id is not None:
+            return model_id
+        created: int = connection.execute(
+            insert(model_version)
+            .values(
+                stage="candidate",
+                training_rows=training_rows,
+                training_sha256=training_sha256,
+                base_value=base_value,
+                parameters=dict(parameters),
+                metrics=dict(metrics),
+                feature_set=list(feature_set),
+                artefact=artefact,
+                artefact_sha256=artefact_sha256,
+            )
+            .returning(model_version.c.model_id)
+        ).scalar_one()
+        return created
+
+
+def current_model(engine: Engine) -> ModelRecord | None:
+    """The model that tonight's run uses, None before the first training."""
+    return _model(engine, model_version.c.stage == "current")
+
+
+def model(engine: Engine, model_id: int) -> ModelRecord | None:
+    """One model by its id."""
+    return _model(engine, model_version.c.model_id == model_id)
+
+
+def artefact(engine: Engine, model_id: int) -> tuple[bytes, str]:
+    """A model's artefact and the SHA-256 that it was registered with."""
+    query = select(model_version.c.artefact, model_version.c.artefact_sha256)
+    with connect(engine) as connection:
+        row = connection.execute(query.where(model_version.c.model_id == model_id)).one()
+    return bytes(row[0]), str(row[1])
+
+
+@contextmanager
+def former_customers(engine: Engine, model_id: int) -> Iterator[Staging]:
+    """A `Staging` for the former customers as scored by one model; promoted by `promote`."""
+    with staging(engine, FORMER_PARTITIONED, model_id) as stage:
+        yield stage
+
+
+def has_former_customers(engine: Engine, model_id: int) -> bool:
+    """Whether the former customers of this model are loaded and attached."""
+    with connect(engine) as connection:
+        query = select(former_distribution.c.model_id).where(former_distribution.c.model_id == model_id)
+        return connection.execute(query.limit(1)).first() is not None
+
+
+def promote(
+    engine: Engine,
+    model_id: int,
+    *,
+    distributions: Sequence[Mapping[str, Any]],
+    categories: Sequence[Mapping[str, Any]],
+) -> None:
+    """Make a model the current one, in one transaction with its former customers and their distributions.
+
+    Those of a model that was promoted before are there already, and are left as they are.
+    """
+    with transaction(engine) as connection:
+        known = connection.scalar(
+            select(former_distribution.c.model_id).where(former_distribution.c.model_id == model_id).limit(1)
+        )
+        if known is None:
+            attach(driver(connection), FORMER_PARTITIONED, model_id)
+            rows = [{"model_id": model_id, **row} for row in distributions]
+            connection.execute(insert(former_distribution), rows)
+            rows = [{"model_id": model_id, **row} for row in categories]
+            connection.execute(insert(former_category), rows)
+        connection.execute(update(model_version).where(model_version.c.stage == "current").values(stage="retired"))
+        connection.execute(
+            update(model_version).where(model_version.c.model_id == model_id).values(stage="current")
+        )
+
+
+def sync_dictionary(
+    engine: Engine,
+    features: Sequence[Mapping[str, Any]],
+    categories: Sequence[Mapping[str, Any]],
+    bands: Sequence[Mapping[str, Any]],
+) -> None:
+    """Make the dictionary tables say what the given rows say; nothing is written where they already do."""
+    with transaction(engine) as connection:
+        for table, rows in ((feature, features), (feature_category, categories), (score_band, bands)):
+            keys = [column.name for column in table.primary_key.columns]
+            have = [dict(row._mapping) for row in connection.execute(select(table))]
+            if _sorted(have, keys) == _sorted(rows, keys):
+                continue
+            gone = {tuple(row[key] for key in keys) for row in have} - {
+                tuple(row[key] for key in keys) for row in rows
+            }
+            for values in gone:
+                condition = [table.c[key] == value for key, value in zip(keys, values, strict=True)]
+                connection.execute(delete(table).where(*condition))
+            statement = upsert(table)
+            changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=keys, set_=changed),
+                [dict(row) for row in rows],
+            )
+
+
+def _sorted(rows: Sequence[Mapping[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
+    return sorted((dict(row) for row in rows), key=lambda row: tuple(row[key] for key in keys))
+
+
+def _model(engine: Engine, condition: Any) -> ModelRecord | None:
+    with connect(engine) as connection:
+        row = connection.execute(select(*_MODEL_COLUMNS).where(condition)).one_or_none()
+    return ModelRecord(**row._mapping) if row else None

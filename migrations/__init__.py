@@ -1,0 +1,1 @@
+"""Alembic migrations and the versioned files of the reporting views."""

@@ -1,0 +1,85 @@
+"""The embedded server: outlives its starter, keeps its data, lets nobody in without a password."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from db.embedded import EmbeddedPostgres, new_password
+from db.engine import make_engine
+from db.errors import DatabaseUnavailableError, EmbeddedPostgresError
+
+
+def test_it_survives_its_starter_and_a_restart_with_its_data(open_folder: Path) -> None:
+    home = open_folder / "survivor"
+    passwords = (new_password(), new_password())
+    code = (
+        "import sys; from pathlib import Path; from db.embedded import EmbeddedPostgres;"
+        "EmbeddedPostgres(Path(sys.argv[1]), *sys.argv[2:]).start()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(home), *passwords], check=True)
+    server = EmbeddedPostgres(home, *passwords)
+    try:
+        engine = make_engine(server.url())
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE kept AS SELECT 42 AS answer"))
+        engine.dispose()
+        assert server.stop() is True
+        assert server.port() is None
+        assert server.stop() is False
+        with pytest.raises(EmbeddedPostgresError, match="creditlens up"):
+            server.url()
+        engine = make_engine(server.start())
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT answer FROM kept")) == 42
+        engine.dispose()
+    finally:
+        server.stop()
+
+
+def test_starting_a_running_server_changes_nothing(postgres: EmbeddedPostgres) -> None:
+    before = postgres.port()
+    assert postgres.start().port == before
+
+
+def test_no_password_no_entry(postgres: EmbeddedPostgres) -> None:
+    url = postgres.url().set(drivername="postgresql", password=None).render_as_string()
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(url)
+
+
+def test_a_wrong_password_is_one_sentence_that_names_server_and_user_and_no_password(
+    postgres: EmbeddedPostgres,
+) -> None:
+    from db.engine import connect
+
+    engine = make_engine(postgres.url(password="not-the-password-at-all"))
+    with pytest.raises(
+        DatabaseUnavailableError, match="did not let creditlens in.*password authentication"
+    ) as caught:
+        with connect(engine):
+            pass
+    assert "not-the-password" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("data_checksums", "on"),
+        ("password_encryption", "scram-sha-256"),
+        ("listen_addresses", "127.0.0.1"),
+        ("unix_socket_directories", ""),
+    ],
+)
+def test_it_is_set_up_closed(postgres: EmbeddedPostgres, setting: str, value: str) -> None:
+    engine = make_engine(postgres.url("postgres", database="postgres"))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT current_setting(:name)"), {"name": setting}) == value
+        rules = connection.scalars(text("SELECT DISTINCT auth_method FROM pg_hba_file_rules")).all()
+    engine.dispose()
+    assert list(rules) == ["scram-sha-256"]

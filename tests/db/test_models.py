@@ -1,0 +1,47 @@
+"""Constraints hold against bad rows, and the columns are those of the feature dictionary."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from db.application import APPLICATION_COLUMNS
+from scoring.features import input_features
+
+BAD_ROWS = {
+    "infinite log-odds": "INSERT INTO credit.score VALUES (1, 1, 'Infinity', 1, 0, 'E', 'decline', 0)",
+    "log-odds that are not a number": "INSERT INTO credit.score VALUES (1, 1, 'NaN', 1, 0, 'E', 'decline', 0)",
+    "a probability over 1": "INSERT INTO credit.score VALUES (1, 1, 0, 1.1, 0, 'E', 'decline', 0)",
+    "a probability that is not a number": "INSERT INTO credit.score VALUES (1, 1, 0, 'NaN', 0, 'E', 'decline', 0)",
+    "a score over 100": "INSERT INTO credit.score VALUES (1, 1, 0, 0.5, 101, 'A', 'accept', 0)",
+    "an unknown run status": "INSERT INTO credit.scoring_run (as_of, model_id, source_name, source_sha256, status)"
+    " VALUES (now(), 1, 'x', 'x', 'done')",
+    "a second pointer": "INSERT INTO credit.published_run VALUES (false, 1)",
+    "an outcome that is none": "INSERT INTO credit.former_customer (model_id, customer_id, target, log_odds,"
+    " default_probability, score) VALUES (1, 1, 2, 0, 0.5, 50)",
+}
+
+
+@pytest.mark.parametrize("statement", BAD_ROWS.values(), ids=BAD_ROWS.keys())
+def test_the_database_refuses(engine: Engine, statement: str) -> None:
+    with engine.connect() as connection, connection.begin() as work:
+        for table, column in (("score", "run_id"), ("former_customer", "model_id")):
+            connection.execute(text(f"CREATE TABLE credit.p_{table} PARTITION OF credit.{table} FOR VALUES IN (1)"))
+            assert column
+        with pytest.raises(IntegrityError):
+            connection.execute(text(statement))
+        work.rollback()
+
+
+def test_application_columns_are_the_dictionarys_in_the_same_order() -> None:
+    assert [name for name, _ in APPLICATION_COLUMNS] == [feature.name.lower() for feature in input_features()]
+
+
+def test_every_allowed_number_fits_its_column() -> None:
+    limits = {"SmallInteger": 2**15 - 1, "Integer": 2**31 - 1, "Double": float("inf")}
+    for (name, kind), feature in zip(APPLICATION_COLUMNS, input_features(), strict=True):
+        largest = max(
+            abs(bound) for bound in (feature.minimum, feature.maximum, feature.missing_code, 0) if bound is not None
+        )
+        assert largest <= limits[kind.__name__], name

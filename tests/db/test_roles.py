@@ -1,0 +1,61 @@
+"""Readers see schema reporting and nothing else, and their limits are set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from db import roles
+from db.engine import make_engine
+
+
+@pytest.fixture(scope="module", params=[roles.ANALYST, roles.DASHBOARD])
+def reader(request: pytest.FixtureRequest, engine: Engine, reader_passwords: dict[str, str]) -> Iterator[Engine]:
+    role = str(request.param)
+    made = make_engine(engine.url.set(username=role, password=reader_passwords[role]))
+    yield made
+    made.dispose()
+
+
+def test_readers_see_every_reporting_view(reader: Engine) -> None:
+    with reader.connect() as connection:
+        views = connection.scalars(
+            text("SELECT table_name FROM information_schema.views WHERE table_schema = 'reporting'")
+        ).all()
+        assert len(views) >= 15
+        for view in views:
+            connection.execute(text(f"SELECT * FROM reporting.{view} LIMIT 0"))
+
+
+FORBIDDEN = {
+    "read a base table": "SELECT * FROM credit.score",
+    "read the pointer": "SELECT * FROM credit.published_run",
+    "write through a view": "INSERT INTO reporting.feature (feature_id) VALUES (1)",
+    "make a table": "CREATE TABLE reporting.mine (x int)",
+    "make a table in public": "CREATE TABLE public.mine (x int)",
+    "make a temporary table": "CREATE TEMP TABLE mine (x int)",
+    "run a program": "COPY (SELECT 1) TO PROGRAM 'true'",
+}
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN.values(), ids=FORBIDDEN.keys())
+def test_readers_may_not(reader: Engine, statement: str) -> None:
+    with reader.connect() as connection:
+        # They can switch their own read-only default off; what holds are the grants.
+        connection.execute(text("SET default_transaction_read_only = off"))
+        connection.commit()
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(text(statement))
+    assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+def test_a_readers_statements_and_transactions_are_limited_in_time(reader: Engine) -> None:
+    reader.dispose()
+    with reader.connect() as connection:
+        assert connection.scalar(text("SHOW statement_timeout")) == "30s"
+        assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
+        assert connection.scalar(text("SHOW default_transaction_read_only")) == "on"
