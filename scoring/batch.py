@@ -1,0 +1,58 @@
+"""Scoring a batch: from checked applications to everything that is written down about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring import scorecard
+from scoring.contract import Applications
+from scoring.explain import ranks
+from scoring.model import ModelBundle
+from scoring.preprocess import feature_values
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores and explanations of n applications with k explained features.
+
+    Attributes
+    ----------
+    log_odds, default_probability, percentile: shape (n,).
+    score: shape (n,), 0 to 100; band_index: shape (n,), positions in `scorecard.bands()`.
+    contributions: shape (n, k), log-odds of default; rank: shape (n, k), 1 = largest in absolute value.
+    values: shape (n, k), raw units, NaN missing; coded: shape (k,), whether a feature's values are codes.
+    """
+
+    applications: Applications
+    log_odds: NDArray[np.float64]
+    default_probability: NDArray[np.float64]
+    score: NDArray[np.int16]
+    band_index: NDArray[np.intp]
+    percentile: NDArray[np.float64]
+    contributions: NDArray[np.float64]
+    rank: NDArray[np.int16]
+    values: NDArray[np.float64]
+    coded: NDArray[np.bool_]
+
+
+def score_batch(bundle: ModelBundle, applications: Applications, *, threads: int = 1) -> Scored:
+    """Score and explain; a row's result does not depend on the other rows."""
+    matrix = bundle.preprocessing.transform(applications.values)
+    log_odds, contributions = bundle.engine.explain(matrix, threads=threads)
+    values, coded = feature_values(applications.values)
+    scores = scorecard.score(log_odds)
+    return Scored(
+        applications=applications,
+        log_odds=log_odds,
+        default_probability=scorecard.default_probability(log_odds),
+        score=scores,
+        band_index=scorecard.band_index(scores),
+        percentile=scorecard.percentile(log_odds, np.asarray(bundle.reference_log_odds)),
+        contributions=contributions,
+        rank=ranks(contributions),
+        values=values,
+        coded=coded,
+    )

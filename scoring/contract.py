@@ -1,0 +1,305 @@
+"""The input contract: which columns, types, ranges and categories an application has; the door for every row.
+
+Rows that break a rule are taken out with row number, column, rule and value; the others go on. The rules
+themselves are data: the feature dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scoring.errors import ColumnsError
+from scoring.features import Feature, application_columns, dictionary
+
+ID = "SK_ID_CURR"
+TARGET = "TARGET"
+UNKNOWN_CATEGORY = 0
+MAXIMUM_ID = 2**31 - 1
+# Enough to see what is wrong with a file; all broken rows are counted, however many are described.
+DESCRIBED_PER_CHUNK = 1000
+SHOWN_CHARACTERS = 120
+
+RULES = ("required", "type", "finite", "whole", "range", "unique", "fields")
+_REQUIRED, _TYPE, _FINITE, _WHOLE, _RANGE, _UNIQUE = range(1, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class Applications:
+    """Applications that passed the contract.
+
+    Attributes
+    ----------
+    customer_id: shape (n,).
+    values: shape (n, 120), columns in the dictionary's order, raw units of the file; categories and flags are
+        codes of the dictionary, 0 for a category it does not know; NaN is missing.
+    target: shape (n,), 1 = payment difficulties; None for new customers.
+    row_number: shape (n,), 1 for the first row after the header.
+    """
+
+    customer_id: NDArray[np.int32]
+    values: NDArray[np.float64]
+    target: NDArray[np.int8] | None
+    row_number: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.customer_id)
+
+    def take(self, rows: NDArray[np.intp]) -> Applications:
+        """The given rows, in the given order."""
+        target = None if self.target is None else self.target[rows]
+        return Applications(self.customer_id[rows], self.values[rows], target, self.row_number[rows])
+
+    @staticmethod
+    def concatenate(parts: Sequence[Applications]) -> Applications:
+        """All parts after each other; all labelled, or none."""
+        labelled = parts[0].target is not None
+        return Applications(
+            np.concatenate([part.customer_id for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.target for part in parts if part.target is not None]) if labelled else None,
+            np.concatenate([part.row_number for part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One rule broken by one row; `value` and `customer_id` are as received, cut to a readable length."""
+
+    row_number: int
+    customer_id: str | None
+    column_name: str
+    rule: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the contract made of some rows."""
+
+    accepted: Applications
+    rejected: int
+    violations: list[Violation]
+    unknown: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The dictionary's limits as arrays over the columns that hold numbers (id and target first)."""
+
+    names: tuple[str, ...]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    missing_code: NDArray[np.float64]
+    whole: NDArray[np.bool_]
+    required: NDArray[np.bool_]
+
+
+def check_columns(header: Sequence[str], *, labelled: bool) -> tuple[str, ...]:
+    """The columns of `header` that the contract does not know, which are ignored.
+
+    Raises ColumnsError naming every column that is missing or stands there twice.
+    """
+    expected = [*application_columns(), *([TARGET] if labelled else [])]
+    missing = [name for name in expected if name not in set(header)]
+    if missing:
+        raise ColumnsError(f"{_listed('Column', missing)} missing; an application has {len(expected)} columns.")
+    twice = sorted({name for name in header if list(header).count(name) > 1})
+    if twice:
+        raise ColumnsError(f"{_listed('Column', twice)} there more than once; keep one of each.")
+    return tuple(name for name in header if name not in set(expected))
+
+
+def check_rows(
+    frame: pl.DataFrame,
+    *,
+    first_row: int,
+    labelled: bool,
+    duplicates: NDArray[np.int64] | None = None,
+    malformed: Sequence[Violation] = (),
+) -> Checked:
+    """Split rows into accepted applications and described violations.
+
+    Parameters
+    ----------
+    frame: the contract's columns (others are ignored), as text or as numbers; empty cells are null.
+    first_row: row number of the frame's first row.
+    labelled: whether TARGET belongs to the contract.
+    duplicates: row numbers whose id stands in an earlier row.
+    malformed: rows that are no rows of the table (rule "fields"); they stand in the frame with all cells null.
+    """
+    rows = len(frame)
+    rules = _rules(labelled)
+    text = frame.select(pl.col(pl.String).str.strip_chars().replace("", None)) if rows else frame
+    frame = frame.with_columns(text) if rows and text.width else frame
+    numbers, broken = _numbers(frame, rules)
+    _apply_limits(numbers, broken, rules)
+    row_number = first_row + np.arange(rows, dtype=np.int64)
+    if duplicates is not None and len(duplicates):
+        repeated = np.isin(row_number, duplicates)
+        broken[:, 0] = np.where(repeated & (broken[:, 0] == 0), _UNIQUE, broken[:, 0])
+
+    categories, unknown_rows, missing_category = _categories(frame)
+    category_names = _category_names()
+    torn = np.isin(row_number, [violation.row_number for violation in malformed])
+    broken[torn] = 0
+    missing_category[torn] = False
+    rejected = broken.any(axis=1) | missing_category.any(axis=1) | torn
+    kept = np.flatnonzero(~rejected)
+    violations = _describe(frame, row_number, rules.names, broken) + _describe(
+        frame, row_number, category_names, missing_category.astype(np.uint8) * _REQUIRED
+    )
+    violations = sorted([*violations, *malformed], key=lambda violation: violation.row_number)
+    unknown = _count_unknown(frame, category_names, unknown_rows & ~rejected[:, None])
+
+    # Anything outside int32 was rejected above; the cast only sees what is left.
+    accepted = Applications(
+        numbers[kept, 0].astype(np.int32),
+        _assemble(numbers, categories, rules, kept),
+        numbers[kept, 1].astype(np.int8) if labelled else None,
+        row_number[kept],
+    )
+    return Checked(accepted, int(rejected.sum()), violations[:DESCRIBED_PER_CHUNK], unknown)
+
+
+@cache
+def _inputs() -> tuple[Feature, ...]:
+    return tuple(feature for feature in dictionary() if feature.origin == "application" and feature.name != ID)
+
+
+@cache
+def _category_names() -> tuple[str, ...]:
+    return tuple(feature.name for feature in _inputs() if feature.dtype == "category")
+
+
+@cache
+def _rules(labelled: bool) -> _Rules:
+    numeric = [feature for feature in _inputs() if feature.dtype != "category"]
+    names = [ID, *([TARGET] if labelled else []), *(feature.name for feature in numeric)]
+    first = [(1.0, float(MAXIMUM_ID), True, True), *([(0.0, 1.0, True, True)] if labelled else [])]
+    limits = first + [
+        (
+            -np.inf if feature.minimum is None else feature.minimum,
+            np.inf if feature.maximum is None else feature.maximum,
+            feature.dtype == "int",
+            not feature.nullable,
+        )
+        for feature in numeric
+    ]
+    low, high, whole, required = zip(*limits, strict=True)
+    codes = [np.nan] * len(first) + [
+        np.nan if feature.missing_code is None else feature.missing_code for feature in numeric
+    ]
+    return _Rules(tuple(names), np.array(low), np.array(high), np.array(codes), np.array(whole), np.array(required))
+
+
+def _numbers(frame: pl.DataFrame, rules: _Rules) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """The numeric columns as float64 (n, k), and per cell the rule that reading it broke (0 = none)."""
+    parsed = frame.select(pl.col(name).cast(pl.Float64, strict=False) for name in rules.names)
+    numbers = np.empty((len(frame), len(rules.names)), dtype=np.float64, order="F")
+    broken = np.zeros(numbers.shape, dtype=np.uint8, order="F")
+    for column, name in enumerate(rules.names):
+        series = parsed[name]
+        numbers[:, column] = series.to_numpy()
+        if series.null_count() != frame[name].null_count():
+            broken[(series.is_null() & frame[name].is_not_null()).to_numpy(), column] = _TYPE
+        if rules.required[column] and frame[name].null_count():
+            broken[frame[name].is_null().to_numpy(), column] = _REQUIRED
+        # The text "NaN" is a number to the parser, and no way to leave a cell empty.
+        if np.count_nonzero(np.isnan(numbers[:, column])) != series.null_count():
+            broken[series.is_nan().fill_null(False).to_numpy(), column] = _FINITE
+    return numbers, broken
+
+
+def _apply_limits(numbers: NDArray[np.float64], broken: NDArray[np.uint8], rules: _Rules) -> None:
+    outside = (numbers < rules.low) | (numbers > rules.high)
+    outside &= numbers != rules.missing_code
+    infinite = np.isinf(numbers)
+    fractional = rules.whole & (numbers != np.floor(numbers)) & ~np.isnan(numbers) & ~infinite
+    for mask, rule in ((outside, _RANGE), (fractional, _WHOLE), (infinite, _FINITE)):
+        broken[mask & (broken == 0 if rule == _RANGE else broken != _TYPE)] = rule
+
+
+def _categories(
+    frame: pl.DataFrame,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Category columns as codes (n, k) with NaN for missing; where unknown; where missing but required."""
+    features = [feature for feature in _inputs() if feature.dtype == "category"]
+    codes = np.empty((len(frame), len(features)), dtype=np.float64, order="F")
+    forbidden = np.zeros(codes.shape, dtype=np.bool_)
+    for column, feature in enumerate(features):
+        series = frame[feature.name].cast(pl.String)
+        coded = series.replace_strict(_codes(feature.name), default=UNKNOWN_CATEGORY, return_dtype=pl.Float64).set(
+            series.is_null(), None
+        )
+        codes[:, column] = coded.to_numpy()
+        if not feature.nullable:
+            forbidden[:, column] = np.isnan(codes[:, column])
+    return codes, codes == UNKNOWN_CATEGORY, forbidden
+
+
+@cache
+def _codes(name: str) -> Mapping[str, float]:
+    feature = next(feature for feature in _inputs() if feature.name == name)
+    return {category.value: float(category.code) for category in feature.categories}
+
+
+def _assemble(
+    numbers: NDArray[np.float64], categories: NDArray[np.float64], rules: _Rules, kept: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    where = {name: numbers[:, column] for column, name in enumerate(rules.names)}
+    where |= {name: categories[:, column] for column, name in enumerate(_category_names())}
+    values = np.empty((len(kept), len(_inputs())), dtype=np.float64, order="F")
+    for column, feature in enumerate(_inputs()):
+        values[:, column] = where[feature.name][kept]
+    return values
+
+
+def _describe(
+    frame: pl.DataFrame, row_number: NDArray[np.int64], names: Sequence[str], broken: NDArray[np.uint8]
+) -> list[Violation]:
+    rows, columns = np.nonzero(broken)
+    described = []
+    for row, column in zip(
+        rows[:DESCRIBED_PER_CHUNK].tolist(), columns[:DESCRIBED_PER_CHUNK].tolist(), strict=True
+    ):
+        name = names[column]
+        described.append(
+            Violation(
+                int(row_number[row]),
+                _shown(frame[ID][row]),
+                name,
+                RULES[int(broken[row, column]) - 1],
+                _shown(frame[name][row]),
+            )
+        )
+    return described
+
+
+def _count_unknown(
+    frame: pl.DataFrame, names: Sequence[str], unknown: NDArray[np.bool_]
+) -> dict[tuple[str, str], int]:
+    counted: dict[tuple[str, str], int] = {}
+    for column in np.flatnonzero(unknown.any(axis=0)).tolist():
+        values = frame[names[column]].cast(pl.String).filter(pl.Series(unknown[:, column]))
+        for value, count in values.value_counts().rows():
+            key = (names[column], _shown(value) or "")
+            counted[key] = counted.get(key, 0) + int(count)
+    return counted
+
+
+def _shown(value: object) -> str | None:
+    if value is None:
+        return None
+    text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def _listed(noun: str, names: Sequence[str]) -> str:
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return f"{noun} {shown} is" if len(names) == 1 else f"{noun}s {shown} are"

@@ -1,0 +1,17 @@
+"""What scoring refuses on purpose; each message is one sentence that names the thing and the way out."""
+
+
+class ScoringError(ValueError):
+    """Base of the errors below."""
+
+
+class ColumnsError(ScoringError):
+    """The input's columns are not those of the contract."""
+
+
+class ArtefactError(ScoringError):
+    """A model artefact is not what it was registered as, or not of a kind that this program reads."""
+
+
+class TrainingError(ScoringError):
+    """The former customers do not suffice to train a model."""

@@ -1,0 +1,378 @@
+"""The model: searched and validated by cross-validation, refitted on all former customers, kept as one bundle.
+
+A bundle is JSON around LightGBM's text format: no pickle, and nothing of it is parsed before its SHA-256 was
+compared with the one it was registered with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import lightgbm
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
+from sklearn.model_selection import StratifiedKFold
+
+from scoring.contract import Applications
+from scoring.errors import ArtefactError, TrainingError
+from scoring.explain import Engine, LightGBMEngine
+from scoring.preprocess import Preprocessing, explained_features
+from scoring.scorecard import default_probability, quantiles
+
+FORMAT = "creditlens-model"
+FORMAT_VERSION = 1
+FOLDS = 5
+SEARCH_FOLDS = 3
+SEARCH_ROWS = 40_000
+MINIMUM_ROWS = 200
+MINIMUM_DEFAULTS = 20
+MAXIMUM_TREES = 1500
+PATIENCE = 60
+
+# Found by random search on real applications: shallow trees lose nothing there, and are cheap to explain.
+DEFAULT_PARAMETERS: Mapping[str, float | int] = {
+    "learning_rate": 0.03,
+    "max_depth": 3,
+    "num_leaves": 8,
+    "min_data_in_leaf": 60,
+    "feature_fraction": 0.2,
+    "bagging_fraction": 0.7,
+    "lambda_l2": 20.0,
+}
+_FIXED: Mapping[str, Any] = {
+    "objective": "binary",
+    "metric": "auc",
+    "bagging_freq": 1,
+    "verbosity": -1,
+    "deterministic": True,
+    "force_row_wise": True,
+}
+
+Progress = Callable[[str, int, int], None]
+
+
+def no_progress(_stage: str, _done: int, _total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """Everything that scoring needs, and nothing that it must not depend on.
+
+    Attributes
+    ----------
+    booster_text: LightGBM's text format.
+    preprocessing: what was learned from the former customers.
+    base_value: expected log-odds of default.
+    parameters, metrics: how it was trained and how good it is (out of fold).
+    reference_log_odds: ascending out-of-fold log-odds of the former customers, as 1,001 quantiles.
+    """
+
+    booster_text: str
+    preprocessing: Preprocessing
+    base_value: float
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    reference_log_odds: tuple[float, ...]
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine that scores and explains."""
+        booster = lightgbm.Booster(model_str=self.booster_text)
+        return LightGBMEngine(booster, self.preprocessing.groups, len(explained_features()))
+
+    @cached_property
+    def feature_set(self) -> list[dict[str, str]]:
+        """The matrix's columns and the feature that each belongs to."""
+        return [{"column": column.name, "feature": column.feature} for column in self.preprocessing.columns]
+
+    def to_bytes(self) -> bytes:
+        """The bundle as canonical JSON: the same bundle gives the same bytes."""
+        content = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "features": [feature.name for feature in explained_features()],
+            "columns": [column.name for column in self.preprocessing.columns],
+            "preprocessing": self.preprocessing.to_json(),
+            "base_value": self.base_value,
+            "parameters": self.parameters,
+            "metrics": self.metrics,
+            "reference_log_odds": list(self.reference_log_odds),
+            "training": self.training,
+            "booster": self.booster_text,
+        }
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+    @staticmethod
+    def from_bytes(artefact: bytes, sha256: str) -> ModelBundle:
+        """The bundle in `artefact`, if it is byte for byte what was registered under `sha256`.
+
+        Raises ArtefactError for changed bytes, another format (a pickle, say) or another feature list, before
+        LightGBM sees any of it.
+        """
+        found = digest(artefact)
+        if found != sha256:
+            raise ArtefactError(
+                f"The model artefact has SHA-256 {found[:12]}…, registered is {sha256[:12]}…: it was changed;"
+                " train again or restore it."
+            )
+        try:
+            content = json.loads(artefact)
+        except (UnicodeDecodeError, json.JSONDecodeError):
+            raise ArtefactError(
+                "The model artefact is not JSON; only bundles made by creditlens are read."
+            ) from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ArtefactError("The model artefact is no creditlens model.")
+        if content.get("version") != FORMAT_VERSION:
+            raise ArtefactError(
+                f"The model artefact has version {content.get('version')}, this program reads {FORMAT_VERSION};"
+                " train again."
+            )
+        bundle = ModelBundle(
+            booster_text=content["booster"],
+            preprocessing=Preprocessing.from_json(content["preprocessing"]),
+            base_value=content["base_value"],
+            parameters=content["parameters"],
+            metrics=content["metrics"],
+            reference_log_odds=tuple(content["reference_log_odds"]),
+            training=content["training"],
+        )
+        features = [feature.name for feature in explained_features()]
+        columns = [column.name for column in bundle.preprocessing.columns]
+        if content["features"] != features or content["columns"] != columns:
+            raise ArtefactError("The model was trained on another feature list than this program's; train again.")
+        return bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A bundle and the former customers' out-of-fold log-odds, shape (n,), in the order they were given."""
+
+    bundle: ModelBundle
+    out_of_fold_log_odds: NDArray[np.float64]
+
+
+def digest(artefact: bytes) -> str:
+    """SHA-256 as hexadecimal text."""
+    return hashlib.sha256(artefact).hexdigest()
+
+
+def train(
+    former: Applications,
+    *,
+    trials: int = 8,
+    threads: int = 1,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Trained:
+    """Search, validate and fit a model on former customers.
+
+    Parameters
+    ----------
+    former: labelled applications, shape (n,).
+    trials: random search trials beside the default parameters; 0 uses those as they are.
+    progress: called with a stage's name, steps done and steps in all.
+
+    Raises TrainingError if there are too few former customers, or too few of either outcome.
+    """
+    target = _target(former)
+    preprocessing = Preprocessing.fit(former.values)
+    matrix = preprocessing.transform(former.values)
+    tried = search(matrix, target, trials=trials, threads=threads, seed=seed, progress=progress)
+    best = tried[0]
+    parameters = best["parameters"]
+    log_odds, fold_aucs = _out_of_fold(matrix, target, parameters, threads, seed, progress)
+    progress("refit", 0, 1)
+    booster = _fit(matrix, target, parameters, threads, seed)
+    progress("refit", 1, 1)
+    text = booster.model_to_string(num_iteration=-1)
+    engine = LightGBMEngine(booster, preprocessing.groups, len(explained_features()))
+    bundle = ModelBundle(
+        booster_text=text,
+        preprocessing=preprocessing,
+        base_value=engine.base_value,
+        parameters=parameters,
+        metrics={**metrics(target, log_odds), "fold_auc": fold_aucs, "search": tried},
+        reference_log_odds=tuple(quantiles(log_odds)),
+        training={"rows": len(former), "seed": seed, "lightgbm": lightgbm.__version__},
+    )
+    return Trained(bundle, log_odds)
+
+
+def search(
+    matrix: NDArray[np.float32],
+    target: NDArray[np.int8],
+    *,
+    trials: int,
+    threads: int,
+    seed: int,
+    progress: Progress = no_progress,
+) -> list[dict[str, Any]]:
+    """Random search by cross-validated AUC with early stopping; what was tried, best first.
+
+    At most 40,000 rows are used: enough to rank parameters, and the final validation uses them all.
+    """
+    rows = _subsample(target, SEARCH_ROWS, seed)
+    matrix, target = matrix[rows], target[rows]
+    tried: list[dict[str, Any]] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        progress("search", trial.number, trials + 1)
+        parameters = dict(DEFAULT_PARAMETERS) if trial.number == 0 else _draw(trial)
+        auc, trees = _search_score(matrix, target, parameters, threads, seed)
+        tried.append({"auc": auc, "parameters": {**parameters, "trees": trees}})
+        return auc
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=seed))
+    study.optimize(objective, n_trials=trials + 1)
+    progress("search", trials + 1, trials + 1)
+    return sorted(tried, key=lambda trial: -trial["auc"])
+
+
+def metrics(target: NDArray[np.int8], log_odds: NDArray[np.float64]) -> dict[str, Any]:
+    """How well log-odds tell defaulters: AUC, Gini, KS, Brier score, calibration and gains by decile.
+
+    KS is the largest distance between the two outcomes' cumulative distributions; a gain is the share of all
+    defaults found among the riskiest rows so far.
+    """
+    probability = default_probability(log_odds)
+    auc = float(roc_auc_score(target, log_odds))
+    false_positive, true_positive, _ = roc_curve(target, log_odds)
+    riskiest_first = np.argsort(-log_odds, kind="stable")
+    deciles = np.array_split(riskiest_first, 10)
+    found = np.cumsum([int(target[rows].sum()) for rows in deciles])
+    return {
+        "auc": auc,
+        "gini": 2 * auc - 1,
+        "ks": float(np.max(true_positive - false_positive)),
+        "brier": float(brier_score_loss(target, probability)),
+        "default_rate": float(target.mean()),
+        "calibration": [
+            {
+                "bin": position + 1,
+                "customers": len(rows),
+                "mean_probability": float(probability[rows].mean()),
+                "default_rate": float(target[rows].mean()),
+            }
+            for position, rows in enumerate(reversed(deciles))
+        ],
+        "gains": [
+            {"share_of_customers": (position + 1) / 10, "share_of_defaults": float(count / max(1, found[-1]))}
+            for position, count in enumerate(found)
+        ],
+    }
+
+
+def _target(former: Applications) -> NDArray[np.int8]:
+    if former.target is None:
+        raise TrainingError("Former customers need their outcome, the column TARGET.")
+    defaults = int(former.target.sum())
+    repaid = len(former) - defaults
+    if len(former) < MINIMUM_ROWS or min(defaults, repaid) < MINIMUM_DEFAULTS:
+        raise TrainingError(
+            f"{len(former)} former customers with {defaults} defaults are too few to train on;"
+            f" at least {MINIMUM_ROWS} with {MINIMUM_DEFAULTS} of either outcome are needed."
+        )
+    return former.target
+
+
+def _draw(trial: optuna.Trial) -> dict[str, float | int]:
+    depth = trial.suggest_int("max_depth", 2, 6)
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.1, log=True),
+        "max_depth": depth,
+        "num_leaves": trial.suggest_int("num_leaves", depth + 1, min(2**depth, 31)),
+        "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 20, 300, log=True),
+        "feature_fraction": trial.suggest_float("feature_fraction", 0.1, 0.8),
+        "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
+        "lambda_l2": trial.suggest_float("lambda_l2", 0.1, 100.0, log=True),
+    }
+
+
+def _search_score(
+    matrix: NDArray[np.float32],
+    target: NDArray[np.int8],
+    parameters: Mapping[str, Any],
+    threads: int,
+    seed: int,
+) -> tuple[float, int]:
+    """Mean AUC of the folds, and the mean number of trees at which early stopping left off."""
+    aucs, trees = [], []
+    for fit, held in _folds(target, SEARCH_FOLDS, seed):
+        booster = lightgbm.train(
+            _lightgbm_parameters(parameters, threads, seed),
+            _dataset(matrix[fit], target[fit]),
+            num_boost_round=MAXIMUM_TREES,
+            valid_sets=[_dataset(matrix[held], target[held])],
+            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+        )
+        aucs.append(float(roc_auc_score(target[held], _raw(booster, matrix[held]))))
+        trees.append(booster.best_iteration)
+    return float(np.mean(aucs)), max(1, round(float(np.mean(trees))))
+
+
+def _out_of_fold(
+    matrix: NDArray[np.float32],
+    target: NDArray[np.int8],
+    parameters: Mapping[str, Any],
+    threads: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[NDArray[np.float64], list[float]]:
+    log_odds = np.empty(len(target))
+    aucs = []
+    for number, (fit, held) in enumerate(_folds(target, FOLDS, seed + 1)):
+        progress("validate", number, FOLDS)
+        booster = _fit(matrix[fit], target[fit], parameters, threads, seed)
+        log_odds[held] = _raw(booster, matrix[held])
+        aucs.append(float(roc_auc_score(target[held], log_odds[held])))
+    progress("validate", FOLDS, FOLDS)
+    return log_odds, aucs
+
+
+def _fit(
+    matrix: NDArray[np.float32],
+    target: NDArray[np.int8],
+    parameters: Mapping[str, Any],
+    threads: int,
+    seed: int,
+) -> lightgbm.Booster:
+    return lightgbm.train(
+        _lightgbm_parameters(parameters, threads, seed),
+        _dataset(matrix, target),
+        num_boost_round=parameters["trees"],
+    )
+
+
+def _lightgbm_parameters(parameters: Mapping[str, Any], threads: int, seed: int) -> dict[str, Any]:
+    chosen = {name: value for name, value in parameters.items() if name != "trees"}
+    return {**_FIXED, **chosen, "seed": seed, "num_threads": threads}
+
+
+def _dataset(matrix: NDArray[np.float32], target: NDArray[np.int8]) -> lightgbm.Dataset:
+    return lightgbm.Dataset(matrix, target, free_raw_data=True, params={"verbosity": -1})
+
+
+def _raw(booster: lightgbm.Booster, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(booster.predict(matrix, raw_score=True), dtype=np.float64)
+
+
+def _folds(target: NDArray[np.int8], folds: int, seed: int) -> Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    return list(splitter.split(np.zeros(len(target)), target))
+
+
+def _subsample(target: NDArray[np.int8], rows: int, seed: int) -> NDArray[np.intp]:
+    if len(target) <= rows:
+        return np.arange(len(target))
+    return np.sort(np.random.default_rng(seed).choice(len(target), rows, replace=False))

@@ -1,0 +1,97 @@
+"""From log-odds of default to what people are told: probability, score, band, decision, points, percentile."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Scores from `minimum_score` up to the next band, and the decision they suggest."""
+
+    band: str
+    minimum_score: int
+    decision: str
+    label_en: str
+    label_fr: str
+    decision_en: str
+    decision_fr: str
+
+
+@cache
+def bands() -> tuple[Band, ...]:
+    """The bands, lowest score first; the first begins at 0."""
+    text = files("scoring").joinpath("dictionary/bands.csv").read_text(encoding="utf-8")
+    found = [
+        Band(**{**line, "minimum_score": int(line["minimum_score"])})  # type: ignore[arg-type]
+        for line in csv.DictReader(text.splitlines())
+    ]
+    found.sort(key=lambda band: band.minimum_score)
+    if not found or found[0].minimum_score != 0:
+        raise ValueError("dictionary/bands.csv: one band must begin at score 0")
+    return tuple(found)
+
+
+def default_probability(log_odds: Vector) -> Vector:
+    """P(payment difficulties), 1 / (1 + exp(-log_odds)), without overflow; shape kept."""
+    return np.exp(-np.logaddexp(0.0, -log_odds))
+
+
+def exact_score(log_odds: Vector) -> Vector:
+    """The score before rounding, 100 x (1 - default probability)."""
+    return 100.0 * (1.0 - default_probability(log_odds))
+
+
+def score(log_odds: Vector) -> NDArray[np.int16]:
+    """The score, 0 worst to 100 best."""
+    return np.rint(exact_score(log_odds)).astype(np.int16)
+
+
+def band_index(scores: NDArray[np.int16]) -> NDArray[np.intp]:
+    """For each score its band's position in `bands()`."""
+    minima = np.array([band.minimum_score for band in bands()])
+    return np.searchsorted(minima, scores, side="right") - 1
+
+
+def points(contributions: Vector, log_odds: Vector, base_value: float) -> Vector:
+    """Contributions in score points: their sum is the exact score minus the exact base score.
+
+    Parameters
+    ----------
+    contributions: shape (n, k), log-odds of default, base_value + row sum = log_odds.
+    log_odds: shape (n,).
+
+    Each point has the sign opposite to its contribution: positive raises the score. The factor is the slope of
+    the chord of the logistic curve between base and log-odds, or its tangent where the two meet.
+    """
+    base = np.full_like(log_odds, base_value)
+    distance = log_odds - base
+    near = np.abs(distance) < 1e-9
+    probability = default_probability(base)
+    tangent = -100.0 * probability * (1.0 - probability)
+    chord = (exact_score(log_odds) - exact_score(base)) / np.where(near, 1.0, distance)
+    return contributions * np.where(near, tangent, chord)[:, None]
+
+
+def percentile(log_odds: Vector, reference: Vector) -> Vector:
+    """Percentage of former customers whose score is no better than this one's.
+
+    `reference` holds the former customers' log-odds, ascending (all of them, or evenly spaced quantiles).
+    """
+    worse_or_equal = len(reference) - np.searchsorted(reference, log_odds, side="left")
+    return 100.0 * worse_or_equal / len(reference)
+
+
+def quantiles(values: Vector, count: int = 1001) -> Sequence[float]:
+    """`count` evenly spaced quantiles of the finite values, minimum and maximum included."""
+    present = values[np.isfinite(values)]
+    return [] if not len(present) else np.quantile(present, np.linspace(0, 1, count)).tolist()

@@ -1,0 +1,125 @@
+"""Training, metrics, and bundles that are read only if they are what was registered."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import polars as pl
+import pytest
+
+from scoring.contract import Applications, check_rows
+from scoring.errors import ArtefactError, TrainingError
+from scoring.model import ModelBundle, Trained, digest, metrics, search, train
+from scoring.preprocess import Preprocessing
+
+
+def test_the_model_tells_defaulters_from_others_out_of_fold(trained: Trained) -> None:
+    quality = trained.bundle.metrics
+    assert quality["auc"] > 0.65
+    assert quality["gini"] == pytest.approx(2 * quality["auc"] - 1)
+    assert 0 < quality["ks"] < 1
+    assert 0 < quality["brier"] < quality["default_rate"] * (1 - quality["default_rate"])
+
+
+def test_probabilities_are_calibrated_in_the_large(trained: Trained) -> None:
+    calibration = trained.bundle.metrics["calibration"]
+    assert sum(line["customers"] for line in calibration) == 2_000
+    mean = np.average(
+        [line["mean_probability"] for line in calibration], weights=[line["customers"] for line in calibration]
+    )
+    assert mean == pytest.approx(trained.bundle.metrics["default_rate"], abs=0.01)
+
+
+def test_on_real_applications_the_auc_is_as_promised(real_data: Path | None, trained: Trained) -> None:
+    if real_data is None:
+        # Without them, the synthetic ones must at least be learned.
+        assert trained.bundle.metrics["auc"] > 0.65
+        return
+    parts = [
+        check_rows(pl.read_csv(real_data / name, infer_schema=False), first_row=1, labelled=True).accepted
+        for name in ("application_train.csv", "application_train_more.csv")
+    ]
+    former = Applications.concatenate(parts)
+    assert len(former) == 6_999
+    assert train(former, trials=0, threads=2).bundle.metrics["auc"] >= 0.755
+
+
+def test_perfect_and_useless_scores_have_the_metrics_they_should() -> None:
+    target = np.tile(np.array([0, 1], dtype=np.int8), 500)
+    perfect = metrics(target, np.where(target == 1, 5.0, -5.0))
+    assert perfect["auc"] == perfect["gini"] == perfect["ks"] == 1
+    assert perfect["gains"][4]["share_of_defaults"] == 1
+    useless = metrics(target, np.zeros(1000))
+    assert useless["auc"] == 0.5
+    assert useless["ks"] == 0
+    assert useless["brier"] == pytest.approx(0.25)
+
+
+def test_search_tries_the_defaults_and_as_many_others_as_asked(former: Applications) -> None:
+    matrix = Preprocessing.fit(former.values).transform(former.values[:800])
+    assert former.target is not None
+    tried = search(matrix, former.target[:800], trials=2, threads=2, seed=0)
+    assert len(tried) == 3
+    assert [trial["auc"] for trial in tried] == sorted((trial["auc"] for trial in tried), reverse=True)
+
+
+def test_training_again_with_the_same_seed_gives_the_same_bytes(former: Applications, trained: Trained) -> None:
+    again = train(former, trials=0, threads=2)
+    assert digest(again.bundle.to_bytes()) == digest(trained.bundle.to_bytes())
+
+
+def test_too_few_former_customers_are_refused(former: Applications) -> None:
+    with pytest.raises(TrainingError, match="too few"):
+        train(former.take(np.arange(50)))
+
+
+def test_former_customers_without_outcome_are_refused(new: Applications) -> None:
+    with pytest.raises(TrainingError, match="TARGET"):
+        train(new)
+
+
+def test_a_bundle_survives_the_round_trip(trained: Trained, new: Applications) -> None:
+    artefact = trained.bundle.to_bytes()
+    again = ModelBundle.from_bytes(artefact, digest(artefact))
+    assert again.to_bytes() == artefact
+    matrix = again.preprocessing.transform(new.values)
+    np.testing.assert_array_equal(again.engine.explain(matrix, threads=1)[1],
+                                  trained.bundle.engine.explain(matrix, threads=1)[1])  # fmt: skip
+
+
+@pytest.fixture
+def no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("LightGBM saw an artefact that should have been refused")
+
+    monkeypatch.setattr(lightgbm.Booster, "__init__", refuse)
+
+
+@pytest.mark.usefixtures("no_parser")
+def test_one_changed_byte_is_refused(trained: Trained) -> None:
+    artefact = bytearray(trained.bundle.to_bytes())
+    registered = digest(bytes(artefact))
+    artefact[len(artefact) // 2] ^= 1
+    with pytest.raises(ArtefactError, match="was changed"):
+        ModelBundle.from_bytes(bytes(artefact), registered)
+
+
+@pytest.mark.usefixtures("no_parser")
+@pytest.mark.parametrize("artefact", [pickle.dumps({"format": "creditlens-model"}), b"[]", b"{}", b"\xff\xfe"])
+def test_what_is_no_bundle_is_refused(artefact: bytes) -> None:
+    with pytest.raises(ArtefactError):
+        ModelBundle.from_bytes(artefact, digest(artefact))
+
+
+@pytest.mark.usefixtures("no_parser")
+@pytest.mark.parametrize("key", ["features", "columns"])
+def test_another_feature_list_is_refused(trained: Trained, key: str) -> None:
+    content = json.loads(trained.bundle.to_bytes())
+    content[key] = content[key][::-1]
+    artefact = json.dumps(content).encode()
+    with pytest.raises(ArtefactError, match="another feature list"):
+        ModelBundle.from_bytes(artefact, digest(artefact))
