@@ -1,0 +1,1 @@
+"""What happens, in order: flows, file input, settings and the command line."""

@@ -1,0 +1,409 @@
+"""The `creditlens` command."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from db import registry, roles, runs, schema
+from db.errors import BusyError, DatabaseError
+from flows import schedule as scheduling
+from flows import services, sources
+from flows.loading import dictionary_rows
+from flows.progress import reporting
+from flows.settings import Settings, SettingsError, load_settings
+from scoring.errors import ScoringError
+
+log = logging.getLogger("creditlens")
+
+
+class Exit(IntEnum):
+    """Exit codes, the same for every command."""
+
+    SUCCESS = 0
+    FAILED = 1
+    REFUSED = 2
+    BUSY = 3
+
+
+app = typer.Typer(
+    name="creditlens",
+    help=(
+        "Score every credit application each night, and explain every score.\n\n"
+        "Start with [bold]creditlens up[/bold]; see what is published with [bold]creditlens status[/bold].\n\n"
+        "Exit codes: 0 success, 1 failure, 2 input or usage refused, 3 another run is under way."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, for programs.")]
+ApplicationsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--applications",
+        "-a",
+        help="CSV (also gzipped) or Parquet file of new applications."
+        " Default: application_test of CREDITLENS_DATA, or the synthetic ones.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def up(json_output: Json = False) -> None:
+    """Set everything up and publish tonight's scores; run it again at any time, only what is missing is done.
+
+    Starts Postgres and a Prefect server in the background, migrates, takes the data of CREDITLENS_DATA (synthetic
+    applications without it), trains a model if there is none, runs the night, and starts the nightly schedule.
+    """
+    settings = load_settings()
+    with answering(json_output):
+        engine = prepare_database(settings)
+        services.start_prefect(settings)
+        former, applications = data_files(settings)
+        services.wait_for_prefect(settings)
+        services.use_prefect(settings)
+        trained = registry.current_model(engine)
+        if trained is None:
+            trained = run_training(former, None)
+        night = run_nightly(applications)
+        scheduling.start_schedule(settings, applications)
+        answer = {"outcome": night.outcome, **published_json(night.run)}
+        say(json_output, answer, summary(settings, night, trained))
+
+
+@app.command()
+def down(json_output: Json = False) -> None:
+    """Stop the schedule, the Prefect server and the embedded Postgres; nothing that they hold is lost."""
+    settings = load_settings()
+    with answering(json_output):
+        stopped = {
+            "schedule": scheduling.schedule_service(settings).stop(),
+            "prefect": services.prefect_server(settings).stop(),
+            "postgres": settings.database_url is None and settings.embedded().stop(),
+        }
+        names = [name for name, ran in stopped.items() if ran]
+        say(json_output, stopped, f"Stopped: {', '.join(names)}." if names else "Nothing was running.")
+
+
+@app.command()
+def status(json_output: Json = False) -> None:
+    """What is published, how old it is, and whether the services run. Exit code 1 if something is not healthy."""
+    settings = load_settings()
+    with answering(json_output):
+        found = status_json(settings)
+        say(json_output, found, status_text(found))
+    if not found["healthy"]:
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def nightly(
+    applications: ApplicationsFile = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="The date that the scores are of; today by default."),
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Publish again even if input and model are unchanged.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Check, score, explain and publish one file of applications: the whole of it, or nothing."""
+    settings = load_settings()
+    with answering(json_output):
+        file = applications or data_files(settings, make=False)[1]
+        services.use_prefect(settings)
+        night = run_nightly(file, as_of.date() if as_of else None, force)
+        answer = {"outcome": night.outcome, **published_json(night.run)}
+        say(json_output, answer, night_text(night))
+
+
+@app.command()
+def train(
+    former: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--former",
+            "-f",
+            help="File of former customers with TARGET; may be given several times."
+            " Default: application_train of CREDITLENS_DATA, or the synthetic ones.",
+            show_default=False,
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=0, max=1000, help="Random search trials beside the default parameters (setting: trials)."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Train a model on former customers and make it the current one; the next night uses it."""
+    settings = load_settings()
+    with answering(json_output):
+        files = former or data_files(settings, make=False)[0]
+        services.use_prefect(settings)
+        record = run_training(files, trials)
+        answer = {"model_id": record.model_id, "training_rows": record.training_rows}
+        answer |= {name: record.metrics[name] for name in ("auc", "gini", "ks", "brier")}
+        say(json_output, answer, model_text(record))
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Folder for application_train.csv and application_test.csv.")],
+    former: Annotated[int, typer.Option(min=1, help="Former customers, with outcome.")] = 307_511,
+    new: Annotated[int, typer.Option(min=1, help="New customers.")] = 48_744,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    json_output: Json = False,
+) -> None:
+    """Write synthetic applications with the real columns and plausible values."""
+    from flows.samples import write_sample
+
+    with answering(json_output), reporting(quiet=json_output):
+        files = write_sample(folder, former=former, new=new, seed=seed)
+        say(json_output, {"files": [str(file) for file in files]}, "Written: " + ", ".join(map(str, files)))
+
+
+@app.command()
+def schedule(applications: ApplicationsFile = None) -> None:
+    """Serve the nightly schedule in the foreground (settings: cron, time_zone), until it is stopped."""
+    settings = load_settings()
+    with answering(False):
+        file = applications or data_files(settings, make=False)[1]
+        services.start_prefect(settings)
+        services.wait_for_prefect(settings)
+        services.use_prefect(settings, quiet=False)
+        log.info("Scoring %s at %r, %s time. Stop with Ctrl+C.", file, settings.cron, settings.time_zone)
+        scheduling.serve(settings, file)
+
+
+@app.command()
+def migrate(json_output: Json = False) -> None:
+    """Start Postgres if it is ours and bring its schema, dictionary, roles and grants up to date."""
+    settings = load_settings()
+    with answering(json_output):
+        engine = prepare_database(settings)
+        revision = schema.current(engine)
+        say(json_output, {"revision": revision}, f"The database is at revision {revision}.")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def sql(context: typer.Context) -> None:
+    """Open psql as the reader, or pass arguments on to it: [dim]creditlens sql -c 'SELECT ...'[/dim]."""
+    settings = load_settings()
+    with answering(False):
+        from db.embedded import packaged_binaries
+
+        program = packaged_binaries() / "psql"
+        done = subprocess.run([str(program), services.reader_url(settings), *context.args], check=False)
+    raise typer.Exit(done.returncode)
+
+
+# --- what the commands share ----------------------------------------------------------------------------------
+
+
+def prepare_database(settings: Settings) -> Any:
+    """The database, started if it is ours, migrated, with dictionary, roles and grants as this program has them."""
+    engine = services.start_database(settings)
+    schema.upgrade(engine)
+    registry.sync_dictionary(engine, *dictionary_rows())
+    secrets = settings.secrets()
+    passwords = {roles.ANALYST: secrets["analyst"], roles.DASHBOARD: secrets["dashboard"]}
+    if not roles.ensure_readers(engine, passwords):
+        log.warning(
+            "This database user may not make roles: ask the server's administrator for %s and %s, with %s granted.",
+            roles.ANALYST, roles.DASHBOARD, roles.READER,
+        )  # fmt: skip
+    return engine
+
+
+def data_files(settings: Settings, *, make: bool = True) -> tuple[list[Path], Path]:
+    """Files of former customers and the file of new ones: the settings' folder, or synthetic ones."""
+    folder = settings.data or settings.state / "data"
+    if settings.data is None and make and not (folder / "application_test.csv").exists():
+        from flows.samples import write_sample
+
+        with reporting():
+            write_sample(folder, former=settings.synthetic_former, new=settings.synthetic_new)
+    return sources.find(folder, "application_train"), sources.find(folder, "application_test")[0]
+
+
+def run_nightly(applications: Path, as_of: date | None = None, force: bool = False) -> Any:
+    """The nightly flow, with progress."""
+    from flows.nightly import nightly as flow
+
+    with reporting():
+        return flow(applications, as_of, force)
+
+
+def run_training(files: list[Path], trials: int | None) -> registry.ModelRecord:
+    """The training flow, with progress."""
+    from flows.training import training as flow
+
+    with reporting():
+        return flow(files, trials)
+
+
+def published_json(run: runs.Run) -> dict[str, Any]:
+    """A published run, as other programs rely on it."""
+    return {
+        "run_id": run.run_id,
+        "as_of": run.as_of.isoformat(),
+        "model_id": run.model_id,
+        "customers": run.customers,
+        "rejected": run.rejected,
+        "seconds": run.seconds,
+    }
+
+
+def status_json(settings: Settings) -> dict[str, Any]:
+    """The state of the installation, as other programs rely on it; a database that is down is not an error."""
+    found: dict[str, Any] = {
+        "database_url": None,
+        "published": None,
+        "last_run": None,
+        "dashboards_url": None,
+        "prefect_url": services.prefect_url(settings),
+        "schedule_pid": scheduling.schedule_service(settings).pid(),
+        "healthy": False,
+        "message": None,
+    }
+    try:
+        with services.database(settings) as engine:
+            schema.require_current(engine)
+            found["database_url"] = services.reader_url(settings)
+            run, last = runs.published(engine), runs.latest(engine)
+    except DatabaseError as error:
+        found["message"] = str(error)
+        return found
+    if run:
+        found["published"] = published_json(run)
+    if last:
+        found["last_run"] = {"run_id": last.run_id, "status": last.status, "message": last.message}
+    found["healthy"] = run is not None and (last is None or last.status in {"published", "running"})
+    if run is None:
+        found["message"] = "Nothing is published yet; run `creditlens up`."
+    elif not found["healthy"] and last:
+        found["message"] = f"The last run ({last.run_id}) {last.status}: {last.message}"
+    return found
+
+
+def status_text(found: dict[str, Any]) -> str:
+    """The state of the installation for people; passwords are shown by --json only."""
+    run = found["published"]
+    published = (
+        f"run {run['run_id']} of {run['as_of']}: {run['customers']:,} customers, {run['rejected']:,} rejected,"
+        f" model {run['model_id']}, {run['seconds']} s"
+        if run
+        else "nothing"
+    )
+    lines = [
+        f"Published   {published}",
+        f"Database    {'answers; open it with `creditlens sql`' if found['database_url'] else 'not available'}",
+        f"Prefect     {found['prefect_url'] or 'no server'}",
+        f"Schedule    {'process ' + str(found['schedule_pid']) if found['schedule_pid'] else 'not served'}",
+        f"Dashboards  {found['dashboards_url'] or 'none'}",
+        f"Health      {'good' if found['healthy'] else 'NOT GOOD: ' + str(found['message'])}",
+    ]
+    return "\n".join(lines)
+
+
+def night_text(night: Any) -> str:
+    """How a night ended, for people."""
+    run = night.run
+    if night.outcome == "unchanged":
+        return (
+            f"Unchanged: this input was scored by this model in run {run.run_id} of {run.as_of};"
+            " --force publishes it again."
+        )
+    stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in run.stage_seconds.items())
+    late = "" if night.is_current else " It is of an older date: in history, not what readers see first."
+    return (
+        f"Published run {run.run_id} of {run.as_of} by model {run.model_id}:"
+        f" {run.customers:,} customers scored and explained, {run.rejected:,} rows rejected,"
+        f" {run.unknown_categories:,} unknown categories, in {run.seconds:.1f} s.{late}\n"
+        f"Busy seconds per stage (check, score and load overlap): {stages}"
+    )
+
+
+def model_text(record: registry.ModelRecord) -> str:
+    """A model, for people."""
+    quality = record.metrics
+    return (
+        f"Model {record.model_id}, trained on {record.training_rows:,} former customers; out of fold:"
+        f" AUC {quality['auc']:.4f}, Gini {quality['gini']:.4f}, KS {quality['ks']:.4f},"
+        f" Brier {quality['brier']:.4f}"
+    )
+
+
+def summary(settings: Settings, night: Any, record: registry.ModelRecord) -> str:
+    """What `up` has done, and how to look at it."""
+    return "\n".join(
+        [
+            model_text(record),
+            night_text(night),
+            "",
+            "Look at it:   creditlens sql -c 'SELECT * FROM reporting.customer LIMIT 5'",
+            "State:        creditlens status",
+            f"Prefect:      {(services.prefect_url(settings) or 'no server').removesuffix('/api')}",
+            "Stop:         creditlens down",
+        ]
+    )
+
+
+def say(json_output: bool, answer: dict[str, Any], text: str) -> None:
+    """Print the answer for a program, or the text for a person, on standard output."""
+    typer.echo(json.dumps(answer, default=str) if json_output else text)
+
+
+@contextmanager
+def answering(json_output: bool) -> Iterator[None]:
+    """Turn errors that are meant into one sentence on standard error and an exit code."""
+    try:
+        yield
+    except BusyError as error:
+        fail(json_output, "busy", error, Exit.BUSY)
+    except (ScoringError, sources.SourceError, SettingsError) as error:
+        fail(json_output, "refused", error, Exit.REFUSED)
+    except (DatabaseError, services.ServiceError) as error:
+        fail(json_output, "failed", error, Exit.FAILED)
+    except KeyboardInterrupt:
+        fail(json_output, "failed", RuntimeError("Interrupted; nothing was published."), Exit.FAILED)
+
+
+def fail(json_output: bool, outcome: str, error: Exception, code: Exit) -> None:
+    """Say why, and end with the exit code."""
+    if json_output:
+        typer.echo(json.dumps({"outcome": outcome, "message": str(error)}))
+    typer.echo(f"creditlens: {error}", err=True)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point of the `creditlens` command."""
+    # On our own logger, not the root: what libraries log is Prefect's to sort.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        app()
+    except SettingsError as error:
+        typer.echo(f"creditlens: {error}", err=True)
+        sys.exit(Exit.REFUSED)
+
+
+if __name__ == "__main__":
+    main()

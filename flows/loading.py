@@ -1,0 +1,151 @@
+"""How scored applications become rows: the one place that knows both scoring's arrays and the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.application import APPLICATION_COLUMNS
+from db.bulk import Masked, Values, text_bytes
+from db.models import former_customer, new_customer, score, shap_value
+from db.staging import Staging
+from scoring import scorecard
+from scoring.contract import Applications, Violation
+from scoring.features import dictionary
+from scoring.preprocess import explained_features, feature_ids, feature_values
+
+if TYPE_CHECKING:
+    # At run time it would bring LightGBM and scikit-learn into every command.
+    from scoring.batch import Scored
+
+
+def load_scored(staging: Staging, scored: Scored) -> int:
+    """COPY one batch into the run's tables; the number of customers."""
+    ids = scored.applications.customer_id
+    staging.write(new_customer, application_columns(scored.applications))
+    staging.write(score, score_columns(scored))
+    staging.write(shap_value, shap_columns(scored))
+    return len(ids)
+
+
+def application_columns(applications: Applications) -> dict[str, Values]:
+    """Customer id and the 120 columns as received, codes for categories; NaN becomes NULL."""
+    columns: dict[str, Values] = {"customer_id": applications.customer_id}
+    for position, (name, _) in enumerate(APPLICATION_COLUMNS):
+        columns[name] = applications.values[:, position]
+    return columns
+
+
+def score_columns(scored: Scored) -> dict[str, Values]:
+    """One row per customer."""
+    bands = scorecard.bands()
+    return {
+        "customer_id": scored.applications.customer_id,
+        "log_odds": scored.log_odds,
+        "default_probability": scored.default_probability,
+        "score": scored.score,
+        "band": text_bytes([band.band for band in bands])[scored.band_index],
+        "decision": text_bytes([band.decision for band in bands])[scored.band_index],
+        "percentile": scored.percentile,
+    }
+
+
+def shap_columns(scored: Scored) -> dict[str, Values]:
+    """One row per customer and feature: customers in order, features in the dictionary's order."""
+    customers, features = scored.contributions.shape
+    values = scored.values.astype(np.float32)
+    codes = np.broadcast_to(scored.coded, values.shape)
+    missing = np.isnan(values)
+    return {
+        "customer_id": np.repeat(scored.applications.customer_id, features),
+        "feature_id": np.tile(feature_ids(), customers),
+        "numeric_value": np.where(codes, np.float32(np.nan), values).ravel(),
+        "category_code": Masked(
+            np.where(missing | ~codes, 0, values).astype(np.int16).ravel(), (missing | ~codes).ravel()
+        ),
+        "contribution": scored.contributions.astype(np.float32).ravel(),
+        "rank": scored.rank.ravel(),
+    }
+
+
+def former_columns(former: Applications, log_odds: NDArray[np.float64]) -> dict[str, Values]:
+    """Former customers with their outcome and out-of-fold score, shape (n,) each."""
+    assert former.target is not None
+    return {
+        **application_columns(former),
+        "target": former.target,
+        "log_odds": log_odds,
+        "default_probability": scorecard.default_probability(log_odds),
+        "score": scorecard.score(log_odds),
+    }
+
+
+def load_former(staging: Staging, former: Applications, log_odds: NDArray[np.float64], rows: int = 20_000) -> None:
+    """COPY the former customers of one model, `rows` at a time."""
+    for start in range(0, len(former), rows):
+        part = np.arange(start, min(start + rows, len(former)))
+        staging.write(former_customer, former_columns(former.take(part), log_odds[part]))
+
+
+def former_distributions(former: Applications) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What the features of former customers look like, for comparison with a new one.
+
+    Returns per numeric feature and outcome the mean and 1,001 quantiles (raw units), and per category or flag
+    code (-1 = missing) how many there are and how many of them defaulted.
+    """
+    assert former.target is not None
+    values, coded = feature_values(former.values)
+    defaulted = former.target == 1
+    outcomes = {"all": np.ones_like(defaulted), "repaid": ~defaulted, "defaulted": defaulted}
+    distributions: list[dict[str, Any]] = []
+    categories: list[dict[str, Any]] = []
+    for position, feature in enumerate(explained_features()):
+        column = values[:, position]
+        if coded[position]:
+            codes = np.where(np.isnan(column), -1, column).astype(int)
+            for code in np.unique(codes):
+                members = codes == code
+                categories.append(
+                    {
+                        "feature_id": feature.feature_id,
+                        "category_code": int(code),
+                        "customers": int(members.sum()),
+                        "defaulted": int((members & defaulted).sum()),
+                    }
+                )
+            continue
+        for outcome, rows in outcomes.items():
+            group = column[rows]
+            present = group[np.isfinite(group)]
+            distributions.append(
+                {
+                    "feature_id": feature.feature_id,
+                    "outcome": outcome,
+                    "customers": len(group),
+                    "missing": len(group) - len(present),
+                    "mean": float(present.mean()) if len(present) else None,
+                    "quantiles": list(scorecard.quantiles(group)) or None,
+                }
+            )
+    return distributions, categories
+
+
+def dictionary_rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """The dictionary as rows of `feature`, `feature_category` and `score_band`."""
+    features, categories = [], []
+    for feature in dictionary():
+        row = asdict(feature)
+        for name in ("categories", "nullable", "minimum", "maximum", "missing_code"):
+            del row[name]
+        features.append(row)
+        categories += [{"feature_id": feature.feature_id, **asdict(category)} for category in feature.categories]
+    return features, categories, [asdict(band) for band in scorecard.bands()]
+
+
+def rejection_rows(violations: Sequence[Violation]) -> list[Mapping[str, Any]]:
+    """Violations as rows of `rejected_application`."""
+    return [asdict(violation) for violation in violations]

@@ -1,0 +1,285 @@
+"""The nightly scoring flow: check, score, explain, load, audit, publish."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from db import audit as auditing
+from db import registry, runs, schema
+from db.errors import DatabaseError, DatabaseUnavailableError
+from db.models import RUN_PARTITIONED
+from db.staging import staging
+from flows import sources
+from flows.loading import load_scored, rejection_rows
+from flows.pipeline import Pipeline
+from flows.progress import reporter
+from flows.services import database
+from flows.settings import Settings, load_settings
+from scoring.batch import Scored, score_batch
+from scoring.contract import Checked, Violation, check_columns, check_rows
+from scoring.errors import ScoringError
+from scoring.model import ModelBundle
+from scoring.preprocess import feature_ids
+
+log = logging.getLogger("creditlens")
+
+Outcome = Literal["published", "unchanged"]
+# Written down per run; a file with more broken rows than this is refused anyway.
+KEPT_VIOLATIONS = 10_000
+
+
+class RejectedShareError(ScoringError):
+    """More rows broke the contract than the settings allow."""
+
+
+class NoModelError(DatabaseError):
+    """There is no trained model yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """How a night ended: the run that is published, and whether this night published it."""
+
+    outcome: Outcome
+    run: runs.Run
+    is_current: bool
+
+
+@dataclass
+class Tally:
+    """What has come through the contract so far."""
+
+    customers: int = 0
+    rejected: int = 0
+    violations: list[Violation] = field(default_factory=list)
+    unknown: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def add(self, checked: Checked) -> None:
+        """Count one chunk."""
+        self.customers += len(checked.accepted)
+        self.rejected += checked.rejected
+        self.violations += checked.violations[: KEPT_VIOLATIONS - len(self.violations)]
+        for key, count in checked.unknown.items():
+            self.unknown[key] = self.unknown.get(key, 0) + count
+
+
+def _is_connection_trouble(_task: Any, _run: Any, state: Any) -> bool:
+    """Only lost or refused connections are tried again; wrong input stays wrong."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, DatabaseUnavailableError | OperationalError | OSError)
+
+
+io_task = task(
+    retries=3,
+    retry_delay_seconds=[1, 5, 15],
+    retry_condition_fn=_is_connection_trouble,
+    cache_policy=NO_CACHE,
+)
+pure_task = task(cache_policy=NO_CACHE)
+
+
+@io_task
+def survey_input(applications: Path, settings: Settings) -> sources.Survey:
+    """Look the file over: digest, rows, chunks, duplicate ids."""
+    survey = sources.survey(applications, chunk_rows=settings.chunk_rows, scratch=settings.state / "scratch")
+    extra = check_columns(survey.header, labelled=False)
+    if extra:
+        log.warning("Columns that the contract does not know are ignored: %s", ", ".join(extra))
+    return survey
+
+
+@io_task
+def load_model(engine: Engine) -> tuple[int, ModelBundle]:
+    """The current model, compared with its SHA-256 before anything reads it."""
+    record = registry.current_model(engine)
+    if record is None:
+        raise NoModelError("There is no trained model; run `creditlens train` (or `creditlens up`).")
+    return record.model_id, ModelBundle.from_bytes(*registry.artefact(engine, record.model_id))
+
+
+@io_task
+def recover(engine: Engine) -> None:
+    """Put right what a killed run left."""
+    orphans = runs.recover(engine)
+    if orphans:
+        log.warning("Interrupted runs closed: %s", ", ".join(map(str, orphans)))
+
+
+@io_task
+def open_run(engine: Engine, survey: sources.Survey, model_id: int, as_of: date) -> int:
+    """A row in the ledger."""
+    return runs.open_run(
+        engine, as_of=as_of, model_id=model_id, source_name=survey.path.name, source_sha256=survey.sha256
+    )
+
+
+@pure_task
+def score_explain_load(
+    engine: Engine, run_id: int, survey: sources.Survey, bundle: ModelBundle, settings: Settings
+) -> tuple[Tally, dict[str, float]]:
+    """Stream the file through check, score and load, in one transaction; counts and seconds per stage."""
+    tally = Tally()
+
+    def check(chunk: sources.Chunk) -> Checked:
+        frame, malformed = sources.read(survey, chunk)
+        return check_rows(
+            frame,
+            first_row=chunk.first_row,
+            labelled=False,
+            duplicates=survey.duplicates,
+            malformed=malformed,
+        )
+
+    def score(checked: Checked) -> Scored:
+        tally.add(checked)
+        if tally.rejected > settings.rejected_share * survey.rows:
+            raise RejectedShareError(_too_many_rejected(tally, survey, settings.rejected_share))
+        return score_batch(bundle, checked.accepted, threads=settings.threads)
+
+    try:
+        with staging(engine, RUN_PARTITIONED, run_id) as tables:
+            stages: dict[str, Callable[[Any], Any]] = {
+                "check": check,
+                "score": score,
+                "load": lambda scored: load_scored(tables, scored),
+            }
+            pipeline = Pipeline(survey.chunks, stages)
+            for _ in pipeline:
+                reporter().update("score", tally.customers + tally.rejected, survey.rows)
+            with timed(pipeline.seconds, "index"):
+                tables.index()
+    finally:
+        runs.record_input(engine, run_id, rejection_rows(tally.violations), tally.unknown)
+    return tally, pipeline.seconds
+
+
+@pure_task
+def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle) -> None:
+    """Compare what was written with what should have been; raise if it differs."""
+    checks = auditing.audit(
+        engine,
+        run_id,
+        customers=tally.customers,
+        feature_ids=feature_ids().tolist(),
+        base_value=bundle.base_value,
+    )
+    runs.record_checks(engine, run_id, checks)
+    auditing.require_passed(checks)
+
+
+@io_task
+def publish(engine: Engine, run_id: int, tally: Tally, seconds: dict[str, float]) -> bool:
+    """Attach the run and move the readers' pointer, in one transaction."""
+    return runs.publish(
+        engine,
+        run_id,
+        customers=tally.customers,
+        rejected=tally.rejected,
+        unknown_categories=sum(tally.unknown.values()),
+        stage_seconds=seconds,
+    )
+
+
+@io_task
+def retire(engine: Engine, settings: Settings) -> None:
+    """Drop the details of runs beyond the retention."""
+    retired = runs.retire(engine, retained_runs=settings.retained_runs)
+    if retired:
+        log.info("Details of older runs dropped: %s", ", ".join(map(str, retired)))
+
+
+@flow(name="nightly", validate_parameters=False)
+def nightly(applications: Path, as_of: date | None = None, force: bool = False) -> Night:
+    """Score tonight's applications and publish them whole, or not at all.
+
+    Parameters
+    ----------
+    applications: file with the columns of Home Credit's `application_test`.
+    as_of: the date that the scores are of; today in the lender's time zone by default.
+    force: publish anew even if the same input was already scored by the same model.
+    """
+    settings = load_settings()
+    with database(settings) as engine, runs.exclusive(engine) as lock, scratch_removed(settings):
+        seconds: dict[str, float] = {}
+        schema.require_current(engine)
+        recover(engine)
+        with timed(seconds, "survey"):
+            survey = survey_input(Path(applications), settings)
+        with timed(seconds, "model"):
+            model_id, bundle = load_model(engine)
+        same = runs.find_unchanged(engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of)
+        if same and not force:
+            return Night("unchanged", same, is_current=True)
+        run_id = open_run(engine, survey, model_id, as_of or settings.today())
+        with closed_on_error(engine, run_id, seconds):
+            tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, settings)
+            seconds |= stage_seconds
+            with timed(seconds, "audit"):
+                audit(engine, run_id, tally, bundle)
+            lock.require_held()
+            is_current = publish(engine, run_id, tally, seconds)
+        retire(engine, settings)
+        return Night("published", runs.get(engine, run_id), is_current)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Note the block's wall seconds under `stage`."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = round(time.perf_counter() - started, 3)
+
+
+@contextmanager
+def closed_on_error(engine: Engine, run_id: int, seconds: dict[str, float]) -> Iterator[None]:
+    """If the block fails, end the run in the ledger with the reason, and take its tables away."""
+    try:
+        yield
+    except BaseException as error:
+        refused = isinstance(error, ScoringError | sources.SourceError)
+        message = str(error) or type(error).__name__
+        try:
+            runs.close_unpublished(
+                engine,
+                run_id,
+                status="refused" if refused else "failed",
+                message=message,
+                stage_seconds=seconds,
+            )
+        except Exception:
+            # The database may be what failed; the next run finds the row and closes it.
+            log.warning("Run %s could not be closed in the ledger; the next run will do it.", run_id)
+        raise
+
+
+@contextmanager
+def scratch_removed(settings: Settings) -> Iterator[None]:
+    """Remove unpacked copies of the input at the end, whatever happens."""
+    try:
+        yield
+    finally:
+        for leftover in (settings.state / "scratch").glob("*"):
+            leftover.unlink(missing_ok=True)
+
+
+def _too_many_rejected(tally: Tally, survey: sources.Survey, allowed: float) -> str:
+    first = tally.violations[0]
+    return (
+        f"{survey.path}: {tally.rejected:,} of the first {tally.customers + tally.rejected:,} rows break the"
+        f" contract, more than the allowed {allowed:.1%} of {survey.rows:,}. First: row {first.row_number},"
+        f" {first.column_name}, rule {first.rule!r}, value {first.value!r}. See reporting.rejected_row."
+    )

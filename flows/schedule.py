@@ -1,0 +1,42 @@
+"""The nightly schedule: one served deployment, one run at a time, missed nights caught up once.
+
+Prefect plans runs ahead on its server. While nobody serves, planned runs pass; the flow that runs next scores
+the newest file, which makes scoring the missed nights' files needless: they held the same applications.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from flows.services import Background, prefect_environment
+from flows.settings import Settings
+
+DEPLOYMENT = "every-night"
+
+
+def schedule_service(settings: Settings) -> Background:
+    """The background process that serves the schedule."""
+    return Background("schedule", settings.state)
+
+
+def start_schedule(settings: Settings, applications: Path) -> None:
+    """Serve the schedule in the background, unless it is served already."""
+    command = [sys.executable, "-m", "flows.cli", "schedule", "--applications", str(applications)]
+    schedule_service(settings).start(command, prefect_environment(settings))
+
+
+def serve(settings: Settings, applications: Path) -> None:
+    """Serve the nightly flow until the process is ended. Needs a Prefect server (PREFECT_API_URL)."""
+    from prefect.schedules import Cron
+
+    from flows.nightly import nightly
+
+    nightly.serve(
+        name=DEPLOYMENT,
+        schedule=Cron(settings.cron, timezone=settings.time_zone),
+        parameters={"applications": str(applications)},
+        limit=1,
+        pause_on_shutdown=False,
+        print_starting_message=False,
+    )

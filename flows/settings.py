@@ -1,0 +1,122 @@
+"""Typed settings, built once at the edge and passed down; secrets are made on first use and kept 0600."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from db.embedded import EmbeddedPostgres, new_password
+
+PROJECT = Path(__file__).resolve().parents[1]
+SECRETS = ("postgres", "owner", "analyst", "dashboard")
+MINIMUM_SECRET_LENGTH = 16
+
+
+class SettingsError(Exception):
+    """A setting is missing or makes no sense; the message names it and what it may be."""
+
+
+class Settings(BaseSettings):
+    """Every setting has a default; set one as an environment variable `CREDITLENS_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="CREDITLENS_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    state: Annotated[Path, Field(description="Folder of everything that is kept: Postgres, secrets, logs")] = (
+        PROJECT / ".creditlens"
+    )
+    data: Annotated[
+        Path | None,
+        Field(description="Folder with application_train and application_test; synthetic ones without"),
+    ] = None
+    database_url: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias=AliasChoices("CREDITLENS_DATABASE_URL", "DATABASE_URL"),
+            description="A Postgres 15+ to use instead of the embedded one (also read from DATABASE_URL)",
+        ),
+    ] = None
+    time_zone: Annotated[str, Field(description="Zone of the schedule and of a run's date")] = "Europe/Paris"
+    cron: Annotated[str, Field(description="When the nightly flow runs")] = "30 2 * * *"
+    threads: Annotated[int, Field(ge=1, le=256, description="Threads for scoring and explaining")] = (
+        os.cpu_count() or 1
+    )
+    chunk_rows: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Applications per chunk; bounds a run's memory")
+    ] = 16_384
+    rejected_share: Annotated[
+        float, Field(ge=0, le=1, description="Share of rejected rows above which a run is refused")
+    ] = 0.01
+    retained_runs: Annotated[
+        int, Field(ge=2, le=1000, description="Runs whose details are kept; scores are kept for ever")
+    ] = 8
+    trials: Annotated[int, Field(ge=0, le=1000, description="Random search trials when training")] = 8
+    synthetic_former: Annotated[int, Field(ge=500, description="Synthetic former customers without data")] = 20_000
+    synthetic_new: Annotated[int, Field(ge=1, description="Synthetic new customers without data")] = 5_000
+    prefect_port: Annotated[int, Field(ge=0, le=65535, description="Port of the local Prefect server")] = 4200
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{value!r} is not a time zone; use a name such as Europe/Paris") from None
+        return value
+
+    @field_validator("state", "data")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else value
+
+    def today(self) -> date:
+        """Today's date in the lender's time zone."""
+        return datetime.now(ZoneInfo(self.time_zone)).date()
+
+    def secrets(self) -> dict[str, str]:
+        """The generated passwords by role, made on first use and kept in `state` readable by its owner only.
+
+        Raises SettingsError for a file that others may read, or for a password that is too short.
+        """
+        path = self.state / "secrets.json"
+        found: dict[str, str] = {}
+        if path.exists():
+            if path.stat().st_mode & 0o077:
+                raise SettingsError(f"{path} may be read by others; run `chmod 600 {path}`.")
+            found = json.loads(path.read_text())
+            for name, value in found.items():
+                if len(value) < MINIMUM_SECRET_LENGTH:
+                    raise SettingsError(
+                        f"The secret {name!r} in {path} is shorter than {MINIMUM_SECRET_LENGTH} characters."
+                    )
+        missing = [name for name in SECRETS if name not in found]
+        if missing:
+            found |= {name: new_password() for name in missing}
+            self.state.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            with open(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+                json.dump(found, file, indent=1)
+            partial.replace(path)
+        return found
+
+    def embedded(self) -> EmbeddedPostgres:
+        """The embedded server of this installation (not started by this call)."""
+        secrets = self.secrets()
+        return EmbeddedPostgres(self.state / "postgres", secrets["postgres"], secrets["owner"])
+
+
+def load_settings() -> Settings:
+    """Settings from the environment. Raises SettingsError naming the variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+        name = name if name.startswith("CREDITLENS_") or name == "DATABASE_URL" else f"CREDITLENS_{name}"
+        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,116 @@
+"""One real Postgres for all tests: migrated once, copied for each module that writes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, text
+
+from db import registry, roles, schema
+from db.embedded import EmbeddedPostgres, new_password
+from db.engine import make_engine
+from flows.loading import dictionary_rows
+from scoring.contract import Applications, check_rows
+from scoring.model import Trained, train
+from scoring.sample import applications
+
+PROJECT = Path(__file__).resolve().parents[1]
+REAL_DATA = Path(os.environ.get("CREDITLENS_REAL_DATA", PROJECT.parent / "shared" / "home_credit"))
+_TEMPLATE = "migrated_template"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path | None:
+    """The folder of real applications where there is one."""
+    return REAL_DATA if (REAL_DATA / "application_train.csv").exists() else None
+
+
+@pytest.fixture(scope="session")
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that a database's system user may enter too."""
+    folder = Path(tempfile.mkdtemp(prefix="creditlens-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(open_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """A running embedded Postgres of the test session's own."""
+    server = EmbeddedPostgres(open_folder / "postgres", new_password(), new_password())
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def reader_passwords() -> dict[str, str]:
+    """Passwords of the reading roles, which all databases of the test server share."""
+    return {roles.ANALYST: new_password(), roles.DASHBOARD: new_password()}
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: EmbeddedPostgres, reader_passwords: dict[str, str]) -> Iterator[Callable[[], Engine]]:
+    """Makes migrated databases, empty but for the dictionary, with readers' roles."""
+    owner = make_engine(postgres.url(database="postgres")).execution_options(isolation_level="AUTOCOMMIT")
+    with owner.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {_TEMPLATE}"))
+    template = make_engine(postgres.url(database=_TEMPLATE))
+    schema.upgrade(template)
+    registry.sync_dictionary(template, *dictionary_rows())
+    assert roles.ensure_readers(template, reader_passwords)
+    template.dispose()
+    engines: list[Engine] = []
+
+    def make() -> Engine:
+        name = f"test_{next(_numbers)}"
+        with owner.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}"))
+        engine = make_engine(postgres.url(database=name))
+        roles.ensure_readers(engine, reader_passwords)
+        engines.append(engine)
+        return engine
+
+    yield make
+    for engine in engines:
+        engine.dispose()
+    owner.dispose()
+
+
+@pytest.fixture(scope="module")
+def engine(new_database: Callable[[], Engine]) -> Engine:
+    """A migrated database of the module's own, empty but for the dictionary."""
+    return new_database()
+
+
+@pytest.fixture(scope="session")
+def former() -> Applications:
+    """2,000 synthetic former customers."""
+    frame = applications(2_000, seed=1, labelled=True)
+    return check_rows(frame, first_row=1, labelled=True).accepted
+
+
+@pytest.fixture(scope="session")
+def new_frame() -> pl.DataFrame:
+    """300 synthetic applications as a file would hold them."""
+    return applications(300, seed=2, first_id=500_001)
+
+
+@pytest.fixture(scope="session")
+def new(new_frame: pl.DataFrame) -> Applications:
+    """The same, through the contract."""
+    return check_rows(new_frame, first_row=1, labelled=False).accepted
+
+
+@pytest.fixture(scope="session")
+def trained(former: Applications) -> Trained:
+    """A model of the synthetic former customers, with default parameters."""
+    return train(former, trials=0, threads=2)

@@ -1,0 +1,83 @@
+"""A real Prefect server for all flow tests, and an installation of its own for each module."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, text
+
+from db.embedded import free_port
+from db.engine import psql_url
+from flows import services
+from flows.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def prefect_api(open_folder: Path) -> Iterator[str]:
+    """The address of a Prefect server that runs for the test session; set before Prefect is imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREDITLENS_STATE", str(open_folder / "prefect-state"))
+        patch.setenv("CREDITLENS_PREFECT_PORT", str(free_port(None)))
+        settings = Settings()
+        settings.state.mkdir()
+        services.start_prefect(settings)
+        url = services.wait_for_prefect(settings)
+        saved = dict(os.environ)
+        services.use_prefect(settings)
+        yield url
+        services.prefect_server(settings).stop()
+        os.environ.clear()
+        os.environ.update(saved)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A database with readers, a state folder, and the environment that points to them."""
+
+    engine: Engine
+    settings: Settings
+    folder: Path
+
+    def value(self, query: str) -> object:
+        """One value, as the owner sees it."""
+        with self.engine.connect() as connection:
+            return connection.scalar(text(query))
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """Rows, as the owner sees them."""
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+
+@pytest.fixture(scope="module")
+def installation(
+    prefect_api: str, new_database: Callable[[], Engine], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """An installation without a model or a run."""
+    assert prefect_api
+    engine = new_database()
+    folder = tmp_path_factory.mktemp("installation")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREDITLENS_DATABASE_URL", psql_url(engine.url))
+        patch.setenv("CREDITLENS_STATE", str(folder / "state"))
+        patch.setenv("CREDITLENS_TRIALS", "0")
+        patch.setenv("CREDITLENS_CHUNK_ROWS", "100")
+        patch.setenv("CREDITLENS_THREADS", "2")
+        patch.delenv("CREDITLENS_DATA", raising=False)
+        yield Installation(engine, Settings(), folder)
+
+
+@pytest.fixture(scope="module")
+def files(installation: Installation, new_frame: pl.DataFrame) -> tuple[Path, Path]:
+    """Files of 2,000 former and 300 new customers."""
+    from scoring.sample import applications
+
+    former, new = installation.folder / "application_train.csv", installation.folder / "application_test.csv"
+    applications(2_000, seed=1, labelled=True).write_csv(former)
+    new_frame.write_csv(new)
+    return former, new

@@ -1,0 +1,221 @@
+"""The nightly flow: published whole, recognised again, refused with a reason."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from db import registry, runs
+from db.errors import BusyError
+from scoring.batch import score_batch
+from scoring.contract import Applications
+from scoring.errors import ArtefactError, ColumnsError
+from scoring.model import ModelBundle
+from scoring.preprocess import explained_features
+
+
+@pytest.fixture(scope="module", autouse=True)
+def model(installation, files) -> registry.ModelRecord:
+    from flows.training import training
+
+    return training([files[0]])
+
+
+@pytest.fixture
+def nightly():
+    from flows.nightly import nightly
+
+    return nightly
+
+
+def written(folder: Path, name: str, frame: pl.DataFrame) -> Path:
+    path = folder / name
+    frame.write_csv(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def first(installation, files, model):
+    from flows.nightly import nightly
+
+    assert model
+    return nightly(files[1])
+
+
+def test_every_customer_is_published_with_a_score_and_every_features_contribution(
+    installation, first, new: Applications
+) -> None:
+    assert first.outcome == "published"
+    assert (first.run.customers, first.run.rejected) == (300, 0)
+    where = "run_id = (SELECT run_id FROM credit.published_run)"
+    assert installation.value(f"SELECT count(*) FROM credit.score WHERE {where}") == 300
+    count = installation.value(f"SELECT count(*) FROM credit.shap_value WHERE {where}")
+    assert count == 300 * len(explained_features())
+
+
+def test_what_is_published_is_what_scoring_says(installation, first, new: Applications) -> None:
+    bundle = ModelBundle.from_bytes(*registry.artefact(installation.engine, first.run.model_id))
+    scored = score_batch(bundle, new)
+    rows = installation.rows(
+        f"SELECT log_odds, score, percentile FROM credit.score WHERE run_id = {first.run.run_id} ORDER BY customer_id"
+    )
+    np.testing.assert_allclose([row[0] for row in rows], scored.log_odds, atol=1e-12)
+    assert [row[1] for row in rows] == scored.score.tolist()
+    rows = installation.rows(
+        f"SELECT contribution, rank, coalesce(numeric_value, category_code) FROM credit.shap_value"
+        f" WHERE run_id = {first.run.run_id} ORDER BY customer_id, feature_id"
+    )
+    np.testing.assert_allclose([row[0] for row in rows], scored.contributions.astype(np.float32).ravel(), rtol=1e-6)
+    assert [row[1] for row in rows] == scored.rank.ravel().tolist()
+    values = np.array([np.nan if row[2] is None else row[2] for row in rows])
+    np.testing.assert_allclose(values, scored.values.astype(np.float32).ravel(), rtol=1e-6)
+
+
+def test_the_run_says_how_long_each_stage_took_and_what_the_audit_saw(installation, first) -> None:
+    assert {"survey", "check", "score", "load", "index", "audit"} <= set(first.run.stage_seconds)
+    checks = installation.rows(f"SELECT name, passed FROM credit.run_check WHERE run_id = {first.run.run_id}")
+    assert len(checks) >= 11
+    assert all(passed for _, passed in checks)
+
+
+def test_the_same_file_again_changes_nothing(installation, first, files, nightly) -> None:
+    again = nightly(files[1])
+    assert (again.outcome, again.run.run_id) == ("unchanged", first.run.run_id)
+
+
+def test_the_same_bytes_under_another_name_change_nothing(installation, first, files, nightly) -> None:
+    copy = installation.folder / "another_name.csv"
+    copy.write_bytes(files[1].read_bytes())
+    assert nightly(copy).outcome == "unchanged"
+
+
+def test_forced_the_same_file_is_published_anew(installation, first, files, nightly) -> None:
+    again = nightly(files[1], force=True)
+    assert again.outcome == "published"
+    assert again.run.run_id > first.run.run_id
+    assert installation.value("SELECT run_id FROM credit.published_run") == again.run.run_id
+
+
+def test_gzipped_and_parquet_files_give_the_same_scores(installation, first, files, new_frame, nightly) -> None:
+    packed = installation.folder / "applications.csv.gz"
+    packed.write_bytes(gzip.compress(files[1].read_bytes()))
+    parquet = installation.folder / "applications.parquet"
+    new_frame.write_parquet(parquet)
+    expected = installation.rows(
+        f"SELECT customer_id, log_odds FROM credit.score WHERE run_id = {first.run.run_id} ORDER BY 1"
+    )
+    for file in (packed, parquet):
+        run = nightly(file).run
+        found = installation.rows(
+            f"SELECT customer_id, log_odds FROM credit.score WHERE run_id = {run.run_id} ORDER BY 1"
+        )
+        assert found == expected
+    assert list((installation.settings.state / "scratch").glob("*")) == []
+
+
+def test_an_edited_file_is_a_new_run_and_the_old_one_stays_in_history(
+    installation, first, new_frame, nightly
+) -> None:
+    edited = written(installation.folder, "edited.csv", new_frame.with_columns(pl.col("AMT_CREDIT") * 1.5))
+    run = nightly(edited).run
+    assert run.run_id > first.run.run_id
+    statuses = dict(installation.rows("SELECT run_id, status FROM credit.scoring_run"))
+    assert statuses[first.run.run_id] == statuses[run.run_id] == "published"
+    assert installation.value(f"SELECT count(*) FROM credit.score WHERE run_id = {first.run.run_id}") == 300
+
+
+def test_broken_rows_are_quarantined_with_their_reason_and_the_others_scored(
+    installation, new_frame, nightly
+) -> None:
+    cells = new_frame.select(pl.all().cast(pl.String))
+    cells[4, "AMT_CREDIT"] = "1.234,56"
+    cells[150, "SK_ID_CURR"] = cells[149, "SK_ID_CURR"]
+    cells[200, "ORGANIZATION_TYPE"] = "Space travel"
+    run = nightly(written(installation.folder, "broken.csv", cells)).run
+    assert (run.customers, run.rejected, run.unknown_categories) == (298, 2, 1)
+    rejected = installation.rows(
+        f"SELECT row_number, customer_id, column_name, rule, value FROM credit.rejected_application"
+        f" WHERE run_id = {run.run_id} ORDER BY row_number"
+    )
+    assert rejected == [
+        (5, "500005", "AMT_CREDIT", "type", "1.234,56"),
+        (151, "500150", "SK_ID_CURR", "unique", "500150"),
+    ]
+    unknown = installation.rows(
+        f"SELECT column_name, value, customers FROM credit.unknown_category WHERE run_id = {run.run_id}"
+    )
+    assert unknown == [("ORGANIZATION_TYPE", "Space travel", 1)]
+
+
+def test_too_many_broken_rows_refuse_the_run_and_the_old_one_stays(installation, new_frame, nightly) -> None:
+    from flows.nightly import RejectedShareError
+
+    before = runs.published(installation.engine)
+    broken = new_frame.with_columns(
+        pl.when(pl.int_range(pl.len()) < 10).then(-1.0).otherwise(pl.col("AMT_CREDIT")).alias("AMT_CREDIT")
+    )
+    with pytest.raises(RejectedShareError, match=r"more than the allowed 1\.0%.*row 1, AMT_CREDIT, rule 'range'"):
+        nightly(written(installation.folder, "too_broken.csv", broken))
+    assert runs.published(installation.engine) == before
+    last = runs.latest(installation.engine)
+    assert last is not None
+    assert last.status == "refused"
+    noted = installation.value(f"SELECT count(*) FROM credit.rejected_application WHERE run_id = {last.run_id}")
+    assert noted == 10
+
+
+def test_a_missing_column_fails_before_anything_is_opened(installation, new_frame, nightly) -> None:
+    before = runs.latest(installation.engine)
+    with pytest.raises(ColumnsError, match="Column EXT_SOURCE_2 is missing"):
+        nightly(written(installation.folder, "short.csv", new_frame.drop("EXT_SOURCE_2")))
+    assert runs.latest(installation.engine) == before
+
+
+def test_columns_in_another_order_and_extra_ones_make_no_difference(
+    installation, first, new_frame, nightly
+) -> None:
+    shuffled = new_frame.select(reversed(new_frame.columns)).with_columns(pl.lit("x").alias("COMMENT"))
+    run = nightly(written(installation.folder, "shuffled.csv", shuffled)).run
+    query = "SELECT customer_id, log_odds FROM credit.score WHERE run_id = {} ORDER BY 1"
+    assert installation.rows(query.format(run.run_id)) == installation.rows(query.format(first.run.run_id))
+
+
+def test_a_late_file_of_an_older_date_does_not_move_the_pointer_back(installation, new_frame, nightly) -> None:
+    before = runs.published(installation.engine)
+    assert before is not None
+    older = written(installation.folder, "late.csv", new_frame.with_columns(pl.col("AMT_CREDIT") * 1.1))
+    night = nightly(older, as_of=before.as_of - timedelta(days=3))
+    assert night.outcome == "published"
+    assert night.is_current is False
+    assert runs.published(installation.engine) == before
+
+
+def test_while_another_run_holds_the_lock_this_one_leaves(installation, files, nightly) -> None:
+    with runs.exclusive(installation.engine), pytest.raises(BusyError):
+        nightly(files[1])
+
+
+def test_a_changed_artefact_is_refused_and_the_old_run_stays(installation, files, model, nightly) -> None:
+    from sqlalchemy import text
+
+    before = runs.published(installation.engine)
+    change = "UPDATE credit.model_version SET artefact = set_byte(artefact, 1000, get_byte(artefact, 1000) # 1)"
+    with installation.engine.begin() as connection:
+        connection.execute(text(change))
+    try:
+        with pytest.raises(ArtefactError, match="was changed"):
+            nightly(files[1], force=True)
+    finally:
+        with installation.engine.begin() as connection:
+            connection.execute(text(change))
+    assert runs.published(installation.engine) == before
+
+
+def test_the_date_of_a_run_is_today_in_the_lenders_zone_unless_given(installation, first) -> None:
+    assert first.run.as_of == installation.settings.today()
+    assert isinstance(first.run.as_of, date)

@@ -1,0 +1,86 @@
+"""The training flow: former customers in, a registered current model and their scores out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from db import registry
+from scoring.contract import Applications
+from scoring.errors import ColumnsError
+from scoring.model import ModelBundle, Trained
+
+
+@pytest.fixture(scope="module")
+def record(installation, files) -> registry.ModelRecord:
+    from flows.training import training
+
+    return training([files[0]])
+
+
+def test_the_model_is_current_with_its_metrics(
+    installation, record: registry.ModelRecord, trained: Trained
+) -> None:
+    current = registry.current_model(installation.engine)
+    assert current is not None
+    assert current.model_id == record.model_id
+    assert current.metrics["auc"] == pytest.approx(trained.bundle.metrics["auc"], abs=1e-12)
+
+
+def test_the_artefact_in_the_registry_is_the_bundle(installation, record: registry.ModelRecord) -> None:
+    bundle = ModelBundle.from_bytes(*registry.artefact(installation.engine, record.model_id))
+    assert bundle.base_value == pytest.approx(record.base_value)
+
+
+def test_former_customers_are_loaded_with_their_out_of_fold_scores(
+    installation, record: registry.ModelRecord, former: Applications, trained: Trained
+) -> None:
+    rows = installation.rows(
+        f"SELECT customer_id, target, log_odds FROM credit.former_customer"
+        f" WHERE model_id = {record.model_id} ORDER BY customer_id"
+    )
+    assert [row[0] for row in rows] == former.customer_id.tolist()
+    assert former.target is not None
+    assert [row[1] for row in rows] == former.target.tolist()
+    assert [row[2] for row in rows] == pytest.approx(trained.out_of_fold_log_odds.tolist(), abs=1e-6)
+
+
+def test_distributions_hold_exact_quantiles_per_outcome(installation, files) -> None:
+    credit = pl.read_csv(files[0], infer_schema_length=None).filter(pl.col("TARGET") == 0)["AMT_CREDIT"]
+    ((customers, mean, median),) = installation.rows(
+        "SELECT customers, mean, quantiles[501] FROM credit.former_distribution JOIN credit.feature USING (feature_id)"
+        " WHERE name = 'AMT_CREDIT' AND outcome = 'repaid'"
+    )
+    assert customers == len(credit)
+    assert mean == pytest.approx(credit.mean())
+    assert median == pytest.approx(credit.median())
+
+
+def test_training_again_on_the_same_customers_is_the_same_model(installation, files, record) -> None:
+    from flows.training import training
+
+    assert training([files[0]]).model_id == record.model_id
+
+
+def test_an_id_in_two_files_counts_once(installation, files) -> None:
+    from flows.training import read_former
+
+    twice = read_former.fn([files[0], files[0]], installation.settings)
+    assert len(twice.applications) == 2_000
+
+
+def test_a_file_without_outcome_is_refused(installation, files) -> None:
+    from flows.training import training
+
+    with pytest.raises(ColumnsError, match="TARGET"):
+        training([files[1]])
+
+
+def test_a_missing_file_is_refused_by_name(installation) -> None:
+    from flows.sources import SourceError
+    from flows.training import training
+
+    with pytest.raises(SourceError, match=r"no file .*nowhere\.csv"):
+        training([Path("/nowhere.csv")])
