@@ -63,7 +63,12 @@ ApplicationsFile = Annotated[
 
 
 @app.command()
-def up(json_output: Json = False) -> None:
+def up(
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Then serve the schedule in this process, as a container does.")
+    ] = False,
+    json_output: Json = False,
+) -> None:
     """Set everything up and publish tonight's scores; run it again at any time, only what is missing is done.
 
     Starts Postgres and a Prefect server in the background, migrates, takes the data of CREDITLENS_DATA (synthetic
@@ -71,18 +76,25 @@ def up(json_output: Json = False) -> None:
     """
     settings = load_settings()
     with answering(json_output):
-        engine = prepare_database(settings)
+        log.info("Starting Postgres and bringing its schema up to date ...")
+        prepare_database(settings)
         services.start_prefect(settings)
         former, applications = data_files(settings)
+        log.info("Waiting for the Prefect server ...")
         services.wait_for_prefect(settings)
-        services.use_prefect(settings)
-        trained = registry.current_model(engine)
+        services.use_prefect(settings, quiet=not foreground)
+        with services.database(settings) as engine:
+            trained = registry.current_model(engine)
         if trained is None:
+            log.info("Training a model, as there is none; a few minutes with all former customers ...")
             trained = run_training(former, None)
         night = run_nightly(applications)
-        scheduling.start_schedule(settings, applications)
         answer = {"outcome": night.outcome, **published_json(night.run)}
         say(json_output, answer, summary(settings, night, trained))
+        if foreground:
+            serve_schedule(settings, applications)
+        else:
+            scheduling.start_schedule(settings, applications)
 
 
 @app.command()
@@ -184,8 +196,7 @@ def schedule(applications: ApplicationsFile = None) -> None:
         services.start_prefect(settings)
         services.wait_for_prefect(settings)
         services.use_prefect(settings, quiet=False)
-        log.info("Scoring %s at %r, %s time. Stop with Ctrl+C.", file, settings.cron, settings.time_zone)
-        scheduling.serve(settings, file)
+        serve_schedule(settings, file)
 
 
 @app.command()
@@ -193,8 +204,7 @@ def migrate(json_output: Json = False) -> None:
     """Start Postgres if it is ours and bring its schema, dictionary, roles and grants up to date."""
     settings = load_settings()
     with answering(json_output):
-        engine = prepare_database(settings)
-        revision = schema.current(engine)
+        revision = prepare_database(settings)
         say(json_output, {"revision": revision}, f"The database is at revision {revision}.")
 
 
@@ -213,19 +223,27 @@ def sql(context: typer.Context) -> None:
 # --- what the commands share ----------------------------------------------------------------------------------
 
 
-def prepare_database(settings: Settings) -> Any:
-    """The database, started if it is ours, migrated, with dictionary, roles and grants as this program has them."""
-    engine = services.start_database(settings)
-    schema.upgrade(engine)
-    registry.sync_dictionary(engine, *dictionary_rows())
+def prepare_database(settings: Settings) -> str | None:
+    """Start the database if it is ours; migrate it, sync dictionary, roles and grants; its schema's revision."""
+    services.start_database(settings)
     secrets = settings.secrets()
     passwords = {roles.ANALYST: secrets["analyst"], roles.DASHBOARD: secrets["dashboard"]}
-    if not roles.ensure_readers(engine, passwords):
-        log.warning(
-            "This database user may not make roles: ask the server's administrator for %s and %s, with %s granted.",
-            roles.ANALYST, roles.DASHBOARD, roles.READER,
-        )  # fmt: skip
-    return engine
+    with services.database(settings) as engine:
+        schema.upgrade(engine)
+        registry.sync_dictionary(engine, *dictionary_rows())
+        if not roles.ensure_readers(engine, passwords):
+            log.warning(
+                "This database user may not make roles: ask the server's administrator for %s and %s, with %s"
+                " granted.",
+                roles.ANALYST, roles.DASHBOARD, roles.READER,
+            )  # fmt: skip
+        return schema.current(engine)
+
+
+def serve_schedule(settings: Settings, applications: Path) -> None:
+    """Serve the schedule until this process is ended."""
+    log.info("Scoring %s at %r, %s time. Stop with Ctrl+C.", applications, settings.cron, settings.time_zone)
+    scheduling.serve(settings, applications)
 
 
 def data_files(settings: Settings, *, make: bool = True) -> tuple[list[Path], Path]:

@@ -56,11 +56,10 @@ def database(settings: Settings) -> Iterator[Engine]:
         engine.dispose()
 
 
-def start_database(settings: Settings) -> Engine:
-    """Like `connect_database`, and starts the embedded server if that is what is used."""
+def start_database(settings: Settings) -> None:
+    """Start the embedded server, if that is what is used and it is down."""
     if settings.database_url is None:
         settings.embedded().start()
-    return connect_database(settings)
 
 
 def reader_url(settings: Settings) -> str:

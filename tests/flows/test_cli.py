@@ -1,0 +1,303 @@
+"""The command, as a person and as a program use it: real processes, a real server that is not the embedded one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from db.embedded import free_port, new_password, packaged_binaries
+from scoring.preprocess import explained_features
+
+COMMAND = [sys.executable, "-m", "flows.cli"]
+SIZES = {
+    "CREDITLENS_SYNTHETIC_FORMER": "1500",
+    "CREDITLENS_SYNTHETIC_NEW": "200",
+    "CREDITLENS_TRIALS": "0",
+    "CREDITLENS_RETAINED_RUNS": "3",
+}
+
+
+@dataclass
+class Machine:
+    """One installation, driven from outside through the command alone."""
+
+    state: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("CREDITLENS_", "PREFECT_", "DATABASE_URL"))
+        }
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            env={**kept, **SIZES, "CREDITLENS_STATE": str(self.state), **self.environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+
+    def json(self, *arguments: str, code: int = 0) -> dict:
+        done = self(*arguments, "--json")
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def machine(open_folder: Path) -> Iterator[Machine]:
+    made = Machine(open_folder / "machine", {"CREDITLENS_PREFECT_PORT": str(free_port(None))})
+    yield made
+    made("down")
+
+
+@pytest.fixture(scope="module")
+def first(machine: Machine) -> dict:
+    done = machine("up", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def applications(machine: Machine) -> Path:
+    return machine.state / "data" / "application_test.csv"
+
+
+def test_up_on_an_empty_folder_publishes_everybody(machine: Machine, first: dict) -> None:
+    assert first["outcome"] == "published"
+    assert (first["customers"], first["rejected"]) == (200, 0)
+    status = machine.json("status")
+    assert status["healthy"] is True
+    assert status["published"] == {key: value for key, value in first.items() if key != "outcome"}
+    assert status["prefect_url"].startswith("http://127.0.0.1:")
+    assert status["dashboards_url"] is None
+
+
+def test_the_readers_address_shows_scores_and_every_features_contribution(machine: Machine, first: dict) -> None:
+    with psycopg.connect(machine.json("status")["database_url"]) as reader:
+        assert reader.execute("SELECT count(*) FROM reporting.customer").fetchone() == (200,)
+        explained = reader.execute("SELECT count(*) FROM reporting.customer_explanation").fetchone()
+        assert explained == (200 * len(explained_features()),)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            reader.execute("SELECT * FROM credit.score")
+
+
+def test_up_again_changes_nothing(machine: Machine, first: dict) -> None:
+    again = machine.json("up")
+    assert (again["outcome"], again["run_id"], again["model_id"]) == ("unchanged", first["run_id"], first["model_id"])
+
+
+def test_the_schedule_is_served_and_known_to_the_prefect_server(machine: Machine, first: dict) -> None:
+    import urllib.request
+
+    url = machine.json("status")["prefect_url"] + "/deployments/filter"
+    for _ in range(60):
+        request = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as response:
+            deployments = json.load(response)
+        if deployments:
+            break
+        time.sleep(0.5)
+    assert [deployment["name"] for deployment in deployments] == ["every-night"]
+    assert deployments[0]["schedules"][0]["schedule"]["cron"] == "30 2 * * *"
+    assert deployments[0]["schedules"][0]["schedule"]["timezone"] == "Europe/Paris"
+
+
+def test_an_edited_file_is_published_and_the_old_run_stays_in_history(machine: Machine, first: dict) -> None:
+    edited = machine.state / "edited.csv"
+    lines = applications(machine).read_text().splitlines()
+    edited.write_text("\n".join(lines[:-1]) + "\n")
+    night = machine.json("nightly", "--applications", str(edited))
+    assert (night["outcome"], night["customers"]) == ("published", 199)
+    with psycopg.connect(machine.json("status")["database_url"]) as reader:
+        history = dict(reader.execute("SELECT run_id, status FROM reporting.run_history").fetchall())
+    assert history[first["run_id"]] == history[night["run_id"]] == "published"
+
+
+def test_the_same_file_again_is_unchanged(machine: Machine, first: dict) -> None:
+    file = machine.state / "again.csv"
+    shutil.copy(applications(machine), file)
+    assert machine.json("nightly", "--applications", str(file), "--force")["outcome"] == "published"
+    assert machine.json("nightly", "--applications", str(file))["outcome"] == "unchanged"
+
+
+REFUSED: dict[str, tuple[Callable[[str], str] | None, str]] = {
+    "a file that is not there": (None, "There is no file"),
+    "an empty file": (lambda text: "", "is empty"),
+    "a missing column": (lambda text: text.replace("AMT_CREDIT,", "AMT_CREDITS,", 1), "Column AMT_CREDIT is missing"),
+    "too many broken rows": (lambda text: text.replace(",Cash loans,", ",,"), "more than the allowed 1.0%"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused_input_is_one_sentence_and_exit_code_2(
+    machine: Machine, first: dict, tmp_path: Path, change: Callable[[str], str] | None, message: str
+) -> None:
+    file = tmp_path / "applications.csv"
+    if change:
+        file.write_text(change(applications(machine).read_text()))
+    done = machine("nightly", "--applications", str(file), "--json")
+    assert done.returncode == 2
+    answer = json.loads(done.stdout)
+    assert answer["outcome"] == "refused"
+    assert message in answer["message"]
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr
+
+
+def test_a_second_run_at_once_is_busy_with_exit_code_3(machine: Machine, first: dict) -> None:
+    from db.runs import RUN_LOCK
+    from flows.settings import Settings
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREDITLENS_STATE", str(machine.state))
+        patch.delenv("CREDITLENS_DATABASE_URL", raising=False)
+        owner = Settings().embedded().url().set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(owner, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s)", [RUN_LOCK])
+        done = machine("nightly", "--applications", str(applications(machine)), "--json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["outcome"] == "busy"
+
+
+def test_a_database_that_does_not_answer_is_one_sentence_and_exit_code_1(machine: Machine) -> None:
+    nobody = f"postgresql://someone:secret-password@127.0.0.1:{free_port(None)}/nowhere"
+    done = machine("nightly", "--applications", "x.csv", DATABASE_URL=nobody)
+    assert done.returncode == 1
+    assert "Connection refused" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret-password" not in done.stderr
+
+
+def test_a_setting_that_makes_no_sense_is_named(machine: Machine) -> None:
+    done = machine("status", CREDITLENS_TIME_ZONE="Europe/Atlantis")
+    assert done.returncode == 2
+    assert "CREDITLENS_TIME_ZONE: 'Europe/Atlantis' is not a time zone" in done.stderr
+
+
+def test_secrets_are_readable_by_their_owner_only_and_never_shown_to_people(machine: Machine, first: dict) -> None:
+    secrets = machine.state / "secrets.json"
+    assert secrets.stat().st_mode & 0o077 == 0
+    shown = machine("status").stdout
+    assert not [secret for secret in json.loads(secrets.read_text()).values() if secret in shown]
+
+
+def test_a_short_secret_refuses_to_start(open_folder: Path) -> None:
+    other = Machine(open_folder / "short-secret")
+    other.state.mkdir()
+    (other.state / "secrets.json").write_text('{"owner": "changeme"}')
+    (other.state / "secrets.json").chmod(0o600)
+    done = other("up")
+    assert done.returncode == 2
+    assert "'owner'" in done.stderr
+    assert "shorter than 16" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "nightly", "train", "sample", "schedule", "migrate", "sql"])
+def test_every_command_explains_itself(machine: Machine, command: str) -> None:
+    done = machine(command, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 8
+
+
+def test_sql_opens_the_database_as_the_reader(machine: Machine, first: dict) -> None:
+    done = machine("sql", "-Atc", "SELECT current_user, count(*) FROM reporting.customer")
+    assert done.stdout.startswith("creditlens_analyst|")
+
+
+def test_down_stops_what_up_started_and_up_finds_everything_again(machine: Machine, first: dict) -> None:
+    # An earlier test's refused file is the last run, which a monitor must hear of.
+    before = machine.json("status", code=1)
+    assert "refused" in before["message"]
+    assert machine.json("down") == {"schedule": True, "prefect": True, "postgres": True}
+    stopped = machine.json("status", code=1)
+    assert (stopped["healthy"], stopped["published"], stopped["prefect_url"]) == (False, None, None)
+    assert machine.json("down") == {"schedule": False, "prefect": False, "postgres": False}
+    machine.json("migrate")
+    assert machine.json("status", code=1)["published"] == before["published"]
+
+
+@pytest.fixture(scope="module")
+def foreign_postgres(open_folder: Path) -> Iterator[str]:
+    """A Postgres that is not ours, reached over TCP: Debian's where it is installed, else the wheel's older one."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    older = packaged_binaries().parent.parent / "pginstall" / "bin"
+    binaries = next((path for path in reversed(debian) if (path / "initdb").exists()), older)
+    folder = open_folder / "foreign"
+    folder.mkdir()
+    user = {}
+    if os.geteuid() == 0:
+        import pwd
+
+        entry = next(pwd.getpwnam(name) for name in ("creditlens", "postgres") if _known(name))
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+        user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    password = new_password()
+    (folder / "password").write_text(password)
+    port = free_port(None)
+    run = {"check": True, "cwd": folder, "stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL, **user}
+    data = str(folder / "data")
+    subprocess.run(
+        [binaries / "initdb", "-D", data, "-U", "bank", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}",
+         "-E", "UTF8"], **run
+    )  # fmt: skip
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    subprocess.run([binaries / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start"], **run)
+    address = f"postgres://bank:{password}@127.0.0.1:{port}/"
+    with psycopg.connect(address + "postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE scores")
+    yield address + "scores"
+    subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+
+
+def _known(name: str) -> bool:
+    import pwd
+
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def test_any_postgres_serves_and_the_container_command_goes_on_serving(
+    foreign_postgres: str, open_folder: Path, prefect_api: str
+) -> None:
+    other = Machine(
+        open_folder / "container", {"CREDITLENS_DATABASE_URL": foreign_postgres, "PREFECT_API_URL": prefect_api}
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CREDITLENS_", "PREFECT_"))}
+    log = open_folder / "container.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*COMMAND, "up", "--foreground"],
+            env={**kept, **SIZES, "CREDITLENS_STATE": str(other.state), **other.environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            deadline = time.monotonic() + 200
+            while "Stop with Ctrl+C" not in log.read_text():
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.5)
+            assert not (other.state / "postgres").exists()
+            status = other.json("status")
+            assert status["published"]["customers"] == 200
+            with psycopg.connect(status["database_url"]) as reader:
+                assert reader.execute("SELECT count(*) FROM reporting.customer").fetchone() == (200,)
+                assert reader.info.server_version < 180000
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)

@@ -1,0 +1,44 @@
+"""The compose file is accepted, keeps its ports on loopback, and runs commands that other tests run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict:
+    """The file as docker-compose resolves it, or as written where there is no docker-compose."""
+    environment = {**os.environ, "POSTGRES_PASSWORD": "a-long-enough-password", "CREDITLENS_DATA": "/somewhere"}
+    program = shutil.which("docker-compose")
+    text = (PROJECT / "docker-compose.yml").read_text()
+    if program:
+        done = subprocess.run(
+            [program, "config"], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        text = done.stdout
+    return yaml.safe_load(text)
+
+
+def test_a_missing_password_is_an_error_not_a_default() -> None:
+    assert "${POSTGRES_PASSWORD:?" in (PROJECT / "docker-compose.yml").read_text()
+
+
+def test_ports_are_published_on_loopback_only(compose: dict) -> None:
+    for service in compose["services"].values():
+        for port in service.get("ports", []):
+            assert str(port).startswith("127.0.0.1:") or port["host_ip"] == "127.0.0.1"
+
+
+def test_the_schedules_command_is_the_one_that_the_command_line_tests_run(compose: dict) -> None:
+    assert compose["services"]["creditlens"]["command"] == ["up", "--foreground"]
+    assert "--foreground" in (PROJECT / "tests" / "flows" / "test_cli.py").read_text()
+    assert 'CMD ["up", "--foreground"]' in (PROJECT / "Dockerfile").read_text()
