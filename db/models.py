@@ -29,6 +29,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import SchemaItem
 
 from db.application import APPLICATION_COLUMNS
 
@@ -226,23 +227,41 @@ new_customer = Table(
     comment="Applications as received, one partition per run",
 )
 
+
+def _score_columns() -> list[SchemaItem]:
+    return [
+        Column("log_odds", Double, nullable=False),
+        Column("default_probability", Double, nullable=False),
+        Column("score", SmallInteger, nullable=False),
+        Column("band", Text, nullable=False),
+        Column("decision", Text, nullable=False),
+        Column("percentile", REAL, nullable=False),
+        _finite("log_odds"),
+        _probability("default_probability"),
+        CheckConstraint("score BETWEEN 0 AND 100", name="score_range"),
+        CheckConstraint("percentile BETWEEN 0 AND 100", name="percentile_range"),
+    ]
+
+
 score = Table(
     "score",
     metadata,
     Column("run_id", Integer, primary_key=True, autoincrement=False),
     Column("customer_id", Integer, primary_key=True, autoincrement=False),
-    Column("log_odds", Double, nullable=False),
-    Column("default_probability", Double, nullable=False),
-    Column("score", SmallInteger, nullable=False),
-    Column("band", Text, nullable=False),
-    Column("decision", Text, nullable=False),
-    Column("percentile", REAL, nullable=False),
-    _finite("log_odds"),
-    _probability("default_probability"),
-    CheckConstraint("score BETWEEN 0 AND 100", name="score_range"),
-    CheckConstraint("percentile BETWEEN 0 AND 100", name="percentile_range"),
+    *_score_columns(),
     postgresql_partition_by="LIST (run_id)",
-    comment="One score per customer and run, kept for ever",
+    comment="One score per customer and run whose details are retained",
+)
+
+# A partition for each night for ever would make every look-up plan over all of them.
+past_score = Table(
+    "past_score",
+    metadata,
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id), primary_key=True, autoincrement=False),
+    *_score_columns(),
+    Index(None, "run_id"),
+    comment="The scores of runs whose details were dropped, kept for ever",
 )
 
 shap_value = Table(

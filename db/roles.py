@@ -56,6 +56,8 @@ _LOGIN_STATEMENTS = (
     "ALTER ROLE {role} SET statement_timeout = '30s'",
     "ALTER ROLE {role} SET idle_in_transaction_session_timeout = '60s'",
     "ALTER ROLE {role} SET search_path = reporting",
+    # Estimates over partitions not yet pruned reach its threshold, and compiling takes longer than the query.
+    "ALTER ROLE {role} SET jit = off",
 )
 
 

@@ -17,14 +17,17 @@ from db.engine import connect, transaction
 from db.errors import BusyError, DatabaseUnavailableError
 from db.models import (
     RUN_PARTITIONED,
+    former_category,
+    former_customer,
+    former_distribution,
     metadata,
     model_version,
-    new_customer,
+    past_score,
     published_run,
     rejected_application,
     run_check,
+    score,
     scoring_run,
-    shap_value,
     unknown_category,
 )
 from db.staging import attach, detach_and_drop, partitions
@@ -125,7 +128,8 @@ def recover(engine: Engine) -> list[int]:
             .values(status="failed", message="The run was interrupted.", finished_at=func.clock_timestamp())
             .returning(scoring_run.c.run_id)
         ).all()
-        published = set(connection.scalars(select(scoring_run.c.run_id).where(scoring_run.c.status == "published")))
+        retained = scoring_run.c.status == "published", scoring_run.c.retired_at.is_(None)
+        published = set(connection.scalars(select(scoring_run.c.run_id).where(*retained)))
         models = set(connection.scalars(select(model_version.c.model_id)))
         found = partitions(driver(connection))
     for name, key, attached in found:
@@ -289,7 +293,8 @@ def drop_run_tables(engine: Engine, run_id: int) -> None:
 def retire(engine: Engine, *, retained_runs: int) -> list[int]:
     """Drop the details (not the scores) of all but the newest `retained_runs` published runs; their ids.
 
-    The run that readers see, and the one before it, are always kept.
+    The run that readers see, and the one before it, are always kept. Former customers go with the last run
+    that their model scored, unless it is the current one.
     """
     with connect(engine) as connection:
         newest_first = connection.scalars(
@@ -301,12 +306,31 @@ def retire(engine: Engine, *, retained_runs: int) -> list[int]:
     retired = [run_id for run_id in newest_first[max(2, retained_runs) :] if run_id != current]
     for run_id in retired:
         with transaction(engine) as connection:
+            columns = [column.name for column in past_score.columns]
+            scores = select(*[score.c[name] for name in columns]).where(score.c.run_id == run_id)
+            connection.execute(insert(past_score).from_select(columns, scores))
             connection.execute(
                 update(scoring_run).where(scoring_run.c.run_id == run_id).values(retired_at=func.clock_timestamp())
             )
-        for table in (shap_value, new_customer):
-            detach_and_drop(engine, table, run_id)
+        drop_run_tables(engine, run_id)
+    _retire_models(engine)
     return retired
+
+
+def _retire_models(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        in_use = set(
+            connection.scalars(select(scoring_run.c.model_id).where(scoring_run.c.retired_at.is_(None)))
+        ) | set(connection.scalars(select(model_version.c.model_id).where(model_version.c.stage != "retired")))
+        unused = [
+            key
+            for name, key, _ in partitions(driver(connection))
+            if name == former_customer.name and key not in in_use
+        ]
+        for table in (former_distribution, former_category):
+            connection.execute(delete(table).where(table.c.model_id.in_(unused)))
+    for model_id in unused:
+        detach_and_drop(engine, former_customer, model_id)
 
 
 def published(engine: Engine) -> Run | None:

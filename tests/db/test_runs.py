@@ -210,9 +210,16 @@ def test_retiring_drops_details_and_keeps_scores_ledger_and_the_runs_in_use(fres
     assert sorted(runs.retire(fresh, retained_runs=2)) == nights[:3]
     kept = {(name, key) for name, key, attached in tables_of_runs(fresh) if attached}
     assert {key for name, key in kept if name == "shap_value"} == set(nights[3:])
-    assert {key for name, key in kept if name == "score"} == set(nights)
+    assert {key for name, key in kept if name == "score"} == set(nights[3:])
+    with fresh.connect() as connection:
+        history = connection.scalars(
+            text("SELECT run_id FROM reporting.score_history WHERE customer_id = 7 ORDER BY run_id")
+        ).all()
+    assert history == nights
     assert visible(fresh) == (3, 3, 9)
     assert runs.retire(fresh, retained_runs=2) == []
+    assert runs.recover(fresh) == []
+    assert visible(fresh) == (3, 3, 9)
 
 
 def test_publishing_does_not_wait_for_a_reader_and_new_readers_do_not_wait_for_it(fresh: Engine) -> None:

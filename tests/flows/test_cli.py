@@ -95,7 +95,11 @@ def test_the_readers_address_shows_scores_and_every_features_contribution(machin
 
 def test_up_again_changes_nothing(machine: Machine, first: dict) -> None:
     again = machine.json("up")
-    assert (again["outcome"], again["run_id"], again["model_id"]) == ("unchanged", first["run_id"], first["model_id"])
+    assert (again["outcome"], again["run_id"], again["model_id"]) == (
+        "unchanged",
+        first["run_id"],
+        first["model_id"],
+    )
 
 
 def test_the_schedule_is_served_and_known_to_the_prefect_server(machine: Machine, first: dict) -> None:
@@ -134,8 +138,11 @@ def test_the_same_file_again_is_unchanged(machine: Machine, first: dict) -> None
 
 REFUSED: dict[str, tuple[Callable[[str], str] | None, str]] = {
     "a file that is not there": (None, "There is no file"),
-    "an empty file": (lambda text: "", "is empty"),
-    "a missing column": (lambda text: text.replace("AMT_CREDIT,", "AMT_CREDITS,", 1), "Column AMT_CREDIT is missing"),
+    "an empty file": (lambda _: "", "is empty"),
+    "a missing column": (
+        lambda text: text.replace("AMT_CREDIT,", "AMT_CREDITS,", 1),
+        "Column AMT_CREDIT is missing",
+    ),
     "too many broken rows": (lambda text: text.replace(",Cash loans,", ",,"), "more than the allowed 1.0%"),
 }
 
@@ -204,7 +211,9 @@ def test_a_short_secret_refuses_to_start(open_folder: Path) -> None:
     assert "shorter than 16" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status", "nightly", "train", "sample", "schedule", "migrate", "sql"])
+@pytest.mark.parametrize(
+    "command", ["up", "down", "status", "nightly", "train", "sample", "schedule", "migrate", "sql"]
+)
 def test_every_command_explains_itself(machine: Machine, command: str) -> None:
     done = machine(command, "--help")
     assert done.returncode == 0

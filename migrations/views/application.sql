@@ -1,0 +1,404 @@
+CREATE VIEW reporting.application AS
+SELECT
+    a.customer_id,
+    known.name_contract_type[a.name_contract_type] AS name_contract_type,
+    known.code_gender[a.code_gender] AS code_gender,
+    known.flag_own_car[a.flag_own_car] AS flag_own_car,
+    known.flag_own_realty[a.flag_own_realty] AS flag_own_realty,
+    a.cnt_children,
+    a.amt_income_total,
+    a.amt_credit,
+    a.amt_annuity,
+    a.amt_goods_price,
+    known.name_type_suite[a.name_type_suite] AS name_type_suite,
+    known.name_income_type[a.name_income_type] AS name_income_type,
+    known.name_education_type[a.name_education_type] AS name_education_type,
+    known.name_family_status[a.name_family_status] AS name_family_status,
+    known.name_housing_type[a.name_housing_type] AS name_housing_type,
+    a.region_population_relative,
+    a.days_birth,
+    a.days_employed,
+    a.days_registration,
+    a.days_id_publish,
+    a.own_car_age,
+    a.flag_mobil,
+    a.flag_emp_phone,
+    a.flag_work_phone,
+    a.flag_cont_mobile,
+    a.flag_phone,
+    a.flag_email,
+    known.occupation_type[a.occupation_type] AS occupation_type,
+    a.cnt_fam_members,
+    a.region_rating_client,
+    a.region_rating_client_w_city,
+    known.weekday_appr_process_start[a.weekday_appr_process_start] AS weekday_appr_process_start,
+    a.hour_appr_process_start,
+    a.reg_region_not_live_region,
+    a.reg_region_not_work_region,
+    a.live_region_not_work_region,
+    a.reg_city_not_live_city,
+    a.reg_city_not_work_city,
+    a.live_city_not_work_city,
+    known.organization_type[a.organization_type] AS organization_type,
+    a.ext_source_1,
+    a.ext_source_2,
+    a.ext_source_3,
+    a.apartments_avg,
+    a.basementarea_avg,
+    a.years_beginexpluatation_avg,
+    a.years_build_avg,
+    a.commonarea_avg,
+    a.elevators_avg,
+    a.entrances_avg,
+    a.floorsmax_avg,
+    a.floorsmin_avg,
+    a.landarea_avg,
+    a.livingapartments_avg,
+    a.livingarea_avg,
+    a.nonlivingapartments_avg,
+    a.nonlivingarea_avg,
+    a.apartments_mode,
+    a.basementarea_mode,
+    a.years_beginexpluatation_mode,
+    a.years_build_mode,
+    a.commonarea_mode,
+    a.elevators_mode,
+    a.entrances_mode,
+    a.floorsmax_mode,
+    a.floorsmin_mode,
+    a.landarea_mode,
+    a.livingapartments_mode,
+    a.livingarea_mode,
+    a.nonlivingapartments_mode,
+    a.nonlivingarea_mode,
+    a.apartments_medi,
+    a.basementarea_medi,
+    a.years_beginexpluatation_medi,
+    a.years_build_medi,
+    a.commonarea_medi,
+    a.elevators_medi,
+    a.entrances_medi,
+    a.floorsmax_medi,
+    a.floorsmin_medi,
+    a.landarea_medi,
+    a.livingapartments_medi,
+    a.livingarea_medi,
+    a.nonlivingapartments_medi,
+    a.nonlivingarea_medi,
+    known.fondkapremont_mode[a.fondkapremont_mode] AS fondkapremont_mode,
+    known.housetype_mode[a.housetype_mode] AS housetype_mode,
+    a.totalarea_mode,
+    known.wallsmaterial_mode[a.wallsmaterial_mode] AS wallsmaterial_mode,
+    known.emergencystate_mode[a.emergencystate_mode] AS emergencystate_mode,
+    a.obs_30_cnt_social_circle,
+    a.def_30_cnt_social_circle,
+    a.obs_60_cnt_social_circle,
+    a.def_60_cnt_social_circle,
+    a.days_last_phone_change,
+    a.flag_document_2,
+    a.flag_document_3,
+    a.flag_document_4,
+    a.flag_document_5,
+    a.flag_document_6,
+    a.flag_document_7,
+    a.flag_document_8,
+    a.flag_document_9,
+    a.flag_document_10,
+    a.flag_document_11,
+    a.flag_document_12,
+    a.flag_document_13,
+    a.flag_document_14,
+    a.flag_document_15,
+    a.flag_document_16,
+    a.flag_document_17,
+    a.flag_document_18,
+    a.flag_document_19,
+    a.flag_document_20,
+    a.flag_document_21,
+    a.amt_req_credit_bureau_hour,
+    a.amt_req_credit_bureau_day,
+    a.amt_req_credit_bureau_week,
+    a.amt_req_credit_bureau_mon,
+    a.amt_req_credit_bureau_qrt,
+    a.amt_req_credit_bureau_year,
+    s.score,
+    s.default_probability
+FROM credit.new_customer AS a
+JOIN credit.score AS s ON s.run_id = a.run_id AND s.customer_id = a.customer_id
+CROSS JOIN reporting.category_list AS known
+WHERE a.run_id = (SELECT p.run_id FROM credit.published_run AS p);
+
+COMMENT ON VIEW reporting.application IS
+    'The applications of the published run, coded as in their file, with their score. A category is empty if it '
+    'was missing or is not in the dictionary, see unknown_category.';
+COMMENT ON COLUMN reporting.application.customer_id IS 'Application number (SK_ID_CURR of the file).';
+COMMENT ON COLUMN reporting.application.name_contract_type IS
+    'Whether the application is for a cash loan or for a revolving credit line; as written in the file.';
+COMMENT ON COLUMN reporting.application.code_gender IS 'Gender of the applicant; as written in the file.';
+COMMENT ON COLUMN reporting.application.flag_own_car IS
+    'Whether the applicant owns a car; as written in the file.';
+COMMENT ON COLUMN reporting.application.flag_own_realty IS
+    'Whether the applicant owns a house or an apartment; as written in the file.';
+COMMENT ON COLUMN reporting.application.cnt_children IS 'How many children the applicant has.';
+COMMENT ON COLUMN reporting.application.amt_income_total IS 'Total income that the applicant declared; in €.';
+COMMENT ON COLUMN reporting.application.amt_credit IS
+    'Sum of money that the applicant wishes to borrow; in €.';
+COMMENT ON COLUMN reporting.application.amt_annuity IS
+    'Amount to pay back at each due date of the credit; in €.';
+COMMENT ON COLUMN reporting.application.amt_goods_price IS
+    'Price of the goods that the credit would pay for; in €.';
+COMMENT ON COLUMN reporting.application.name_type_suite IS
+    'Who came along with the applicant when the application was made; as written in the file.';
+COMMENT ON COLUMN reporting.application.name_income_type IS
+    'Kind of situation that the applicant''s income comes from, such as work or a pension; as written in the file.';
+COMMENT ON COLUMN reporting.application.name_education_type IS
+    'Highest level of education that the applicant has reached; as written in the file.';
+COMMENT ON COLUMN reporting.application.name_family_status IS
+    'Family situation of the applicant, for example single or married; as written in the file.';
+COMMENT ON COLUMN reporting.application.name_housing_type IS
+    'How the applicant is housed, for example in a rented apartment or with parents; as written in the file.';
+COMMENT ON COLUMN reporting.application.region_population_relative IS
+    'How populated the applicant''s home region is, on a scale where a higher number means more people; 0 to 1.';
+COMMENT ON COLUMN reporting.application.days_birth IS
+    'Age of the applicant on the day of the application; in days before the application, so at most 0.';
+COMMENT ON COLUMN reporting.application.days_employed IS
+    'How long the applicant has held the current job; in days before the application, so at most 0, 365243 stands '
+    'for missing.';
+COMMENT ON COLUMN reporting.application.days_registration IS
+    'How long ago the applicant''s official registration was last changed; in days before the application, so at '
+    'most 0.';
+COMMENT ON COLUMN reporting.application.days_id_publish IS
+    'How long ago the identity document used for the application was last changed; in days before the '
+    'application, so at most 0.';
+COMMENT ON COLUMN reporting.application.own_car_age IS 'How old the applicant''s car is; in years.';
+COMMENT ON COLUMN reporting.application.flag_mobil IS
+    'Whether the applicant gave a mobile phone number; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_emp_phone IS
+    'Whether the application holds a phone number of an employer, which requires having one; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_work_phone IS
+    'Whether the applicant gave a phone number at which to be reached at work; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_cont_mobile IS
+    'Whether the applicant could be reached on the mobile phone number given; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_phone IS
+    'Whether the applicant gave a home phone number; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_email IS
+    'Whether the applicant gave an email address; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.occupation_type IS
+    'Kind of work that the applicant does; as written in the file.';
+COMMENT ON COLUMN reporting.application.cnt_fam_members IS
+    'How many people the applicant''s family counts, the applicant included.';
+COMMENT ON COLUMN reporting.application.region_rating_client IS
+    'Rating from 1 to 3 that the lender gives to the region where the applicant lives.';
+COMMENT ON COLUMN reporting.application.region_rating_client_w_city IS
+    'Rating from 1 to 3 that the lender gives to the region where the applicant lives, with the city considered; '
+    '-1 stands for missing.';
+COMMENT ON COLUMN reporting.application.weekday_appr_process_start IS
+    'Day of the week on which the application was made; as written in the file.';
+COMMENT ON COLUMN reporting.application.hour_appr_process_start IS
+    'Hour of the day, roughly, at which the application was made; 0 to 23.';
+COMMENT ON COLUMN reporting.application.reg_region_not_live_region IS
+    'Whether the applicant''s contact address lies in another region than the permanent address; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.reg_region_not_work_region IS
+    'Whether the applicant''s work address lies in another region than the permanent address; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.live_region_not_work_region IS
+    'Whether the applicant''s work address lies in another region than the contact address; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.reg_city_not_live_city IS
+    'Whether the applicant''s contact address lies in another city than the permanent address; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.reg_city_not_work_city IS
+    'Whether the applicant''s work address lies in another city than the permanent address; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.live_city_not_work_city IS
+    'Whether the applicant''s work address lies in another city than the contact address; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.organization_type IS
+    'Kind of organisation for which the applicant works; as written in the file.';
+COMMENT ON COLUMN reporting.application.ext_source_1 IS
+    'Score from 0 to 1 received from a first data source outside the lender.';
+COMMENT ON COLUMN reporting.application.ext_source_2 IS
+    'Score from 0 to 1 received from a second data source outside the lender.';
+COMMENT ON COLUMN reporting.application.ext_source_3 IS
+    'Score from 0 to 1 received from a third data source outside the lender.';
+COMMENT ON COLUMN reporting.application.apartments_avg IS
+    'Mean of the size of the apartments for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.basementarea_avg IS
+    'Mean of the basement area for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.years_beginexpluatation_avg IS
+    'Mean of the period of first use for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.years_build_avg IS
+    'Mean of the period of construction for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.commonarea_avg IS
+    'Mean of the area of the shared spaces for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.elevators_avg IS
+    'Mean of the number of lifts for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.entrances_avg IS
+    'Mean of the number of entrances for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.floorsmax_avg IS
+    'Mean of the greatest number of floors for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.floorsmin_avg IS
+    'Mean of the smallest number of floors for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.landarea_avg IS
+    'Mean of the land area for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.livingapartments_avg IS
+    'Mean of the size of the residential units for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.livingarea_avg IS
+    'Mean of the living area for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.nonlivingapartments_avg IS
+    'Mean of the size of the non-residential units for the building where the applicant lives, on a scale from 0 '
+    'to 1.';
+COMMENT ON COLUMN reporting.application.nonlivingarea_avg IS
+    'Mean of the area not used for living for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.apartments_mode IS
+    'Most frequent value of the size of the apartments for the building where the applicant lives, on a scale '
+    'from 0 to 1.';
+COMMENT ON COLUMN reporting.application.basementarea_mode IS
+    'Most frequent value of the basement area for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.years_beginexpluatation_mode IS
+    'Most frequent value of the period of first use for the building where the applicant lives, on a scale from 0 '
+    'to 1.';
+COMMENT ON COLUMN reporting.application.years_build_mode IS
+    'Most frequent value of the period of construction for the building where the applicant lives, on a scale '
+    'from 0 to 1.';
+COMMENT ON COLUMN reporting.application.commonarea_mode IS
+    'Most frequent value of the area of the shared spaces for the building where the applicant lives, on a scale '
+    'from 0 to 1.';
+COMMENT ON COLUMN reporting.application.elevators_mode IS
+    'Most frequent value of the number of lifts for the building where the applicant lives, on a scale from 0 to '
+    '1.';
+COMMENT ON COLUMN reporting.application.entrances_mode IS
+    'Most frequent value of the number of entrances for the building where the applicant lives, on a scale from 0 '
+    'to 1.';
+COMMENT ON COLUMN reporting.application.floorsmax_mode IS
+    'Most frequent value of the greatest number of floors for the building where the applicant lives, on a scale '
+    'from 0 to 1.';
+COMMENT ON COLUMN reporting.application.floorsmin_mode IS
+    'Most frequent value of the smallest number of floors for the building where the applicant lives, on a scale '
+    'from 0 to 1.';
+COMMENT ON COLUMN reporting.application.landarea_mode IS
+    'Most frequent value of the land area for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.livingapartments_mode IS
+    'Most frequent value of the size of the residential units for the building where the applicant lives, on a '
+    'scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.livingarea_mode IS
+    'Most frequent value of the living area for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.nonlivingapartments_mode IS
+    'Most frequent value of the size of the non-residential units for the building where the applicant lives, on '
+    'a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.nonlivingarea_mode IS
+    'Most frequent value of the area not used for living for the building where the applicant lives, on a scale '
+    'from 0 to 1.';
+COMMENT ON COLUMN reporting.application.apartments_medi IS
+    'Middle value of the size of the apartments for the building where the applicant lives, on a scale from 0 to '
+    '1.';
+COMMENT ON COLUMN reporting.application.basementarea_medi IS
+    'Middle value of the basement area for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.years_beginexpluatation_medi IS
+    'Middle value of the period of first use for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.years_build_medi IS
+    'Middle value of the period of construction for the building where the applicant lives, on a scale from 0 to '
+    '1.';
+COMMENT ON COLUMN reporting.application.commonarea_medi IS
+    'Middle value of the area of the shared spaces for the building where the applicant lives, on a scale from 0 '
+    'to 1.';
+COMMENT ON COLUMN reporting.application.elevators_medi IS
+    'Middle value of the number of lifts for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.entrances_medi IS
+    'Middle value of the number of entrances for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.floorsmax_medi IS
+    'Middle value of the greatest number of floors for the building where the applicant lives, on a scale from 0 '
+    'to 1.';
+COMMENT ON COLUMN reporting.application.floorsmin_medi IS
+    'Middle value of the smallest number of floors for the building where the applicant lives, on a scale from 0 '
+    'to 1.';
+COMMENT ON COLUMN reporting.application.landarea_medi IS
+    'Middle value of the land area for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.livingapartments_medi IS
+    'Middle value of the size of the residential units for the building where the applicant lives, on a scale '
+    'from 0 to 1.';
+COMMENT ON COLUMN reporting.application.livingarea_medi IS
+    'Middle value of the living area for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.nonlivingapartments_medi IS
+    'Middle value of the size of the non-residential units for the building where the applicant lives, on a scale '
+    'from 0 to 1.';
+COMMENT ON COLUMN reporting.application.nonlivingarea_medi IS
+    'Middle value of the area not used for living for the building where the applicant lives, on a scale from 0 '
+    'to 1.';
+COMMENT ON COLUMN reporting.application.fondkapremont_mode IS
+    'Kind of account that holds the money for major repairs of the building where the applicant lives; as written '
+    'in the file.';
+COMMENT ON COLUMN reporting.application.housetype_mode IS
+    'Kind of building where the applicant lives; as written in the file.';
+COMMENT ON COLUMN reporting.application.totalarea_mode IS
+    'Most frequent value of the total area for the building where the applicant lives, on a scale from 0 to 1.';
+COMMENT ON COLUMN reporting.application.wallsmaterial_mode IS
+    'What the walls of the building where the applicant lives are made of; as written in the file.';
+COMMENT ON COLUMN reporting.application.emergencystate_mode IS
+    'Whether the building where the applicant lives is recorded as being in an unsafe state; as written in the '
+    'file.';
+COMMENT ON COLUMN reporting.application.obs_30_cnt_social_circle IS
+    'How many people around the applicant have a credit that could be watched for payments 30 days late.';
+COMMENT ON COLUMN reporting.application.def_30_cnt_social_circle IS
+    'How many people around the applicant were at least 30 days late in paying a credit.';
+COMMENT ON COLUMN reporting.application.obs_60_cnt_social_circle IS
+    'How many people around the applicant have a credit that could be watched for payments 60 days late.';
+COMMENT ON COLUMN reporting.application.def_60_cnt_social_circle IS
+    'How many people around the applicant were at least 60 days late in paying a credit.';
+COMMENT ON COLUMN reporting.application.days_last_phone_change IS
+    'How long ago the applicant last changed phone; in days before the application, so at most 0.';
+COMMENT ON COLUMN reporting.application.flag_document_2 IS
+    'Whether the applicant handed in document 2 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_3 IS
+    'Whether the applicant handed in document 3 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_4 IS
+    'Whether the applicant handed in document 4 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_5 IS
+    'Whether the applicant handed in document 5 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_6 IS
+    'Whether the applicant handed in document 6 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_7 IS
+    'Whether the applicant handed in document 7 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_8 IS
+    'Whether the applicant handed in document 8 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_9 IS
+    'Whether the applicant handed in document 9 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_10 IS
+    'Whether the applicant handed in document 10 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_11 IS
+    'Whether the applicant handed in document 11 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_12 IS
+    'Whether the applicant handed in document 12 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_13 IS
+    'Whether the applicant handed in document 13 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_14 IS
+    'Whether the applicant handed in document 14 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_15 IS
+    'Whether the applicant handed in document 15 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_16 IS
+    'Whether the applicant handed in document 16 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_17 IS
+    'Whether the applicant handed in document 17 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_18 IS
+    'Whether the applicant handed in document 18 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_19 IS
+    'Whether the applicant handed in document 19 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_20 IS
+    'Whether the applicant handed in document 20 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.flag_document_21 IS
+    'Whether the applicant handed in document 21 of the lender''s list; 1 yes, 0 no.';
+COMMENT ON COLUMN reporting.application.amt_req_credit_bureau_hour IS
+    'How many times the credit bureau was asked about the applicant in the hour before the application.';
+COMMENT ON COLUMN reporting.application.amt_req_credit_bureau_day IS
+    'How many times the credit bureau was asked about the applicant in the day before the application, without '
+    'the last hour.';
+COMMENT ON COLUMN reporting.application.amt_req_credit_bureau_week IS
+    'How many times the credit bureau was asked about the applicant in the week before the application, without '
+    'the last day.';
+COMMENT ON COLUMN reporting.application.amt_req_credit_bureau_mon IS
+    'How many times the credit bureau was asked about the applicant in the month before the application, without '
+    'the last week.';
+COMMENT ON COLUMN reporting.application.amt_req_credit_bureau_qrt IS
+    'How many times the credit bureau was asked about the applicant in the three months before the application, '
+    'without the last month.';
+COMMENT ON COLUMN reporting.application.amt_req_credit_bureau_year IS
+    'How many times the credit bureau was asked about the applicant in the year before the application, without '
+    'the last three months.';
+COMMENT ON COLUMN reporting.application.score IS 'Score from 0 (worst) to 100 (best).';
+COMMENT ON COLUMN reporting.application.default_probability IS
+    'Probability from 0 to 1 that the applicant will have payment difficulties, as the model sees it.';

@@ -1,0 +1,45 @@
+CREATE VIEW reporting.band_distribution AS
+WITH counted AS (
+    SELECT s.run_id, s.band, count(*) AS customers
+    FROM (
+        SELECT kept.run_id, kept.band
+        FROM credit.score AS kept
+        JOIN credit.scoring_run AS own ON own.run_id = kept.run_id AND own.retired_at IS NULL
+        UNION ALL
+        SELECT past.run_id, past.band FROM credit.past_score AS past
+    ) AS s
+    GROUP BY s.run_id, s.band
+)
+SELECT
+    r.run_id,
+    r.as_of,
+    c.band,
+    b.label_en AS band_label_en,
+    b.label_fr AS band_label_fr,
+    b.decision,
+    b.decision_en AS decision_label_en,
+    b.decision_fr AS decision_label_fr,
+    c.customers,
+    (100 * c.customers / sum(c.customers) OVER (PARTITION BY r.run_id))::double precision AS share,
+    r.is_current
+FROM counted AS c
+JOIN reporting.run_history AS r ON r.run_id = c.run_id
+LEFT JOIN credit.score_band AS b ON b.band = c.band
+WHERE r.status = 'published' AND NOT r.superseded;
+
+COMMENT ON VIEW reporting.band_distribution IS
+    'How many applicants were in each score band, night by night; runs that a later run of the same date replaced '
+    'are left out.';
+COMMENT ON COLUMN reporting.band_distribution.run_id IS 'The run, see run_history.';
+COMMENT ON COLUMN reporting.band_distribution.as_of IS 'Date that the scores are of.';
+COMMENT ON COLUMN reporting.band_distribution.band IS 'Letter of the band, A best.';
+COMMENT ON COLUMN reporting.band_distribution.band_label_en IS 'The band in English.';
+COMMENT ON COLUMN reporting.band_distribution.band_label_fr IS 'The band in French.';
+COMMENT ON COLUMN reporting.band_distribution.decision IS
+    'Decision that the band suggests: accept, review or decline.';
+COMMENT ON COLUMN reporting.band_distribution.decision_label_en IS 'That decision in English.';
+COMMENT ON COLUMN reporting.band_distribution.decision_label_fr IS 'That decision in French.';
+COMMENT ON COLUMN reporting.band_distribution.customers IS
+    'How many applicants of the run are in the band; a band without any has no row.';
+COMMENT ON COLUMN reporting.band_distribution.share IS 'The same as a share of the run''s applicants, in %.';
+COMMENT ON COLUMN reporting.band_distribution.is_current IS 'Whether this is the run that readers see.';

@@ -1,0 +1,20 @@
+CREATE VIEW reporting.calibration AS
+SELECT
+    m.model_id,
+    c.bin,
+    c.customers,
+    c.mean_probability,
+    c.default_rate
+FROM credit.model_version AS m
+CROSS JOIN LATERAL jsonb_to_recordset(m.metrics -> 'calibration')
+    AS c (bin integer, customers integer, mean_probability double precision, default_rate double precision);
+
+COMMENT ON VIEW reporting.calibration IS
+    'Whether a model''s probabilities are what they say: former customers in bins from the least to the most '
+    'risky.';
+COMMENT ON COLUMN reporting.calibration.model_id IS 'The model, see model_card.';
+COMMENT ON COLUMN reporting.calibration.bin IS 'Number of the bin, 1 is the least risky.';
+COMMENT ON COLUMN reporting.calibration.customers IS 'How many former customers are in the bin.';
+COMMENT ON COLUMN reporting.calibration.mean_probability IS
+    'Their mean probability of default as the model saw it, 0 to 1.';
+COMMENT ON COLUMN reporting.calibration.default_rate IS 'Share of them who did default, 0 to 1.';

@@ -1,0 +1,69 @@
+-- Words and numbers for people, said in one place. All of them are immutable, so that views may call them freely;
+-- their bodies are bound when they are made and depend on no search_path.
+
+CREATE FUNCTION reporting.format_number_en(value double precision, decimals integer) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN to_char(
+        round(value::numeric, decimals),
+        'FM999,999,999,999,999,990' || CASE WHEN decimals > 0 THEN '.' || repeat('0', decimals) ELSE '' END
+    );
+COMMENT ON FUNCTION reporting.format_number_en(double precision, integer) IS
+    'A number with a fixed count of decimals as written in English: 202,500.5.';
+
+-- U+202F, the narrow no-break space, keeps the groups of a number on one line.
+CREATE FUNCTION reporting.format_number_fr(value double precision, decimals integer) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN translate(reporting.format_number_en(value, decimals), ',.', U&'\202F,');
+COMMENT ON FUNCTION reporting.format_number_fr(double precision, integer) IS
+    'A number with a fixed count of decimals as written in French: a narrow no-break space between thousands, a '
+    'decimal comma.';
+
+CREATE FUNCTION reporting.quantity_en(value double precision, decimals integer, unit text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(
+        reporting.format_number_en(value, decimals) || CASE WHEN unit = '' THEN '' ELSE ' ' || unit END,
+        'not given'
+    );
+COMMENT ON FUNCTION reporting.quantity_en(double precision, integer, text) IS
+    'A number with its unit in English, or "not given".';
+
+CREATE FUNCTION reporting.quantity_fr(value double precision, decimals integer, unit text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(
+        reporting.format_number_fr(value, decimals) || CASE WHEN unit = '' THEN '' ELSE ' ' || unit END,
+        'non renseigné'
+    );
+COMMENT ON FUNCTION reporting.quantity_fr(double precision, integer, text) IS
+    'A number with its unit in French, or "non renseigné".';
+
+CREATE FUNCTION reporting.category_en(code smallint, label text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN code IS NULL THEN 'not given' ELSE COALESCE(label, 'unknown') END;
+COMMENT ON FUNCTION reporting.category_en(smallint, text) IS
+    'A category in English: its label, "unknown" for a code without label, "not given" without code.';
+
+CREATE FUNCTION reporting.category_fr(code smallint, label text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN code IS NULL THEN 'non renseigné' ELSE COALESCE(label, 'inconnu') END;
+COMMENT ON FUNCTION reporting.category_fr(smallint, text) IS
+    'A category in French: its label, "inconnu" for a code without label, "non renseigné" without code.';
+
+-- Beyond 700 exp() would raise an overflow error; the score is 0 or 100 long before.
+CREATE FUNCTION reporting.exact_score(log_odds double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 100 / (1 + exp(CASE WHEN log_odds > 700 THEN 700 WHEN log_odds < -700 THEN -700 ELSE log_odds END));
+COMMENT ON FUNCTION reporting.exact_score(double precision) IS
+    'The score before rounding, 0 worst to 100 best, of some log-odds of default.';
+
+-- The slope of the chord of the logistic curve between the two, or of its tangent where they meet: with it, base
+-- score + points = score, and every point has the sign opposite to its contribution.
+CREATE FUNCTION reporting.points_per_log_odds(base_value double precision, log_odds double precision)
+    RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN abs(log_odds - base_value) < 1e-9
+            THEN -reporting.exact_score(base_value) * (100 - reporting.exact_score(base_value)) / 100
+        ELSE (reporting.exact_score(log_odds) - reporting.exact_score(base_value)) / (log_odds - base_value)
+    END;
+COMMENT ON FUNCTION reporting.points_per_log_odds(double precision, double precision) IS
+    'How many score points one unit of contribution (log-odds of default) is worth to a customer; negative.';

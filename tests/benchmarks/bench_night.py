@@ -1,0 +1,185 @@
+"""The whole night at full size, beside the plain way, in one run on one machine.
+
+Both use the same heavy model (800 trees of depth 6), so that the comparison is of ways, not of models. The
+plain way is what a user would write: pandas, shap.TreeExplainer, DataFrame.to_sql. Its last two steps are linear
+in rows and are measured on a stated sample and scaled.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from db import registry
+from db.engine import psql_url
+from flows import services, sources
+from flows.loading import former_distributions, load_former
+from flows.samples import write_sample
+from flows.settings import Settings
+from scoring.contract import Applications, check_rows
+from scoring.model import ModelBundle, digest
+from scoring.preprocess import Preprocessing, explained_features
+from scoring.scorecard import quantiles
+from tests.benchmarks.measure import (
+    FORMER_CUSTOMERS,
+    NEW_CUSTOMERS,
+    STATE,
+    Result,
+    at_least,
+    at_most,
+    command,
+)
+
+SHAP_SAMPLE = 1_000
+TO_SQL_SAMPLE = 300_000
+HEAVY = {"max_depth": 6, "num_leaves": 24, "trees": 800, "learning_rate": 0.02, "feature_fraction": 0.3}
+
+
+def settings() -> Settings:
+    """The benchmark's own installation."""
+    return Settings(state=STATE, database_url=None)
+
+
+def prepare() -> tuple[Path, Path]:
+    """Full-size files (made once), a database of its own, a Prefect server."""
+    former, new = STATE / "data" / "application_train.csv", STATE / "data" / "application_test.csv"
+    if not new.exists():
+        print(f"Making {FORMER_CUSTOMERS:,} former and {NEW_CUSTOMERS:,} new customers ...", flush=True)
+        write_sample(STATE / "data", former=FORMER_CUSTOMERS, new=NEW_CUSTOMERS)
+    command("migrate")
+    services.start_prefect(settings())
+    services.wait_for_prefect(settings())
+    return former, new
+
+
+def install_heavy_model(former: Path) -> ModelBundle:
+    """Train the heavy model on a part of the former customers, load them all, and make it the current one."""
+    survey = sources.survey(former, chunk_rows=50_000, scratch=STATE / "scratch")
+    parts = [
+        check_rows(frame, first_row=chunk.first_row, labelled=True).accepted
+        for chunk, frame, _ in sources.batches(survey)
+    ]
+    everybody = Applications.concatenate(parts)
+    assert everybody.target is not None
+    preprocessing = Preprocessing.fit(everybody.values)
+    some = np.arange(0, len(everybody), 10)
+    dataset = lightgbm.Dataset(preprocessing.transform(everybody.values[some]), everybody.target[some])
+    parameters = {key: value for key, value in HEAVY.items() if key != "trees"}
+    fixed = {"objective": "binary", "verbosity": -1, "seed": 0, "deterministic": True, "force_row_wise": True}
+    booster = lightgbm.train({**fixed, **parameters}, dataset, num_boost_round=int(HEAVY["trees"]))
+    log_odds = np.asarray(booster.predict(preprocessing.transform(everybody.values), raw_score=True))
+    bundle = ModelBundle(
+        booster_text=booster.model_to_string(num_iteration=-1),
+        preprocessing=preprocessing,
+        base_value=float(booster.predict(np.zeros((1, len(preprocessing.columns))), pred_contrib=True)[0, -1]),
+        parameters=HEAVY,
+        metrics={"auc": 0.0, "gini": 0.0, "ks": 0.0, "brier": 0.0},
+        reference_log_odds=tuple(quantiles(log_odds)),
+    )
+    artefact = bundle.to_bytes()
+    with services.database(settings()) as engine:
+        model_id = registry.register(
+            engine,
+            training_rows=len(everybody),
+            training_sha256=survey.sha256,
+            base_value=bundle.base_value,
+            parameters=HEAVY,
+            metrics=bundle.metrics,
+            feature_set=bundle.feature_set,
+            artefact=artefact,
+            artefact_sha256=digest(artefact),
+        )
+        if not registry.has_former_customers(engine, model_id):
+            started = time.perf_counter()
+            with registry.former_customers(engine, model_id) as tables:
+                load_former(tables, everybody, log_odds)
+                tables.index()
+            print(
+                f"{len(everybody):,} former customers loaded in {time.perf_counter() - started:.1f} s", flush=True
+            )
+        distributions, categories = former_distributions(everybody)
+        registry.promote(engine, model_id, distributions=distributions, categories=categories)
+    return bundle
+
+
+def plain_way(new: Path, bundle: ModelBundle) -> dict[str, float]:
+    """Seconds per step of what a user would write, the last two scaled from a sample."""
+    import shap
+    import sqlalchemy
+
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+    frame = pd.read_csv(new)
+    encoded = pd.get_dummies(frame)
+    encoded["CREDIT_TERM"] = encoded["AMT_CREDIT"] / encoded["AMT_ANNUITY"]
+    assert len(encoded) == len(frame)
+    # The same matrix as ours, so that the model can be the same.
+    checked = check_rows(pl.read_csv(new, infer_schema=False), first_row=1, labelled=False).accepted
+    matrix = bundle.preprocessing.transform(checked.values)
+    seconds["read and preprocess"] = time.perf_counter() - started
+
+    booster = lightgbm.Booster(model_str=bundle.booster_text)
+    started = time.perf_counter()
+    booster.predict(matrix)
+    seconds["predict"] = time.perf_counter() - started
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        explainer = shap.TreeExplainer(booster)
+        started = time.perf_counter()
+        values = np.asarray(explainer.shap_values(matrix[:SHAP_SAMPLE]))
+    seconds["shap.TreeExplainer"] = (time.perf_counter() - started) * len(matrix) / SHAP_SAMPLE
+
+    names = [feature.name for feature in explained_features()]
+    long = pd.DataFrame(
+        {
+            "customer_id": np.repeat(checked.customer_id, len(names))[:TO_SQL_SAMPLE],
+            "feature": np.tile(np.arange(len(names)), len(checked))[:TO_SQL_SAMPLE],
+            "value": np.random.default_rng(0).random(TO_SQL_SAMPLE),
+            "contribution": np.resize(values.ravel(), TO_SQL_SAMPLE),
+        }
+    )
+    url = psql_url(settings().embedded().url()).replace("postgresql://", "postgresql+psycopg://")
+    engine = sqlalchemy.create_engine(url)
+    started = time.perf_counter()
+    long.to_sql("plain_way", engine, schema="credit", if_exists="replace", index=False, chunksize=10_000)
+    seconds["DataFrame.to_sql"] = (time.perf_counter() - started) * len(checked) * len(names) / TO_SQL_SAMPLE
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("DROP TABLE credit.plain_way"))
+    engine.dispose()
+    return seconds
+
+
+def run() -> list[Result]:
+    """All figures of the night."""
+    former, new = prepare()
+    bundle = install_heavy_model(former)
+    command("nightly", "--applications", str(new), "--force")
+    nights = [command("nightly", "--applications", str(new), "--force") for _ in range(3)]
+    night = sorted(nights, key=lambda measured: measured.seconds)[1]
+    unchanged = command("nightly", "--applications", str(new))
+    assert unchanged.answer["outcome"] == "unchanged"
+    with services.database(settings()) as engine:
+        from db import runs
+
+        stages = dict(runs.get(engine, night.answer["run_id"]).stage_seconds)
+    rows = NEW_CUSTOMERS * len(explained_features())
+    plain = plain_way(new, bundle)
+    results = [Result(f"night: {name}, busy", value, "s") for name, value in stages.items()]
+    results += [Result(f"plain way: {name}", value, "s") for name, value in plain.items()]
+    load = stages["load"] + stages["index"]
+    results += [
+        Result("night: long rows", rows, "rows"),
+        at_least("long rows loaded (encode, COPY, index)", rows / load, "rows/s", 1_000_000),
+        at_most("unchanged night, whole command (flow overhead)", unchanged.seconds, "s", 5),
+        Result("whole night, whole command", night.seconds, "s"),
+        at_least("whole night against the plain way", sum(plain.values()) / night.seconds, "times faster", 25),
+        at_most("peak memory of the night", max(run.peak_mb for run in nights), "MB", 3_000),
+    ]
+    return results

@@ -1,0 +1,115 @@
+"""What every benchmark shares: results with goals, processes with time and peak memory, an installation apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from flows.settings import PROJECT
+
+STATE = PROJECT / ".creditlens" / "bench"
+RESULTS = PROJECT / ".creditlens" / "bench.json"
+NEW_CUSTOMERS = 48_744
+FORMER_CUSTOMERS = 307_511
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One measured figure; `met` says whether it is on the right side of its goal, None without a goal."""
+
+    name: str
+    value: float
+    unit: str
+    goal: str | None = None
+    met: bool | None = None
+
+
+def at_least(name: str, value: float, unit: str, goal: float) -> Result:
+    return Result(name, value, unit, f">= {goal:g}", value >= goal)
+
+
+def at_most(name: str, value: float, unit: str, goal: float) -> Result:
+    return Result(name, value, unit, f"<= {goal:g}", value <= goal)
+
+
+@dataclass
+class Measured:
+    """A finished process: wall seconds, its own peak memory, and the JSON that it printed."""
+
+    seconds: float
+    peak_mb: float
+    answer: dict = field(default_factory=dict)
+
+
+def command(*arguments: str, **environment: str) -> Measured:
+    """Run `creditlens ... --json` in a process of its own against the benchmark's installation."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CREDITLENS_", "PREFECT_"))}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", *arguments, "--json"],
+        env={**kept, "CREDITLENS_STATE": str(STATE), **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    output = process.stdout.read()
+    # wait4 gives this child's own peak; RUSAGE_CHILDREN would give the largest of all so far.
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"creditlens {' '.join(arguments)} failed: {output}")
+    return Measured(time.perf_counter() - started, usage.ru_maxrss / 1024, json.loads(output))
+
+
+def table(results: list[Result]) -> str:
+    """The results as a Markdown table."""
+    lines = ["| what | measured | goal | met |", "|---|---|---|---|"]
+    for result in results:
+        value = f"{result.value:,.0f}" if abs(result.value) >= 1000 else f"{result.value:.3g}"
+        met = {None: "", True: "yes", False: "NO"}[result.met]
+        lines.append(f"| {result.name} | {value} {result.unit} | {result.goal or ''} | {met} |")
+    return "\n".join(lines)
+
+
+def write(results: list[Result], machine: Mapping[str, object]) -> None:
+    """Print the table and write the JSON list that other programs read."""
+    print(table(results))
+    print("\nMeasured on", ", ".join(f"{key} {value}" for key, value in machine.items()))
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps([asdict(result) for result in results], indent=1))
+    missed = [result.name for result in results if result.met is False]
+    print(f"\nWritten to {RESULTS}." + (f" Not reached: {'; '.join(missed)}." if missed else " All goals reached."))
+
+
+def own_peak_mb() -> float:
+    """This process's peak memory so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    import platform
+
+    import psutil
+
+    model = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.processor(),
+    )
+    return {
+        "cores": os.cpu_count(),
+        "CPU": model,
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "Python": platform.python_version(),
+    }

@@ -1,0 +1,858 @@
+"""The reporting views: what readers are promised, on a handful of customers that can be reckoned by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sqlalchemy import Engine, text
+
+from db import registry, roles, runs
+from db.bulk import Masked, text_bytes
+from db.engine import make_engine, transaction
+from db.models import RUN_PARTITIONED, former_customer, new_customer, score, shap_value
+from db.staging import staging
+from migrations.reporting import ORDER, VIEWS, create_views, drop_views
+from scoring.features import by_name, input_features
+from scoring.scorecard import band_index, bands
+from scoring.scorecard import score as rounded_score
+
+# What each view promises to the programs that read it, in this order; more columns may follow.
+PROMISED = {
+    "customer": "customer_id score default_probability log_odds decision band band_label_en band_label_fr"
+    " decision_label_en decision_label_fr percentile run_id as_of base_score score_exact previous_score"
+    " score_change gender_en gender_fr age_years employed_years income credit_amount annuity goods_price"
+    " annuity_income_share credit_term contract_type_en contract_type_fr education_en education_fr"
+    " family_status_en family_status_fr housing_en housing_fr occupation_en occupation_fr children"
+    " family_members owns_car owns_home region_rating external_score_1 external_score_2 external_score_3",
+    "customer_explanation": "customer_id feature label value contribution score_points rank direction",
+    "customer_comparison": "customer_id feature label label_fr value value_fr numeric_value outcome"
+    " former_customers former_mean q10 q25 median q75 q90 percentile share_of_former default_rate",
+    "score_history": "customer_id run_id as_of score default_probability log_odds decision band model_id superseded"
+    " is_current",
+    "customer_change": "customer_id feature label label_fr previous_run_id run_id previous_value value"
+    " previous_value_fr value_fr previous_contribution contribution contribution_change points_change"
+    " rank_of_change",
+    "score_distribution": "run_id as_of score customers share band former_customers former_share"
+    " former_default_rate",
+    "band_distribution": "run_id as_of band band_label_en band_label_fr decision decision_label_en"
+    " decision_label_fr customers share",
+    "feature_importance": "feature label label_fr mean_absolute_contribution mean_contribution"
+    " mean_absolute_points share rank customers",
+    "run_history": "run_id as_of status is_current superseded model_id customers rejected unknown_categories"
+    " seconds stage_seconds source_name source_sha256 message started_at finished_at published_at details_retained",
+    "rejected_row": "run_id as_of row_number customer_id column_name label_en rule value source_name",
+    "unknown_category": "run_id column_name label_en value customers",
+    "run_check": "run_id name severity observed expected passed",
+    "model_card": "model_id base_value auc gini ks brier trained_at stage is_published training_rows"
+    " former_default_rate base_score base_default_probability parameters metrics",
+    "calibration": "model_id bin customers mean_probability default_rate",
+    "feature": "feature_id name label_en label_fr description_en description_fr unit_en unit_fr kind actionable",
+    "category": "feature code value label_en label_fr",
+    "score_band": "band minimum_score maximum_score decision label_en label_fr decision_en decision_fr",
+    "data_quality": "run_id feature label_en customers missing missing_share unknown former_missing_share",
+    "application": " ".join(
+        ["customer_id", *(feature.name.lower() for feature in input_features()), "score", "default_probability"]
+    ),
+    "former_customer": " ".join(
+        ["customer_id target score default_probability", *(feature.name.lower() for feature in input_features())]
+    ),
+}
+DICTIONARY_VIEWS = {"feature", "category", "category_list", "score_band"}
+
+FEATURES = (
+    "EXT_SOURCE_2",
+    "DAYS_BIRTH",
+    "AMT_CREDIT",
+    "AMT_ANNUITY",
+    "ANNUITY_INCOME_PERCENT",
+    "OCCUPATION_TYPE",
+    "CODE_GENDER",
+    "FLAG_DOCUMENT_3",
+)
+ALICE, AT_BASE, BARE, NEWCOMER = 11, 12, 13, 14
+UNKNOWN_ID = 999_999
+# Raw values in the order of FEATURES, NaN for missing; category 0 is one that the dictionary does not know.
+VALUES = {
+    ALICE: (0.7, -12005.0, 202500.0, 24700.5, 0.122, 9.0, 1.0, 1.0),
+    AT_BASE: (0.25, -20000.0, 1234567.0, 9000.0, 0.5, 18.0, 2.0, 0.0),
+    BARE: (math.nan, -9000.0, 45000.0, math.nan, math.nan, math.nan, 0.0, 0.0),
+    NEWCOMER: (0.9, -10000.0, 90000.0, 4500.0, 0.05, 1.0, 2.0, 0.0),
+}
+# Multiples of 1/64 add up exactly.
+CONTRIBUTIONS = {
+    ALICE: (-0.75, 0.25, 0.125, -0.0625, 0.0, 0.03125, -0.015625, 0.0),
+    AT_BASE: (0.5, -0.5, 0.25, -0.25, 0.0, 0.0, 0.0, 0.0),
+    BARE: (3.0, 1.5, 0.5, -0.25, 0.125, 0.0, 0.0625, 0.03125),
+    NEWCOMER: (-4.0, -0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.25),
+}
+FIRST_BASE, BASE = -2.5, -2.0
+
+
+@dataclass(frozen=True)
+class Nights:
+    """The runs that were made, in this order, and the models that they used."""
+
+    first: int
+    superseded: int
+    current: int
+    late: int
+    refused: int
+    first_model: int
+    model: int
+
+
+@pytest.fixture(scope="module")
+def nights(engine: Engine) -> Nights:
+    """Four published runs, the last of them late for an older date, and a refused one."""
+    first_model = _model(engine, "1", FIRST_BASE)
+    model = _model(engine, "2", BASE)
+    _load_former(engine, model)
+    customers = (ALICE, AT_BASE, BARE)
+    first = _night(engine, date(2026, 3, 1), first_model, FIRST_BASE, customers)
+    superseded = _night(engine, date(2026, 3, 2), first_model, FIRST_BASE, customers, age_contribution=-0.5)
+    current = _night(engine, date(2026, 3, 2), model, BASE, (*customers, NEWCOMER))
+    late = _night(engine, date(2026, 2, 27), model, BASE, customers)
+    refused = runs.open_run(
+        engine, as_of=date(2026, 3, 3), model_id=model, source_name="wrong.csv", source_sha256="f" * 64
+    )
+    runs.record_input(
+        engine,
+        refused,
+        [
+            {
+                "row_number": 3,
+                "customer_id": "x1",
+                "column_name": "AMT_CREDIT",
+                "rule": "a number",
+                "value": "much",
+            }
+        ],
+        {("OCCUPATION_TYPE", "Astronaut"): 2},
+    )
+    runs.record_checks(engine, refused, [runs.Check("scores_loaded", "fail", "0", "3", False)])
+    runs.close_unpublished(engine, refused, status="refused", message="Too many rows.", rejected=3)
+    runs.retire(engine, retained_runs=2)
+    return Nights(first, superseded, current, late, refused, first_model, model)
+
+
+@pytest.fixture(scope="module")
+def reader(engine: Engine, nights: Nights, reader_passwords: dict[str, str]) -> Iterator[Engine]:
+    """The database as an analyst sees it."""
+    made = make_engine(engine.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST]))
+    yield made
+    made.dispose()
+
+
+@dataclass(frozen=True)
+class Query:
+    """Runs a query as the analyst; rows as dictionaries."""
+
+    engine: Engine
+
+    def __call__(self, statement: str, **parameters: object) -> list[dict[str, Any]]:
+        with self.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(text(statement), parameters)]
+
+    def one(self, statement: str, **parameters: object) -> dict[str, Any]:
+        (row,) = self(statement, **parameters)
+        return row
+
+    def explanation(self, customer_id: int) -> dict[str, dict[str, Any]]:
+        rows = self("SELECT * FROM reporting.customer_explanation WHERE customer_id = :id", id=customer_id)
+        return {row["feature"]: row for row in rows}
+
+    def comparison(self, customer_id: int, outcome: str = "all") -> dict[str, dict[str, Any]]:
+        rows = self(
+            "SELECT * FROM reporting.customer_comparison WHERE customer_id = :id AND outcome = :outcome",
+            id=customer_id,
+            outcome=outcome,
+        )
+        return {row["feature"]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def query(reader: Engine) -> Query:
+    return Query(reader)
+
+
+# What schema reporting consists of
+
+
+def test_every_file_of_the_folder_is_run_and_there_is_one_view_to_a_file(query: Query) -> None:
+    assert sorted(ORDER) == sorted(path.stem for path in VIEWS.glob("*.sql"))
+    views = {row["relname"] for row in query(_VIEWS)}
+    assert views == set(ORDER) - {"functions", "table_functions"}
+
+
+def test_every_view_column_and_function_has_a_comment(query: Query) -> None:
+    columns = query(
+        "SELECT c.relname || coalesce('.' || a.attname, '') AS name FROM pg_class c"
+        " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum >= 0 AND NOT a.attisdropped"
+        " WHERE c.relnamespace = 'reporting'::regnamespace AND c.relkind = 'v'"
+        " AND (obj_description(c.oid, 'pg_class') IS NULL OR col_description(c.oid, a.attnum) IS NULL)"
+    )
+    functions = query(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'reporting'::regnamespace"
+        " AND obj_description(oid, 'pg_proc') IS NULL"
+    )
+    assert columns == functions == []
+
+
+@pytest.mark.parametrize("view", PROMISED)
+def test_a_view_begins_with_the_columns_that_are_promised(query: Query, view: str) -> None:
+    columns = query(
+        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('reporting.' || :view) AND attnum > 0"
+        " ORDER BY attnum",
+        view=view,
+    )
+    promised = PROMISED[view].split()
+    assert [row["attname"] for row in columns][: len(promised)] == promised
+
+
+def test_every_view_can_be_read_by_an_analyst_to_the_last_row(query: Query) -> None:
+    empty = {row["relname"] for row in query(_VIEWS) if not query(f"SELECT * FROM reporting.{row['relname']}")}
+    assert empty == set()
+
+
+def test_before_the_first_run_only_the_dictionary_has_rows(new_database: Callable[[], Engine]) -> None:
+    query = Query(new_database())
+    filled = {row["relname"] for row in query(_VIEWS) if query(f"SELECT * FROM reporting.{row['relname']}")}
+    assert filled == DICTIONARY_VIEWS
+    for call in ("new_customer_index()", f"new_customer({ALICE})", f"shap_values({ALICE})"):
+        assert query(f"SELECT * FROM reporting.{call}") == []
+
+
+def test_views_can_be_made_anew_and_dropped(new_database: Callable[[], Engine]) -> None:
+    engine = new_database()
+    with transaction(engine) as connection:
+        create_views(connection)
+        create_views(connection)
+        drop_views(connection)
+        drop_views(connection)
+        assert connection.scalar(text("SELECT to_regnamespace('reporting')")) is None
+
+
+# Customers
+
+
+def test_a_customer_is_told_in_peoples_words_and_units(query: Query, nights: Nights) -> None:
+    alice = query.one("SELECT * FROM reporting.customer WHERE customer_id = :id", id=ALICE)
+    log_odds = BASE + sum(CONTRIBUTIONS[ALICE])
+    assert alice["run_id"] == nights.current
+    assert alice["as_of"] == date(2026, 3, 2)
+    assert alice["log_odds"] == pytest.approx(log_odds, abs=1e-12)
+    assert alice["score_exact"] == pytest.approx(_exact_score(log_odds), abs=1e-9)
+    assert alice["base_score"] == pytest.approx(_exact_score(BASE), abs=1e-9)
+    assert alice["score"] == round(alice["score_exact"])
+    band = next(band for band in bands() if band.band == alice["band"])
+    assert (alice["band_label_fr"], alice["decision_label_en"]) == (band.label_fr, band.decision_en)
+    assert (alice["gender_en"], alice["gender_fr"]) == ("Woman", "Femme")
+    assert (alice["occupation_en"], alice["occupation_fr"]) == ("Manual workers", "Ouvriers")
+    assert (alice["age_years"], alice["employed_years"]) == (32.9, 4.1)
+    assert (alice["credit_amount"], alice["annuity"], alice["income"]) == (202500.0, 24700.5, 202500.0)
+    assert (alice["annuity_income_share"], alice["credit_term"]) == (12.2, 8.2)
+    assert (alice["owns_car"], alice["external_score_2"]) == (True, 0.7)
+    assert alice["percentile"] == 50.0
+
+
+def test_what_is_missing_or_unknown_is_said_and_no_job_is_no_years(query: Query) -> None:
+    bare = query.one("SELECT * FROM reporting.customer WHERE customer_id = :id", id=BARE)
+    assert (bare["gender_en"], bare["gender_fr"]) == ("unknown", "inconnu")
+    assert (bare["occupation_en"], bare["occupation_fr"]) == ("not given", "non renseigné")
+    assert bare["employed_years"] is None
+    assert bare["annuity_income_share"] is None
+    assert bare["owns_car"] is None
+
+
+def test_the_previous_score_is_of_the_run_just_before(query: Query, nights: Nights) -> None:
+    alice = query.one("SELECT * FROM reporting.customer WHERE customer_id = :id", id=ALICE)
+    before = query.one(
+        "SELECT score FROM reporting.score_history WHERE customer_id = :id AND run_id = :run",
+        id=ALICE,
+        run=nights.superseded,
+    )
+    assert alice["previous_score"] == before["score"]
+    assert alice["score_change"] == alice["score"] - before["score"] != 0
+    newcomer = query.one("SELECT * FROM reporting.customer WHERE customer_id = :id", id=NEWCOMER)
+    assert newcomer["previous_score"] is newcomer["score_change"] is None
+
+
+@pytest.mark.parametrize(
+    "view",
+    ["customer", "customer_explanation", "customer_comparison", "customer_change", "score_history", "application"],
+)
+def test_an_unknown_id_gives_no_rows(query: Query, view: str) -> None:
+    assert query(f"SELECT * FROM reporting.{view} WHERE customer_id = :id", id=UNKNOWN_ID) == []
+
+
+# Explanations
+
+
+@pytest.mark.parametrize("customer_id", [ALICE, AT_BASE, BARE, NEWCOMER])
+def test_points_add_up_to_the_score_and_have_the_sign_opposite_to_the_contribution(
+    query: Query, customer_id: int
+) -> None:
+    explanation = query.explanation(customer_id)
+    customer = query.one(
+        "SELECT base_score, score_exact FROM reporting.customer WHERE customer_id = :id", id=customer_id
+    )
+    assert set(explanation) == set(FEATURES)
+    total = customer["base_score"] + sum(row["score_points"] for row in explanation.values())
+    assert total == pytest.approx(customer["score_exact"], abs=1e-9)
+    for row in explanation.values():
+        assert np.sign(row["score_points"]) == -np.sign(row["contribution"])
+        assert row["direction"] == {-1: "lowers", 0: "none", 1: "raises"}[int(np.sign(row["score_points"]))]
+    assert sorted(row["rank"] for row in explanation.values()) == list(range(1, len(FEATURES) + 1))
+
+
+def test_where_log_odds_equal_the_base_points_follow_the_tangent(query: Query) -> None:
+    probability = 1 / (1 + math.exp(-BASE))
+    row = query.explanation(AT_BASE)["EXT_SOURCE_2"]
+    assert row["score_points"] == pytest.approx(-0.5 * 100 * probability * (1 - probability), rel=1e-12)
+
+
+def test_extreme_log_odds_overflow_nothing(query: Query) -> None:
+    row = query.one(
+        "SELECT reporting.exact_score(1000) AS worst, reporting.exact_score(-1000) AS best,"
+        " reporting.points_per_log_odds(-2, 1000) AS points, reporting.exact_score(NULL) AS nothing"
+    )
+    assert row["worst"] == pytest.approx(0, abs=1e-9)
+    assert row["best"] == pytest.approx(100, abs=1e-9)
+    assert row["points"] < 0
+    assert row["nothing"] is None
+
+
+def test_values_are_told_in_words_and_units_of_both_languages(query: Query) -> None:
+    alice = {name: (row["value"], row["value_fr"]) for name, row in query.explanation(ALICE).items()}
+    assert alice == {
+        "EXT_SOURCE_2": ("0.70", "0,70"),
+        "DAYS_BIRTH": ("32.9 years", "32,9 ans"),
+        "AMT_CREDIT": ("202,500 €", "202\u202f500 €"),
+        "AMT_ANNUITY": ("24,701 €", "24\u202f701 €"),
+        "ANNUITY_INCOME_PERCENT": ("12.2 %", "12,2 %"),
+        "OCCUPATION_TYPE": ("Manual workers", "Ouvriers"),
+        "CODE_GENDER": ("Woman", "Femme"),
+        "FLAG_DOCUMENT_3": ("Yes", "Oui"),
+    }
+    bare = {name: (row["value"], row["value_fr"]) for name, row in query.explanation(BARE).items()}
+    assert bare["EXT_SOURCE_2"] == bare["OCCUPATION_TYPE"] == ("not given", "non renseigné")
+    assert bare["CODE_GENDER"] == ("unknown", "inconnu")
+    assert bare["FLAG_DOCUMENT_3"] == ("No", "Non")
+
+
+def test_a_value_stands_there_raw_and_in_peoples_units(query: Query) -> None:
+    alice = query.explanation(ALICE)
+    birth = alice["DAYS_BIRTH"]
+    assert birth["raw_value"] == -12005
+    assert birth["numeric_value"] == pytest.approx(12005 / 365.25, rel=1e-6)
+    assert (birth["unit_en"], birth["unit_fr"]) == ("years", "ans")
+    occupation = alice["OCCUPATION_TYPE"]
+    assert (occupation["category_code"], occupation["category_value"]) == (9, "Laborers")
+    assert occupation["numeric_value"] is occupation["raw_value"] is None
+    assert query.explanation(BARE)["CODE_GENDER"]["category_value"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "english", "french"),
+    [
+        (0, 0, "0", "0"),
+        (0.5, 1, "0.5", "0,5"),
+        (-0.04, 1, "0.0", "0,0"),
+        (-1234.5, 1, "-1,234.5", "-1\u202f234,5"),
+        (999.995, 2, "1,000.00", "1\u202f000,00"),
+        (202500, 0, "202,500", "202\u202f500"),
+        (1234567.891, 3, "1,234,567.891", "1\u202f234\u202f567,891"),
+        (0.01885, 4, "0.0189", "0,0189"),
+        (1e12, 0, "1,000,000,000,000", "1\u202f000\u202f000\u202f000\u202f000"),
+        (None, 1, None, None),
+    ],
+)
+def test_numbers_are_formatted_as_each_language_writes_them(
+    query: Query, value: float | None, decimals: int, english: str | None, french: str | None
+) -> None:
+    row = query.one(
+        "SELECT reporting.format_number_en(CAST(:value AS double precision), :decimals) AS english,"
+        " reporting.format_number_fr(CAST(:value AS double precision), :decimals) AS french",
+        value=value,
+        decimals=decimals,
+    )
+    assert (row["english"], row["french"]) == (english, french)
+
+
+def test_one_customers_explanation_reads_the_published_partition_only(engine: Engine, nights: Nights) -> None:
+    loops = _loops(engine, f"SELECT * FROM reporting.customer_explanation WHERE customer_id = {ALICE}")
+    shap = {name for name, count in loops.items() if name.startswith("shap_value_") and count}
+    scores = {name for name, count in loops.items() if name.startswith("score_r") and count}
+    assert shap == {f"shap_value_r{nights.current:08d}"}
+    assert scores == {f"score_r{nights.current:08d}"}
+
+
+def test_one_customer_reads_the_published_partitions_and_the_scores_before(engine: Engine, nights: Nights) -> None:
+    loops = _loops(engine, f"SELECT * FROM reporting.customer WHERE customer_id = {ALICE}")
+    scores = {name for name, count in loops.items() if name.startswith("score_r") and count}
+    applications = {name for name, count in loops.items() if name.startswith("new_customer_") and count}
+    assert scores == {f"score_r{nights.current:08d}", f"score_r{nights.superseded:08d}"}
+    assert applications == {f"new_customer_r{nights.current:08d}"}
+
+
+# Comparison with former customers
+
+
+def test_quantiles_and_mean_are_in_peoples_units_also_where_the_scale_turns_them_round(query: Query) -> None:
+    for outcome, members in _outcomes().items():
+        rows = query.comparison(ALICE, outcome)
+        for name, scale in (("AMT_CREDIT", 1.0), ("DAYS_BIRTH", by_name()["DAYS_BIRTH"].display_scale)):
+            shown = scale * _former()[name][members]
+            found = [rows[name][column] for column in ("q10", "q25", "median", "q75", "q90")]
+            assert found == pytest.approx(np.quantile(shown, [0.1, 0.25, 0.5, 0.75, 0.9]).tolist(), rel=1e-9)
+            assert found == sorted(found)
+            assert rows[name]["former_mean"] == pytest.approx(shown.mean(), rel=1e-9)
+            assert rows[name]["former_customers"] == members.sum()
+
+
+@pytest.mark.parametrize("customer_id", [ALICE, AT_BASE, NEWCOMER])
+@pytest.mark.parametrize("feature", ["EXT_SOURCE_2", "DAYS_BIRTH", "AMT_CREDIT", "AMT_ANNUITY"])
+def test_percentile_is_the_share_at_or_below_in_peoples_units(query: Query, customer_id: int, feature: str) -> None:
+    scale = by_name()[feature].display_scale
+    shown = scale * _former()[feature]
+    shown = shown[np.isfinite(shown)]
+    value = scale * VALUES[customer_id][FEATURES.index(feature)]
+    expected = 100 * np.mean(shown <= value)
+    assert query.comparison(customer_id)[feature]["percentile"] == pytest.approx(expected, abs=0.15)
+
+
+def test_values_beyond_those_of_all_former_customers_are_at_0_and_100_percent(query: Query) -> None:
+    assert _former()["AMT_CREDIT"].min() > VALUES[BARE][2]
+    assert _former()["AMT_CREDIT"].max() < VALUES[AT_BASE][2]
+    assert query.comparison(BARE)["AMT_CREDIT"]["percentile"] == 0
+    assert query.comparison(AT_BASE)["AMT_CREDIT"]["percentile"] == 100
+
+
+def test_percentile_is_empty_for_a_missing_value_and_for_categories(query: Query) -> None:
+    rows = query.comparison(BARE)
+    for feature in ("EXT_SOURCE_2", "AMT_ANNUITY", "OCCUPATION_TYPE", "FLAG_DOCUMENT_3"):
+        assert rows[feature]["percentile"] is None
+    assert rows["AMT_ANNUITY"]["median"] is not None
+
+
+@pytest.mark.parametrize(("customer_id", "code"), [(ALICE, 9), (BARE, -1)])
+def test_a_category_is_compared_by_its_share_and_default_rate(query: Query, customer_id: int, code: int) -> None:
+    former, outcomes = _former(), _outcomes()
+    same = former["OCCUPATION_TYPE"] == code
+    for outcome, members in outcomes.items():
+        row = query.comparison(customer_id, outcome)["OCCUPATION_TYPE"]
+        assert row["former_customers"] == members.sum()
+        assert row["share_of_former"] == pytest.approx(100 * same[members].mean())
+        assert row["default_rate"] == pytest.approx(100 * outcomes["defaulted"][same].mean())
+        assert row["median"] is row["former_mean"] is None
+
+
+def test_a_category_that_no_former_customer_had_has_a_share_of_0_and_no_default_rate(query: Query) -> None:
+    row = query.comparison(BARE)["CODE_GENDER"]
+    assert (row["share_of_former"], row["default_rate"]) == (0, None)
+    assert query.comparison(ALICE)["AMT_CREDIT"]["share_of_former"] is None
+
+
+# History and change
+
+
+def test_history_keeps_the_scores_of_superseded_and_retired_runs(query: Query, nights: Nights) -> None:
+    rows = query("SELECT * FROM reporting.score_history WHERE customer_id = :id ORDER BY as_of, run_id", id=ALICE)
+    assert [row["run_id"] for row in rows] == [nights.late, nights.first, nights.superseded, nights.current]
+    assert [row["superseded"] for row in rows] == [False, False, True, False]
+    assert [row["is_current"] for row in rows] == [False, False, False, True]
+    assert rows[1]["model_id"] == nights.first_model
+    assert rows[1]["log_odds"] == pytest.approx(FIRST_BASE + sum(CONTRIBUTIONS[ALICE]), abs=1e-12)
+
+
+def test_change_compares_with_the_run_before_each_by_its_own_model(query: Query, nights: Nights) -> None:
+    rows = query("SELECT * FROM reporting.customer_change WHERE customer_id = :id", id=ALICE)
+    assert {(row["previous_run_id"], row["run_id"]) for row in rows} == {(nights.superseded, nights.current)}
+    assert {row["feature"] for row in rows} == set(FEATURES)
+    birth = next(row for row in rows if row["feature"] == "DAYS_BIRTH")
+    assert (birth["previous_contribution"], birth["contribution"]) == (-0.5, 0.25)
+    assert birth["contribution_change"] == 0.75
+    assert birth["rank_of_change"] == 1
+    assert (birth["previous_value"], birth["value"]) == ("32.8 years", "32.9 years")
+    assert (birth["previous_value_fr"], birth["value_fr"]) == ("32,8 ans", "32,9 ans")
+    assert [row["feature"] for row in rows if row["value_changed"]] == ["DAYS_BIRTH"]
+    after = _exact_score(BASE + sum(CONTRIBUTIONS[ALICE])) - _exact_score(BASE)
+    before = _exact_score(FIRST_BASE + sum(CONTRIBUTIONS[ALICE]) - 0.75) - _exact_score(FIRST_BASE)
+    assert sum(row["points_change"] for row in rows) == pytest.approx(after - before, abs=1e-9)
+    by_rank = sorted(rows, key=lambda row: row["rank_of_change"])
+    sizes = [abs(row["points_change"]) for row in by_rank]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_customer_who_was_not_there_before_has_no_change(query: Query) -> None:
+    assert query("SELECT * FROM reporting.customer_change WHERE customer_id = :id", id=NEWCOMER) == []
+
+
+# Portfolio
+
+
+def test_score_distribution_has_every_score_and_counts_everybody_once(query: Query) -> None:
+    rows = query("SELECT * FROM reporting.score_distribution ORDER BY score")
+    assert [row["score"] for row in rows] == list(range(101))
+    assert sum(row["customers"] for row in rows) == 4
+    assert sum(row["share"] for row in rows) == pytest.approx(100)
+    assert sum(row["former_customers"] for row in rows) == FORMER
+    assert sum(row["former_share"] for row in rows) == pytest.approx(100)
+    expected = [bands()[index].band for index in band_index(np.arange(101, dtype=np.int16))]
+    assert [row["band"] for row in rows] == expected
+    former = [row for row in rows if row["former_customers"]]
+    defaulted = sum(row["former_customers"] * row["former_default_rate"] / 100 for row in former)
+    assert defaulted == pytest.approx(_outcomes()["defaulted"].sum())
+    assert all((row["former_default_rate"] is None) == (row["former_customers"] == 0) for row in rows)
+
+
+def test_band_distribution_leaves_superseded_runs_out(query: Query, nights: Nights) -> None:
+    rows = query("SELECT * FROM reporting.band_distribution")
+    assert {row["run_id"] for row in rows} == {nights.first, nights.current, nights.late}
+    for run_id, customers in ((nights.first, 3), (nights.current, 4)):
+        mine = [row for row in rows if row["run_id"] == run_id]
+        assert sum(row["customers"] for row in mine) == customers
+        assert sum(row["share"] for row in mine) == pytest.approx(100)
+    labels = {(band.band, band.label_en, band.decision_fr) for band in bands()}
+    assert {(row["band"], row["band_label_en"], row["decision_label_fr"]) for row in rows} <= labels
+
+
+def test_importance_is_the_mean_over_customers_and_its_shares_make_100_percent(query: Query) -> None:
+    rows = query("SELECT * FROM reporting.feature_importance ORDER BY rank")
+    assert sum(row["share"] for row in rows) == pytest.approx(100)
+    first = rows[0]
+    mine = [CONTRIBUTIONS[customer][0] for customer in (ALICE, AT_BASE, BARE, NEWCOMER)]
+    points = query(
+        "SELECT avg(abs(score_points)) AS mean FROM reporting.customer_explanation WHERE feature = 'EXT_SOURCE_2'"
+    )
+    assert (first["feature"], first["rank"], first["customers"]) == ("EXT_SOURCE_2", 1, 4)
+    assert first["mean_absolute_contribution"] == pytest.approx(np.abs(mine).mean())
+    assert first["mean_contribution"] == pytest.approx(np.mean(mine))
+    assert first["mean_absolute_points"] == pytest.approx(points[0]["mean"])
+
+
+def test_data_quality_counts_missing_and_unknown_values(query: Query, nights: Nights) -> None:
+    rows = {row["feature"]: row for row in query("SELECT * FROM reporting.data_quality")}
+    assert set(rows) == set(FEATURES)
+    assert {row["run_id"] for row in rows.values()} == {nights.current}
+    annuity = rows["AMT_ANNUITY"]
+    assert (annuity["customers"], annuity["missing"], annuity["missing_share"]) == (4, 1, 25)
+    assert annuity["former_missing_share"] == pytest.approx(100 * np.isnan(_former()["AMT_ANNUITY"]).mean())
+    occupation = rows["OCCUPATION_TYPE"]
+    assert occupation["former_missing_share"] == pytest.approx(100 * np.mean(_former()["OCCUPATION_TYPE"] == -1))
+    assert (rows["CODE_GENDER"]["unknown"], rows["CODE_GENDER"]["missing"]) == (1, 0)
+    assert rows["FLAG_DOCUMENT_3"]["unknown"] == 0
+
+
+# Runs and models
+
+
+def test_run_history_tells_what_became_of_every_run(query: Query, nights: Nights) -> None:
+    rows = {row["run_id"]: row for row in query("SELECT * FROM reporting.run_history")}
+    assert len(rows) == 5
+    assert [run_id for run_id, row in rows.items() if row["is_current"]] == [nights.current]
+    assert [run_id for run_id, row in rows.items() if row["superseded"]] == [nights.superseded]
+    assert {run_id for run_id, row in rows.items() if row["details_retained"]} == {
+        nights.superseded,
+        nights.current,
+    }
+    refused = rows[nights.refused]
+    assert (refused["status"], refused["message"], refused["rejected"]) == ("refused", "Too many rows.", 3)
+    current = rows[nights.current]
+    assert current["stage_seconds"] == {"load": 0.5}
+    assert current["seconds"] == pytest.approx(
+        (current["published_at"] - current["started_at"]).total_seconds(), abs=1e-3
+    )
+
+
+def test_the_published_run_is_the_newest_by_date_and_names_the_one_before(query: Query, nights: Nights) -> None:
+    run = query.one("SELECT * FROM reporting.published_run")
+    assert (run["run_id"], run["previous_run_id"]) == (nights.current, nights.superseded)
+    assert (run["model_id"], run["base_value"]) == (nights.model, BASE)
+    assert run["base_score"] == pytest.approx(_exact_score(BASE))
+
+
+def test_rejected_rows_unknown_categories_and_checks_are_told_with_labels(query: Query, nights: Nights) -> None:
+    rejected = query.one("SELECT * FROM reporting.rejected_row")
+    assert (rejected["run_id"], rejected["row_number"]) == (nights.refused, 3)
+    assert (rejected["label_en"], rejected["label_fr"]) == ("Credit amount", "Montant du crédit")
+    assert (rejected["rule"], rejected["value"], rejected["source_name"]) == ("a number", "much", "wrong.csv")
+    unknown = query.one("SELECT * FROM reporting.unknown_category")
+    assert (unknown["label_en"], unknown["value"], unknown["customers"]) == ("Occupation", "Astronaut", 2)
+    check = query.one("SELECT * FROM reporting.run_check")
+    assert (check["name"], check["observed"], check["passed"]) == ("scores_loaded", "0", False)
+
+
+def test_the_model_card_tells_quality_and_base(query: Query, nights: Nights) -> None:
+    cards = {row["model_id"]: row for row in query("SELECT * FROM reporting.model_card")}
+    card = cards[nights.model]
+    assert (card["auc"], card["gini"], card["ks"], card["brier"]) == (0.75, 0.5, 0.4, 0.07)
+    assert (card["stage"], card["is_published"]) == ("current", True)
+    assert cards[nights.first_model]["is_published"] is False
+    assert card["former_default_rate"] == pytest.approx(8)
+    assert card["base_default_probability"] == pytest.approx(1 / (1 + math.exp(-BASE)))
+    assert card["base_score"] == pytest.approx(100 * (1 - card["base_default_probability"]))
+    bins = query("SELECT * FROM reporting.calibration WHERE model_id = :id ORDER BY bin", id=nights.model)
+    assert [(row["bin"], row["customers"], row["mean_probability"], row["default_rate"]) for row in bins] == [
+        (1, 60, 0.05, 0.04),
+        (2, 40, 0.12, 0.14),
+    ]
+
+
+# Applications as they came
+
+
+def test_an_application_is_coded_as_in_its_file(query: Query) -> None:
+    alice = query.one("SELECT * FROM reporting.application WHERE customer_id = :id", id=ALICE)
+    assert (alice["code_gender"], alice["occupation_type"], alice["flag_own_car"]) == ("F", "Laborers", "Y")
+    assert (alice["flag_document_3"], alice["days_birth"], alice["ext_source_2"]) == (1, -12005, 0.7)
+    assert alice["organization_type"] is None
+    customer = query.one("SELECT score FROM reporting.customer WHERE customer_id = :id", id=ALICE)
+    assert alice["score"] == customer["score"]
+    bare = query.one("SELECT * FROM reporting.application WHERE customer_id = :id", id=BARE)
+    assert (bare["code_gender"], bare["occupation_type"], bare["days_employed"]) == (None, None, 365243)
+
+
+def test_former_customers_are_those_of_the_published_runs_model(query: Query) -> None:
+    rows = query("SELECT * FROM reporting.former_customer ORDER BY customer_id")
+    former = _former()
+    assert len(rows) == FORMER
+    assert [row["target"] for row in rows] == _outcomes()["defaulted"].astype(int).tolist()
+    words = [None, *(category.value for category in by_name()["OCCUPATION_TYPE"].categories)]
+    expected = [words[max(int(code), 0)] for code in former["OCCUPATION_TYPE"]]
+    assert [row["occupation_type"] for row in rows] == expected
+    assert [row["flag_document_3"] for row in rows] == former["FLAG_DOCUMENT_3"].tolist()
+
+
+def test_functions_give_ids_an_application_and_its_contributions(query: Query) -> None:
+    ids = query("SELECT * FROM reporting.new_customer_index()")
+    assert [row["customer_id"] for row in ids] == [ALICE, AT_BASE, BARE, NEWCOMER]
+    application = query.one("SELECT * FROM reporting.application WHERE customer_id = :id", id=ALICE)
+    assert query.one("SELECT * FROM reporting.new_customer(:id)", id=ALICE) == application
+    values = query("SELECT * FROM reporting.shap_values(:id)", id=ALICE)
+    assert list(values[0])[:3] == ["feature", "value", "contribution"]
+    assert [row["rank"] for row in values] == list(range(1, len(FEATURES) + 1))
+    assert (values[0]["feature"], values[0]["value"], values[0]["contribution"]) == ("EXT_SOURCE_2", "0.70", -0.75)
+
+
+def test_functions_give_no_rows_for_an_unknown_id(query: Query) -> None:
+    assert query("SELECT * FROM reporting.new_customer(:id)", id=UNKNOWN_ID) == []
+    assert query("SELECT * FROM reporting.shap_values(:id)", id=UNKNOWN_ID) == []
+
+
+def test_every_category_column_can_be_turned_back_into_words(query: Query) -> None:
+    lists = query.one("SELECT * FROM reporting.category_list")
+    expected = {
+        feature.name.lower(): [category.value for category in feature.categories]
+        for feature in input_features()
+        if feature.kind == "category"
+    }
+    assert lists == expected
+
+
+# How the data are made
+
+_VIEWS = "SELECT relname FROM pg_class WHERE relnamespace = 'reporting'::regnamespace AND relkind = 'v'"
+FORMER = 1000
+
+
+def _former() -> dict[str, NDArray[np.float64]]:
+    """Former customers' raw values; many share ALICE's external score and age. Codes: -1 is missing."""
+    rng = np.random.default_rng(5)
+    shared = rng.random(FORMER)
+    annuity = rng.uniform(2000, 60000, FORMER).round(1)
+    return {
+        "EXT_SOURCE_2": np.where(shared < 0.4, 0.7, rng.uniform(0, 1, FORMER)),
+        "DAYS_BIRTH": np.where(shared < 0.3, -12005, rng.integers(-25000, -7500, FORMER)).astype(np.float64),
+        "AMT_CREDIT": rng.uniform(50_000, 1_000_000, FORMER).round(),
+        "AMT_ANNUITY": np.where(shared > 0.9, np.nan, annuity),
+        "OCCUPATION_TYPE": np.where(shared > 0.8, -1, rng.integers(1, 19, FORMER)).astype(np.float64),
+        "CODE_GENDER": rng.integers(1, 3, FORMER).astype(np.float64),
+        "FLAG_DOCUMENT_3": rng.integers(0, 2, FORMER).astype(np.float64),
+    }
+
+
+def _outcomes() -> dict[str, NDArray[np.bool_]]:
+    defaulted = np.random.default_rng(6).random(FORMER) < 0.2
+    return {"all": np.ones(FORMER, dtype=np.bool_), "repaid": ~defaulted, "defaulted": defaulted}
+
+
+def _exact_score(log_odds: float) -> float:
+    return 100 * (1 - 1 / (1 + math.exp(-log_odds)))
+
+
+def _model(engine: Engine, name: str, base_value: float) -> int:
+    return registry.register(
+        engine,
+        training_rows=FORMER,
+        training_sha256=name * 64,
+        base_value=base_value,
+        parameters={"max_depth": 3},
+        metrics={
+            "auc": 0.75,
+            "gini": 0.5,
+            "ks": 0.4,
+            "brier": 0.07,
+            "default_rate": 0.08,
+            "calibration": [
+                {"bin": 1, "customers": 60, "mean_probability": 0.05, "default_rate": 0.04},
+                {"bin": 2, "customers": 40, "mean_probability": 0.12, "default_rate": 0.14},
+            ],
+        },
+        feature_set=[],
+        artefact=name.encode(),
+        artefact_sha256=name * 64,
+    )
+
+
+def _load_former(engine: Engine, model_id: int) -> None:
+    former, outcomes = _former(), _outcomes()
+    defaulted = outcomes["defaulted"]
+    log_odds = np.linspace(-4, 2, FORMER)
+    stored = {
+        name.lower(): Masked(values, values == -1) if by_name()[name].categories else values
+        for name, values in former.items()
+    }
+    with registry.former_customers(engine, model_id) as tables:
+        tables.write(
+            former_customer,
+            {
+                "customer_id": np.arange(1, FORMER + 1),
+                "target": defaulted.astype(np.int16),
+                "log_odds": log_odds,
+                "default_probability": 1 / (1 + np.exp(-log_odds)),
+                "score": rounded_score(log_odds),
+                **stored,
+            },
+        )
+        tables.index()
+    distributions: list[dict[str, Any]] = []
+    categories: list[dict[str, Any]] = []
+    for name, values in former.items():
+        feature = by_name()[name]
+        if feature.categories:
+            categories += [
+                {
+                    "feature_id": feature.feature_id,
+                    "category_code": int(code),
+                    "customers": int((values == code).sum()),
+                    "defaulted": int((defaulted & (values == code)).sum()),
+                }
+                for code in np.unique(values)
+            ]
+            continue
+        for outcome, members in outcomes.items():
+            present = values[members & np.isfinite(values)]
+            distributions.append(
+                {
+                    "feature_id": feature.feature_id,
+                    "outcome": outcome,
+                    "customers": int(members.sum()),
+                    "missing": int(members.sum()) - len(present),
+                    "mean": float(present.mean()),
+                    "quantiles": np.quantile(present, np.linspace(0, 1, 1001)).tolist(),
+                }
+            )
+    registry.promote(engine, model_id, distributions=distributions, categories=categories)
+
+
+def _night(
+    engine: Engine,
+    as_of: date,
+    model_id: int,
+    base_value: float,
+    customers: tuple[int, ...],
+    *,
+    age_contribution: float | None = None,
+) -> int:
+    """A published run; where an age contribution is given, ALICE is also 32 days younger than in VALUES."""
+    run_id = runs.open_run(
+        engine, as_of=as_of, model_id=model_id, source_name="new.csv", source_sha256=str(as_of).ljust(64, "0")
+    )
+    values = np.array([VALUES[customer] for customer in customers])
+    contributions = np.array([CONTRIBUTIONS[customer] for customer in customers])
+    if age_contribution is not None:
+        values[0, FEATURES.index("DAYS_BIRTH")] += 32
+        contributions[0, FEATURES.index("DAYS_BIRTH")] = age_contribution
+    log_odds = base_value + contributions.sum(axis=1)
+    scores = rounded_score(log_odds)
+    features = [by_name()[name] for name in FEATURES]
+    coded = np.broadcast_to([bool(feature.categories) for feature in features], values.shape)
+    no_code = ~coded | np.isnan(values)
+    column = {name: values[:, position] for position, name in enumerate(FEATURES)}
+    ids = np.array(customers)
+    with staging(engine, RUN_PARTITIONED, run_id) as tables:
+        tables.write(
+            new_customer,
+            {
+                "customer_id": ids,
+                **{name.lower(): column[name] for name in FEATURES if by_name()[name].origin == "application"},
+                "amt_income_total": np.full(len(ids), 202500.0),
+                "days_employed": np.where(ids == BARE, 365243, -1500),
+                "flag_own_car": np.where(ids == BARE, np.nan, 2.0),
+            },
+        )
+        tables.write(
+            score,
+            {
+                "customer_id": ids,
+                "log_odds": log_odds,
+                "default_probability": 1 / (1 + np.exp(-log_odds)),
+                "score": scores,
+                "band": text_bytes([bands()[index].band for index in band_index(scores)]),
+                "decision": text_bytes([bands()[index].decision for index in band_index(scores)]),
+                "percentile": np.full(len(ids), 50.0),
+            },
+        )
+        rank = np.argsort(np.argsort(-np.abs(contributions), axis=1, kind="stable"), axis=1) + 1
+        tables.write(
+            shap_value,
+            {
+                "customer_id": np.repeat(ids, len(features)),
+                "feature_id": np.tile([feature.feature_id for feature in features], len(ids)),
+                "numeric_value": np.where(coded, np.nan, values).astype(np.float32).ravel(),
+                "category_code": Masked(np.where(no_code, 0, values).astype(np.int16).ravel(), no_code.ravel()),
+                "contribution": contributions.ravel(),
+                "rank": rank.ravel(),
+            },
+        )
+        tables.index()
+    runs.publish(
+        engine,
+        run_id,
+        customers=len(ids),
+        rejected=0,
+        unknown_categories=1,
+        stage_seconds={"load": 0.5},
+    )
+    return run_id
+
+
+def _loops(engine: Engine, statement: str) -> dict[str, int]:
+    """How often each table was scanned when the statement ran."""
+    with engine.connect() as connection:
+        plan = connection.scalar(text(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, FORMAT JSON) {statement}"))
+    found: dict[str, int] = {}
+
+    def walk(node: Any) -> None:
+        if isinstance(node, list):
+            for part in node:
+                walk(part)
+        elif isinstance(node, dict):
+            if "Relation Name" in node:
+                name = node["Relation Name"]
+                found[name] = found.get(name, 0) + int(Decimal(str(node["Actual Loops"])))
+            for part in node.values():
+                walk(part)
+
+    walk(json.loads(plan) if isinstance(plan, str) else plan)
+    return found
