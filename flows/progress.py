@@ -55,11 +55,10 @@ class Reporter:
             return
         self._said[stage] = now
         elapsed = now - started
-        rate = (
-            f", {done / elapsed:,.0f}/s, {(total - done) * elapsed / done:,.0f} s left"
-            if done and elapsed > 1
-            else ""
-        )
+        rate = ""
+        if done and elapsed > 1:
+            speed = f"{done / elapsed:,.0f}/s" if done >= elapsed else f"{elapsed / done:,.0f} s each"
+            rate = f", {speed}, {(total - done) * elapsed / done:,.0f} s left"
         log.info("%s: %s of %s%s", stage, f"{done:,}", f"{total:,}", rate)
 
 

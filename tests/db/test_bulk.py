@@ -50,11 +50,11 @@ def test_any_rows_survive_the_round_trip(engine: Engine, rows: list[tuple[object
         driver = connection.connection.driver_connection
         with driver.cursor() as cursor:
             cursor.execute(
-                "CREATE TEMP TABLE thing (small int2, whole int4, big int8, single float4, double float8, words text)"
+                "CREATE TEMP TABLE thing"
+                " (small int2, whole int4, big int8, single float4, double float8, words text)"
             )
-            temporary = cursor.execute(
-                "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
-            ).fetchone()[0]
+            cursor.execute("SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()")
+            temporary = cursor.fetchone()[0]
             table = THING.to_metadata(MetaData(), schema=temporary)
             assert copy_rows(cursor, table, "thing", columns) == len(rows)
             cursor.execute("SELECT small, whole, big, single::float8, double, words FROM thing")

@@ -59,11 +59,9 @@ def test_a_wrong_password_is_one_sentence_that_names_server_and_user_and_no_pass
     from db.engine import connect
 
     engine = make_engine(postgres.url(password="not-the-password-at-all"))
-    with pytest.raises(
-        DatabaseUnavailableError, match="did not let creditlens in.*password authentication"
-    ) as caught:
-        with connect(engine):
-            pass
+    message = r"did not let creditlens in: .*password authentication"
+    with pytest.raises(DatabaseUnavailableError, match=message) as caught, connect(engine):
+        pass
     assert "not-the-password" not in str(caught.value)
 
 

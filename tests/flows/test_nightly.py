@@ -62,7 +62,8 @@ def test_what_is_published_is_what_scoring_says(installation, first, new: Applic
     bundle = ModelBundle.from_bytes(*registry.artefact(installation.engine, first.run.model_id))
     scored = score_batch(bundle, new)
     rows = installation.rows(
-        f"SELECT log_odds, score, percentile FROM credit.score WHERE run_id = {first.run.run_id} ORDER BY customer_id"
+        f"SELECT log_odds, score, percentile FROM credit.score"
+        f" WHERE run_id = {first.run.run_id} ORDER BY customer_id"
     )
     np.testing.assert_allclose([row[0] for row in rows], scored.log_odds, atol=1e-12)
     assert [row[1] for row in rows] == scored.score.tolist()

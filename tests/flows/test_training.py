@@ -50,8 +50,8 @@ def test_former_customers_are_loaded_with_their_out_of_fold_scores(
 def test_distributions_hold_exact_quantiles_per_outcome(installation, files) -> None:
     credit = pl.read_csv(files[0], infer_schema_length=None).filter(pl.col("TARGET") == 0)["AMT_CREDIT"]
     ((customers, mean, median),) = installation.rows(
-        "SELECT customers, mean, quantiles[501] FROM credit.former_distribution JOIN credit.feature USING (feature_id)"
-        " WHERE name = 'AMT_CREDIT' AND outcome = 'repaid'"
+        "SELECT customers, mean, quantiles[501] FROM credit.former_distribution"
+        " JOIN credit.feature USING (feature_id) WHERE name = 'AMT_CREDIT' AND outcome = 'repaid'"
     )
     assert customers == len(credit)
     assert mean == pytest.approx(credit.mean())
