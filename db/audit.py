@@ -81,8 +81,8 @@ def audit(
         _equal("scores_out_of_range", out_of_range, 0),
         _equal("scores_not_of_their_probability", wrong_scores, 0),
         _equal("contributions_not_finite", not_finite, 0),
-        _at_most("probability_error", probability_error, PROBABILITY_TOLERANCE),
-        _at_most("additivity_error", additivity_error, ADDITIVITY_TOLERANCE),
+        at_most("probability_error", probability_error, PROBABILITY_TOLERANCE),
+        at_most("additivity_error", additivity_error, ADDITIVITY_TOLERANCE),
     ]
 
 
@@ -109,6 +109,6 @@ def _equal(name: str, observed: int, expected: int) -> Check:
     return Check(name, "fail", str(observed), str(expected), observed == expected)
 
 
-def _at_most(name: str, observed: float, limit: float) -> Check:
-    # NaN compares as false, so it fails.
+def at_most(name: str, observed: float, limit: float) -> Check:
+    """A check that fails the run if `observed` is over `limit`, or not a number."""
     return Check(name, "fail", f"{observed:.3g}", f"at most {limit:g}", observed <= limit)

@@ -302,6 +302,15 @@ unknown_category = Table(
     comment="Category values of a run that the dictionary does not know; scored as unknown",
 )
 
+run_chunk = Table(
+    "run_chunk",
+    metadata,
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id, ondelete="CASCADE"), primary_key=True),
+    Column("first_row", Integer, primary_key=True, autoincrement=False),
+    Column("rows", Integer, nullable=False),
+    comment="Chunks of a distributed run that are loaded: written with the chunk's rows, so that a retry adds none",
+)
+
 run_check = Table(
     "run_check",
     metadata,

@@ -30,7 +30,7 @@ from db.models import (
     scoring_run,
     unknown_category,
 )
-from db.staging import attach, detach_and_drop, partitions
+from db.staging import Staging, attach, detach_and_drop, partitions
 
 # Any number will do, as long as every creditlens uses the same: the lock is per database.
 RUN_LOCK = 0x43524544
@@ -196,6 +196,19 @@ def record_input(
                     for (column, value), count in unknown.items()
                 ],
             )
+
+
+def claim_chunk(stage: Staging, run_id: int, first_row: int, rows: int) -> bool:
+    """Whether this transaction may load the chunk; False if another one has done so.
+
+    Waits for one that is about to: of two workers with the same chunk, one loads it.
+    """
+    claimed = stage.connection.execute(
+        "INSERT INTO credit.run_chunk (run_id, first_row, rows) VALUES (%s, %s, %s)"
+        " ON CONFLICT DO NOTHING RETURNING run_id",
+        [run_id, first_row, rows],
+    ).fetchone()
+    return claimed is not None
 
 
 def record_checks(engine: Engine, run_id: int, checks: Sequence[Check]) -> None:

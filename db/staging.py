@@ -18,18 +18,32 @@ _NAMES = "|".join(table.name for table in (*RUN_PARTITIONED, former_customer))
 PARTITION_PATTERN = re.compile(rf"^({_NAMES})_[rm](\d{{8}})$")
 
 
-class Staging:
-    """Writes one key's partitions (a run's, or a model's) inside one transaction.
+# Statistics of the columns that plans depend on; those of 120 application columns would cost more than the load.
+_ANALYSED = {
+    "new_customer": ("run_id", "customer_id"),
+    "score": ("run_id", "customer_id", "score", "band"),
+    "shap_value": ("run_id", "customer_id", "feature_id"),
+    "former_customer": ("model_id", "customer_id", "target", "score"),
+}
 
-    The tables are made in the transaction that fills them, so their rows are frozen, a killed process leaves
-    nothing behind, and a server without replicas writes no WAL for them.
+
+class Staging:
+    """Creates, fills and indexes one key's partitions (a run's, or a model's) inside the caller's transaction.
+
+    Tables that are filled in the transaction that made them have frozen rows, leave nothing behind when the
+    process is killed, and need no WAL on a server without replicas.
     """
 
-    def __init__(self, connection: Connection[Any], tables: tuple[Table, ...], key: int) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection[Any], tables: tuple[Table, ...], key: int, *, own: bool) -> None:
+        self.connection = connection
         self._tables = tables
         self._key = key
-        for table in tables:
+        # Whether this transaction made the tables.
+        self._own = own
+
+    def create(self) -> None:
+        """Make the tables, empty and unseen."""
+        for table in self._tables:
             self._execute(
                 "CREATE TABLE {part} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
                 " CONSTRAINT partition_key CHECK ({column} = {key}))",
@@ -39,8 +53,8 @@ class Staging:
     def write(self, table: Table, columns: Mapping[str, Values]) -> int:
         """COPY `columns` (shape (n,) each) into the key's partition of `table`; the number of rows."""
         keyed: dict[str, Values] = {_key_column(table): self._key, **columns}
-        with self._connection.cursor() as cursor:
-            return copy_rows(cursor, table, partition_name(table, self._key), keyed, freeze=True)
+        with self.connection.cursor() as cursor:
+            return copy_rows(cursor, table, partition_name(table, self._key), keyed, freeze=self._own)
 
     def index(self) -> None:
         """Build the parents' keys and indexes on the filled tables and gather the planner's statistics."""
@@ -49,19 +63,34 @@ class Staging:
                 self._execute("ALTER TABLE {part} ADD PRIMARY KEY ({column}, customer_id)", table)
             if table is shap_value:
                 self._execute("CREATE INDEX ON {part} (customer_id)", table)
-            self._execute("ANALYZE {part}", table)
+            self._execute(f"ANALYZE {{part}} ({', '.join(_ANALYSED[table.name])})", table)
 
     def _execute(self, statement: str, table: Table) -> None:
-        self._connection.execute(_render(statement, table, self._key))
+        self.connection.execute(_render(statement, table, self._key))
 
 
 @contextmanager
 def staging(engine: Engine, tables: tuple[Table, ...], key: int) -> Iterator[Staging]:
-    """A `Staging` whose transaction is committed at the end of the block and rolled back on any error."""
+    """New tables in a transaction that is committed at the end of the block and rolled back on any error."""
+    with _driver_transaction(engine) as driver:
+        stage = Staging(driver, tables, key, own=True)
+        stage.create()
+        yield stage
+
+
+@contextmanager
+def joining(engine: Engine, tables: tuple[Table, ...], key: int) -> Iterator[Staging]:
+    """Tables that another transaction has made, in a transaction of our own; several may fill them at once."""
+    with _driver_transaction(engine) as driver:
+        yield Staging(driver, tables, key, own=False)
+
+
+@contextmanager
+def _driver_transaction(engine: Engine) -> Iterator[Connection[Any]]:
     with connect(engine) as connection:
         driver: Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
         with driver.transaction():
-            yield Staging(driver, tables, key)
+            yield driver
 
 
 def attach(connection: Connection[Any], tables: tuple[Table, ...], key: int) -> None:

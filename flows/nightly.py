@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -22,26 +22,29 @@ from db.errors import DatabaseError, DatabaseUnavailableError
 from db.models import RUN_PARTITIONED
 from db.staging import staging
 from flows import sources
+from flows.chunks import (
+    ENGINE_TOLERANCE,
+    Tally,
+    check_chunk,
+    engine_error,
+    require_few_rejected,
+    sample_of,
+)
 from flows.loading import load_scored, rejection_rows
 from flows.pipeline import Pipeline
 from flows.progress import reporter
+from flows.scaleout import score_on_dask
 from flows.services import database
 from flows.settings import Settings, load_settings
 from scoring.batch import Scored, score_batch
-from scoring.contract import Checked, Violation, check_columns, check_rows
+from scoring.bundle import ModelBundle
+from scoring.contract import Checked, check_columns
 from scoring.errors import ScoringError
-from scoring.model import ModelBundle
 from scoring.preprocess import feature_ids
 
 log = logging.getLogger("creditlens")
 
 Outcome = Literal["published", "unchanged"]
-# Written down per run; a file with more broken rows than this is refused anyway.
-KEPT_VIOLATIONS = 10_000
-
-
-class RejectedShareError(ScoringError):
-    """More rows broke the contract than the settings allow."""
 
 
 class NoModelError(DatabaseError):
@@ -55,24 +58,6 @@ class Night:
     outcome: Outcome
     run: runs.Run
     is_current: bool
-
-
-@dataclass
-class Tally:
-    """What has come through the contract so far."""
-
-    customers: int = 0
-    rejected: int = 0
-    violations: list[Violation] = field(default_factory=list)
-    unknown: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def add(self, checked: Checked) -> None:
-        """Count one chunk."""
-        self.customers += len(checked.accepted)
-        self.rejected += checked.rejected
-        self.violations += checked.violations[: KEPT_VIOLATIONS - len(self.violations)]
-        for key, count in checked.unknown.items():
-            self.unknown[key] = self.unknown.get(key, 0) + count
 
 
 def _is_connection_trouble(_task: Any, _run: Any, state: Any) -> bool:
@@ -132,26 +117,17 @@ def score_explain_load(
     """Stream the file through check, score and load, in one transaction; counts and seconds per stage."""
     tally = Tally()
 
-    def check(chunk: sources.Chunk) -> Checked:
-        frame, malformed = sources.read(survey, chunk)
-        return check_rows(
-            frame,
-            first_row=chunk.first_row,
-            labelled=False,
-            duplicates=survey.duplicates,
-            malformed=malformed,
-        )
-
     def score(checked: Checked) -> Scored:
         tally.add(checked)
-        if tally.rejected > settings.rejected_share * survey.rows:
-            raise RejectedShareError(_too_many_rejected(tally, survey, settings.rejected_share))
-        return score_batch(bundle, checked.accepted, threads=settings.threads)
+        require_few_rejected(tally, survey, settings)
+        scored = score_batch(bundle, checked.accepted, threads=settings.threads)
+        tally.sample.append(sample_of(scored, run_id, survey))
+        return scored
 
     try:
         with staging(engine, RUN_PARTITIONED, run_id) as tables:
             stages: dict[str, Callable[[Any], Any]] = {
-                "check": check,
+                "check": lambda chunk: check_chunk(survey, chunk),
                 "score": score,
                 "load": lambda scored: load_scored(tables, scored),
             }
@@ -166,7 +142,7 @@ def score_explain_load(
 
 
 @pure_task
-def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle) -> None:
+def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, settings: Settings) -> None:
     """Compare what was written with what should have been; raise if it differs."""
     checks = auditing.audit(
         engine,
@@ -174,6 +150,9 @@ def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle) -> Non
         customers=tally.customers,
         feature_ids=feature_ids().tolist(),
         base_value=bundle.base_value,
+    )
+    checks.append(
+        auditing.at_most("engine_error", engine_error(bundle, tally.sample, settings.threads), ENGINE_TOLERANCE)
     )
     runs.record_checks(engine, run_id, checks)
     auditing.require_passed(checks)
@@ -224,10 +203,13 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
             return Night("unchanged", same, is_current=True)
         run_id = open_run(engine, survey, model_id, as_of or settings.today())
         with closed_on_error(engine, run_id, seconds):
-            tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, settings)
+            if settings.dask:
+                tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, settings)
+            else:
+                tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, settings)
             seconds |= stage_seconds
             with timed(seconds, "audit"):
-                audit(engine, run_id, tally, bundle)
+                audit(engine, run_id, tally, bundle, settings)
             lock.require_held()
             is_current = publish(engine, run_id, tally, seconds)
         retire(engine, settings)
@@ -274,12 +256,3 @@ def scratch_removed(settings: Settings) -> Iterator[None]:
     finally:
         for leftover in (settings.state / "scratch").glob("*"):
             leftover.unlink(missing_ok=True)
-
-
-def _too_many_rejected(tally: Tally, survey: sources.Survey, allowed: float) -> str:
-    first = tally.violations[0]
-    return (
-        f"{survey.path}: {tally.rejected:,} of the first {tally.customers + tally.rejected:,} rows break the"
-        f" contract, more than the allowed {allowed:.1%} of {survey.rows:,}. First: row {first.row_number},"
-        f" {first.column_name}, rule {first.rule!r}, value {first.value!r}. See reporting.rejected_row."
-    )

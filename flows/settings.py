@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     )
     chunk_rows: Annotated[
         int, Field(ge=1, le=1_000_000, description="Applications per chunk; bounds a run's memory")
-    ] = 16_384
+    ] = 8_192
     rejected_share: Annotated[
         float, Field(ge=0, le=1, description="Share of rejected rows above which a run is refused")
     ] = 0.01
@@ -59,6 +59,13 @@ class Settings(BaseSettings):
     trials: Annotated[int, Field(ge=0, le=1000, description="Random search trials when training")] = 8
     synthetic_former: Annotated[int, Field(ge=500, description="Synthetic former customers without data")] = 20_000
     synthetic_new: Annotated[int, Field(ge=1, description="Synthetic new customers without data")] = 5_000
+    dask: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(local:\d+|[a-z]+://.+)$",
+            description="Score on Dask: a scheduler's address such as tcp://host:8786, or local:N for N processes",
+        ),
+    ] = None
     prefect_port: Annotated[int, Field(ge=0, le=65535, description="Port of the local Prefect server")] = 4200
 
     @field_validator("time_zone")

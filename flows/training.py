@@ -14,13 +14,15 @@ from sqlalchemy import Engine
 
 from db import registry, runs, schema
 from flows import sources
+from flows.chunks import RejectedShareError
 from flows.loading import former_distributions, load_former
-from flows.nightly import RejectedShareError, io_task, pure_task, recover, scratch_removed
+from flows.nightly import io_task, pure_task, recover, scratch_removed
 from flows.progress import reporter
 from flows.services import database
 from flows.settings import Settings, load_settings
+from scoring.bundle import digest
 from scoring.contract import Applications, check_columns, check_rows
-from scoring.model import Trained, digest, train
+from scoring.model import Trained, train
 
 log = logging.getLogger("creditlens")
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring import scorecard
+from scoring.bundle import ModelBundle
 from scoring.contract import Applications
 from scoring.explain import ranks
-from scoring.model import ModelBundle
 from scoring.preprocess import feature_values
 
 
@@ -36,6 +36,11 @@ class Scored:
     rank: NDArray[np.int16]
     values: NDArray[np.float64]
     coded: NDArray[np.bool_]
+
+    def take(self, rows: NDArray[np.intp]) -> Scored:
+        """The given rows, in the given order, as copies."""
+        kept = {name: getattr(self, name)[rows] for name in self.__slots__ if name not in {"applications", "coded"}}
+        return Scored(applications=self.applications.take(rows), coded=self.coded, **kept)
 
 
 def score_batch(bundle: ModelBundle, applications: Applications, *, threads: int = 1) -> Scored:

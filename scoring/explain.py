@@ -8,48 +8,29 @@ base value + contributions = log-odds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
+
+from scoring.trees import parse_model
+from scoring.treeshap import TreeShap
 
 
 class Engine(Protocol):
     """Computes log-odds and contributions for a model's matrix."""
 
-    @property
-    def base_value(self) -> float:
-        """Expected log-odds over the training data."""
-
     def explain(self, x: NDArray[np.float32], *, threads: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Log-odds, shape (n,), and contributions, shape (n, features), for a matrix of shape (n, columns)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LightGBMEngine:
-    """LightGBM's own contributions (`pred_contrib`, the code behind shap.TreeExplainer), summed into features."""
+def engine(booster_text: str, groups: NDArray[np.int16], n_groups: int) -> TreeShap:
+    """The engine that scores and explains: exact, one pass for log-odds and contributions.
 
-    booster: lightgbm.Booster
-    groups: NDArray[np.int16]
-    n_groups: int
-
-    @property
-    def base_value(self) -> float:
-        """Expected log-odds over the training data."""
-        row = np.full((1, len(self.groups)), np.nan, dtype=np.float32)
-        contributions: NDArray[np.float64] = self.booster.predict(row, pred_contrib=True)
-        return float(contributions[0, -1])
-
-    def explain(self, x: NDArray[np.float32], *, threads: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """See `Engine.explain`."""
-        if not len(x):
-            return np.empty(0), np.empty((0, self.n_groups))
-        columns: NDArray[np.float64] = self.booster.predict(x, pred_contrib=True, num_threads=threads)
-        summed = np.zeros((self.n_groups, len(x)))
-        np.add.at(summed, self.groups, columns[:, :-1].T)
-        return columns.sum(axis=1), summed.T
+    `groups` gives for each column of the matrix the feature that its contribution counts towards.
+    Raises scoring.trees.ModelFormatError for a text that is not understood.
+    """
+    return TreeShap(parse_model(booster_text), groups, n_groups)
 
 
 def ranks(contributions: NDArray[np.float64]) -> NDArray[np.int16]:

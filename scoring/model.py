@@ -1,16 +1,9 @@
-"""The model: searched and validated by cross-validation, refitted on all former customers, kept as one bundle.
-
-A bundle is JSON around LightGBM's text format: no pickle, and nothing of it is parsed before its SHA-256 was
-compared with the one it was registered with.
-"""
+"""Training: parameters searched and validated by cross-validation, the model refitted on all former customers."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import lightgbm
@@ -20,14 +13,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 from sklearn.model_selection import StratifiedKFold
 
+from scoring.bundle import ModelBundle
 from scoring.contract import Applications
-from scoring.errors import ArtefactError, TrainingError
-from scoring.explain import Engine, LightGBMEngine
+from scoring.errors import TrainingError
+from scoring.explain import engine
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import default_probability, quantiles
 
-FORMAT = "creditlens-model"
-FORMAT_VERSION = 1
 FOLDS = 5
 SEARCH_FOLDS = 3
 SEARCH_ROWS = 40_000
@@ -62,108 +54,12 @@ def no_progress(_stage: str, _done: int, _total: int) -> None:
     """Tell nobody."""
 
 
-@dataclass(frozen=True)
-class ModelBundle:
-    """Everything that scoring needs, and nothing that it must not depend on.
-
-    Attributes
-    ----------
-    booster_text: LightGBM's text format.
-    preprocessing: what was learned from the former customers.
-    base_value: expected log-odds of default.
-    parameters, metrics: how it was trained and how good it is (out of fold).
-    reference_log_odds: ascending out-of-fold log-odds of the former customers, as 1,001 quantiles.
-    """
-
-    booster_text: str
-    preprocessing: Preprocessing
-    base_value: float
-    parameters: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    reference_log_odds: tuple[float, ...]
-    training: Mapping[str, Any] = field(default_factory=dict)
-
-    @cached_property
-    def engine(self) -> Engine:
-        """The engine that scores and explains."""
-        booster = lightgbm.Booster(model_str=self.booster_text)
-        return LightGBMEngine(booster, self.preprocessing.groups, len(explained_features()))
-
-    @cached_property
-    def feature_set(self) -> list[dict[str, str]]:
-        """The matrix's columns and the feature that each belongs to."""
-        return [{"column": column.name, "feature": column.feature} for column in self.preprocessing.columns]
-
-    def to_bytes(self) -> bytes:
-        """The bundle as canonical JSON: the same bundle gives the same bytes."""
-        content = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "features": [feature.name for feature in explained_features()],
-            "columns": [column.name for column in self.preprocessing.columns],
-            "preprocessing": self.preprocessing.to_json(),
-            "base_value": self.base_value,
-            "parameters": self.parameters,
-            "metrics": self.metrics,
-            "reference_log_odds": list(self.reference_log_odds),
-            "training": self.training,
-            "booster": self.booster_text,
-        }
-        return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-    @staticmethod
-    def from_bytes(artefact: bytes, sha256: str) -> ModelBundle:
-        """The bundle in `artefact`, if it is byte for byte what was registered under `sha256`.
-
-        Raises ArtefactError for changed bytes, another format (a pickle, say) or another feature list, before
-        LightGBM sees any of it.
-        """
-        found = digest(artefact)
-        if found != sha256:
-            raise ArtefactError(
-                f"The model artefact has SHA-256 {found[:12]}…, registered is {sha256[:12]}…: it was changed;"
-                " train again or restore it."
-            )
-        try:
-            content = json.loads(artefact)
-        except (UnicodeDecodeError, json.JSONDecodeError):
-            raise ArtefactError(
-                "The model artefact is not JSON; only bundles made by creditlens are read."
-            ) from None
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise ArtefactError("The model artefact is no creditlens model.")
-        if content.get("version") != FORMAT_VERSION:
-            raise ArtefactError(
-                f"The model artefact has version {content.get('version')}, this program reads {FORMAT_VERSION};"
-                " train again."
-            )
-        bundle = ModelBundle(
-            booster_text=content["booster"],
-            preprocessing=Preprocessing.from_json(content["preprocessing"]),
-            base_value=content["base_value"],
-            parameters=content["parameters"],
-            metrics=content["metrics"],
-            reference_log_odds=tuple(content["reference_log_odds"]),
-            training=content["training"],
-        )
-        features = [feature.name for feature in explained_features()]
-        columns = [column.name for column in bundle.preprocessing.columns]
-        if content["features"] != features or content["columns"] != columns:
-            raise ArtefactError("The model was trained on another feature list than this program's; train again.")
-        return bundle
-
-
 @dataclass(frozen=True, slots=True)
 class Trained:
     """A bundle and the former customers' out-of-fold log-odds, shape (n,), in the order they were given."""
 
     bundle: ModelBundle
     out_of_fold_log_odds: NDArray[np.float64]
-
-
-def digest(artefact: bytes) -> str:
-    """SHA-256 as hexadecimal text."""
-    return hashlib.sha256(artefact).hexdigest()
 
 
 def train(
@@ -195,11 +91,10 @@ def train(
     booster = _fit(matrix, target, parameters, threads, seed)
     progress("refit", 1, 1)
     text = booster.model_to_string(num_iteration=-1)
-    engine = LightGBMEngine(booster, preprocessing.groups, len(explained_features()))
     bundle = ModelBundle(
         booster_text=text,
         preprocessing=preprocessing,
-        base_value=engine.base_value,
+        base_value=engine(text, preprocessing.groups, len(explained_features())).base_value,
         parameters=parameters,
         metrics={**metrics(target, log_odds), "fold_auc": fold_aucs, "search": tried},
         reference_log_odds=tuple(quantiles(log_odds)),

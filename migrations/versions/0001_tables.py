@@ -479,6 +479,15 @@ def upgrade() -> None:
     schema='credit',
     comment='What the audit of a run looked at, and what it saw'
     )
+    op.create_table('run_chunk',
+    sa.Column('run_id', sa.Integer(), nullable=False),
+    sa.Column('first_row', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('rows', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['run_id'], ['credit.scoring_run.run_id'], name=op.f('fk_run_chunk_run_id_scoring_run'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('run_id', 'first_row', name=op.f('pk_run_chunk')),
+    schema='credit',
+    comment="Chunks of a distributed run that are loaded: written with the chunk's rows, so that a retry adds none"
+    )
     op.create_table('unknown_category',
     sa.Column('run_id', sa.Integer(), nullable=False),
     sa.Column('column_name', sa.Text(), nullable=False),
@@ -494,6 +503,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take it back."""
     op.drop_table('unknown_category', schema='credit')
+    op.drop_table('run_chunk', schema='credit')
     op.drop_table('run_check', schema='credit')
     op.drop_index(op.f('ix_rejected_application_run_id_row_number'), table_name='rejected_application', schema='credit')
     op.drop_table('rejected_application', schema='credit')

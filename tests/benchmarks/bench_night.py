@@ -22,8 +22,8 @@ from flows import services, sources
 from flows.loading import former_distributions, load_former
 from flows.samples import write_sample
 from flows.settings import Settings
+from scoring.bundle import ModelBundle, digest
 from scoring.contract import Applications, check_rows
-from scoring.model import ModelBundle, digest
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import quantiles
 from tests.benchmarks.measure import (

@@ -13,9 +13,9 @@ import pytest
 from db import registry, runs
 from db.errors import BusyError
 from scoring.batch import score_batch
+from scoring.bundle import ModelBundle
 from scoring.contract import Applications
 from scoring.errors import ArtefactError, ColumnsError
-from scoring.model import ModelBundle
 from scoring.preprocess import explained_features
 
 
@@ -154,7 +154,7 @@ def test_broken_rows_are_quarantined_with_their_reason_and_the_others_scored(
 
 
 def test_too_many_broken_rows_refuse_the_run_and_the_old_one_stays(installation, new_frame, nightly) -> None:
-    from flows.nightly import RejectedShareError
+    from flows.chunks import RejectedShareError
 
     before = runs.published(installation.engine)
     broken = new_frame.with_columns(

@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 
 from db import registry
+from scoring.bundle import ModelBundle
 from scoring.contract import Applications
 from scoring.errors import ColumnsError
-from scoring.model import ModelBundle, Trained
+from scoring.model import Trained
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,9 @@ def test_a_bad_cell_takes_its_row_out_and_no_other(
     checked = broken(new_frame, column, value)
     assert checked.rejected == 1
     assert checked.accepted.row_number.tolist() == [1, 2, 3, 5, 6, 7, 8, 9, 10]
-    assert [(found.row_number, found.column_name, found.rule) for found in checked.violations] == [(4, column, rule)]
+    assert [(found.row_number, found.column_name, found.rule) for found in checked.violations] == [
+        (4, column, rule)
+    ]
     assert checked.violations[0].value == ((value or "").strip() or None)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from scoring.bundle import ModelBundle, digest
 from scoring.contract import Applications, check_rows
 from scoring.errors import ArtefactError, TrainingError
-from scoring.model import ModelBundle, Trained, digest, metrics, search, train
+from scoring.model import Trained, metrics, search, train
 from scoring.preprocess import Preprocessing
 
 

@@ -58,4 +58,10 @@ def test_points_at_the_base_itself_follow_the_tangent() -> None:
 
 def test_percentile_is_the_share_of_former_customers_who_are_no_better() -> None:
     reference = np.arange(100.0)
-    assert scorecard.percentile(np.array([-1.0, 0.0, 50.0, 99.0, 200.0]), reference).tolist() == [100, 100, 50, 1, 0]
+    assert scorecard.percentile(np.array([-1.0, 0.0, 50.0, 99.0, 200.0]), reference).tolist() == [
+        100,
+        100,
+        50,
+        1,
+        0,
+    ]

@@ -1,0 +1,94 @@
+"""What is done to one chunk of applications, wherever it is done, and what is counted on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flows import sources
+from flows.settings import Settings
+from scoring.batch import Scored
+from scoring.bundle import ModelBundle
+from scoring.contract import Checked, Violation, check_rows
+from scoring.errors import ScoringError
+
+# Written down per run; a file with more broken rows than this is refused anyway.
+KEPT_VIOLATIONS = 10_000
+# Customers of a run whose explanation is computed a second time, by LightGBM itself.
+AUDITED_CUSTOMERS = 64
+ENGINE_TOLERANCE = 1e-5
+
+
+class RejectedShareError(ScoringError):
+    """More rows broke the contract than the settings allow."""
+
+
+@dataclass
+class Tally:
+    """What has come through the contract so far, and a random sample of what was made of it."""
+
+    sample: list[Scored] = field(default_factory=list)
+    customers: int = 0
+    rejected: int = 0
+    violations: list[Violation] = field(default_factory=list)
+    unknown: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def add(self, checked: Checked, *, accepted: int | None = None) -> None:
+        """Count one chunk; `accepted` where its applications are elsewhere."""
+        self.customers += len(checked.accepted) if accepted is None else accepted
+        self.rejected += checked.rejected
+        self.violations += checked.violations[: KEPT_VIOLATIONS - len(self.violations)]
+        for key, count in checked.unknown.items():
+            self.unknown[key] = self.unknown.get(key, 0) + count
+
+
+def check_chunk(survey: sources.Survey, chunk: sources.Chunk) -> Checked:
+    """Read one chunk and hold it against the contract."""
+    frame, malformed = sources.read(survey, chunk)
+    return check_rows(
+        frame,
+        first_row=chunk.first_row,
+        labelled=False,
+        duplicates=survey.duplicates,
+        malformed=malformed,
+    )
+
+
+def sample_of(scored: Scored, run_id: int, survey: sources.Survey) -> Scored:
+    """Some random rows of a chunk, for the audit; the same for the same run."""
+    if not len(scored.score):
+        return scored
+    seed = [run_id, int(scored.applications.row_number[0])]
+    rows = np.random.default_rng(seed).permutation(len(scored.score))
+    return scored.take(rows[: max(1, AUDITED_CUSTOMERS // len(survey.chunks))])
+
+
+def require_few_rejected(tally: Tally, survey: sources.Survey, settings: Settings) -> None:
+    """Raise RejectedShareError as soon as more rows are rejected than the settings allow."""
+    if tally.rejected > settings.rejected_share * survey.rows:
+        raise RejectedShareError(_too_many_rejected(tally, survey, settings.rejected_share))
+
+
+def engine_error(bundle: ModelBundle, sample: Sequence[Scored], threads: int) -> float:
+    """Largest difference in log-odds, over a sample, between our contributions and LightGBM's own."""
+    worst = 0.0
+    for scored in sample:
+        matrix = bundle.preprocessing.transform(scored.applications.values)
+        log_odds, contributions = bundle.reference_engine.explain(matrix, threads=threads)
+        worst = max(
+            worst,
+            float(np.max(np.abs(contributions - scored.contributions), initial=0.0)),
+            float(np.max(np.abs(log_odds - scored.log_odds), initial=0.0)),
+        )
+    return worst
+
+
+def _too_many_rejected(tally: Tally, survey: sources.Survey, allowed: float) -> str:
+    first = tally.violations[0]
+    return (
+        f"{survey.path}: {tally.rejected:,} of the first {tally.customers + tally.rejected:,} rows break the"
+        f" contract, more than the allowed {allowed:.1%} of {survey.rows:,}. First: row {first.row_number},"
+        f" {first.column_name}, rule {first.rule!r}, value {first.value!r}. See reporting.rejected_row."
+    )

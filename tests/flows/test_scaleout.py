@@ -1,0 +1,131 @@
+"""The night on two Dask worker processes: the same rows and values, and a killed worker costs a retry."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import polars as pl
+import psutil
+import pytest
+
+from db import runs
+
+
+@pytest.fixture(scope="module")
+def model(installation, files):
+    from flows.training import training
+
+    return training([files[0]])
+
+
+@pytest.fixture
+def two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITLENS_DASK", "local:2")
+
+
+def everything(installation, run_id: int) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of a run but for its number, in an order of their own."""
+    return {
+        table: installation.rows(
+            f"SELECT md5((to_jsonb(t) - 'run_id')::text) FROM credit.{table} t WHERE run_id = {run_id} ORDER BY 1"
+        )
+        for table in ("new_customer", "score", "shap_value")
+    }
+
+
+@pytest.fixture(scope="module")
+def on_one_machine(installation, files, model):
+    from flows.nightly import nightly
+
+    return nightly(files[1])
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_two_workers_write_the_same_rows_and_values_as_one_process(installation, files, on_one_machine) -> None:
+    from flows.nightly import nightly
+
+    night = nightly(files[1], force=True)
+    assert night.run.customers == 300
+    assert everything(installation, night.run.run_id) == everything(installation, on_one_machine.run.run_id)
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_rejected_rows_are_counted_across_workers(installation, new_frame, on_one_machine) -> None:
+    from flows.nightly import nightly
+
+    cells = new_frame.select(pl.all().cast(pl.String))
+    cells[4, "AMT_CREDIT"] = "1.234,56"
+    cells[299, "SK_ID_CURR"] = cells[0, "SK_ID_CURR"]
+    path = installation.folder / "broken-for-dask.csv"
+    cells.write_csv(path)
+    run = nightly(path).run
+    assert (run.customers, run.rejected) == (298, 2)
+    noted = installation.rows(
+        f"SELECT row_number, rule FROM credit.rejected_application WHERE run_id = {run.run_id} ORDER BY 1"
+    )
+    assert noted == [(5, "type"), (300, "unique")]
+
+
+def dask_workers() -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            command = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if "spawn_main" in command:
+            found.append(process)
+    return found
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_a_worker_killed_in_the_middle_costs_a_retry_and_no_duplicate(
+    installation, new_frame, on_one_machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.nightly import nightly
+
+    many = pl.concat([new_frame.with_columns(pl.col("SK_ID_CURR") + 1_000 * copy) for copy in range(40)])
+    path = installation.folder / "many.csv"
+    many.write_csv(path)
+    monkeypatch.setenv("CREDITLENS_CHUNK_ROWS", "600")
+    killed: list[int] = []
+
+    def kill_once_loading() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not killed:
+            if (installation.value("SELECT count(*) FROM credit.run_chunk WHERE rows = 600") or 0) >= 2:
+                worker = dask_workers()[0]
+                os.kill(worker.pid, signal.SIGKILL)
+                killed.append(worker.pid)
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_once_loading)
+    killer.start()
+    night = nightly(path)
+    killer.join()
+    assert killed
+    assert night.outcome == "published"
+    assert night.run.customers == 12_000
+    where = f"run_id = {night.run.run_id}"
+    assert installation.value(f"SELECT count(*) FROM credit.shap_value WHERE {where}") == 12_000 * 128
+    assert installation.value(f"SELECT count(DISTINCT customer_id) FROM credit.score WHERE {where}") == 12_000
+    assert installation.value(f"SELECT count(*) FROM credit.run_chunk WHERE {where}") == 20
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_too_many_rejected_rows_refuse_the_run(installation, new_frame, on_one_machine) -> None:
+    from flows.chunks import RejectedShareError
+    from flows.nightly import nightly
+
+    before = runs.published(installation.engine)
+    path = installation.folder / "too-broken-for-dask.csv"
+    new_frame.with_columns(pl.lit(-1.0).alias("AMT_CREDIT")).write_csv(path)
+    with pytest.raises(RejectedShareError):
+        nightly(path)
+    assert runs.published(installation.engine) == before
+    last = runs.latest(installation.engine)
+    assert last is not None
+    assert last.status == "refused"
