@@ -41,28 +41,30 @@ class Masked:
 Values = NDArray[Any] | Masked | int
 
 
-def copy_rows(
-    cursor: Cursor[Any], table: Table, name: str, columns: Mapping[str, Values], *, freeze: bool = False
-) -> int:
-    """COPY `columns` into the table called `name`, which has the columns of `table`; the number of rows.
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Rows in Postgres' binary COPY format, without header and trailer, for these columns of a table."""
 
-    Parameters
-    ----------
-    columns: per column name an array of shape (n,), a `Masked` array, or one number for every row.
-        Text columns take fixed-width bytes (numpy `S`).
-    freeze: rows are visible and need no later vacuum; allowed only in the transaction that made the table.
+    table: Table
+    columns: tuple[str, ...]
+    data: memoryview
+
+
+def copy_rows(cursor: Cursor[Any], rows: Encoded, name: str, *, freeze: bool = False) -> int:
+    """COPY encoded rows into the table called `name`, which has the columns of theirs; their number.
+
+    `freeze`: rows are visible and need no later vacuum; allowed only in the transaction that made the table.
     """
-    buffer = encode(table, columns)
     statement = sql.SQL("COPY {}.{} ({}) FROM STDIN (FORMAT binary{})").format(
-        sql.Identifier(table.schema or "public"),
+        sql.Identifier(rows.table.schema or "public"),
         sql.Identifier(name),
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
+        sql.SQL(", ").join(map(sql.Identifier, rows.columns)),
         sql.SQL(", FREEZE") if freeze else sql.SQL(""),
     )
     with cursor.copy(statement) as copy:
         copy.write(HEADER)
-        for start in range(0, len(buffer), _WRITE_BYTES):
-            copy.write(buffer[start : start + _WRITE_BYTES])
+        for start in range(0, len(rows.data), _WRITE_BYTES):
+            copy.write(rows.data[start : start + _WRITE_BYTES])
         copy.write(TRAILER)
     return cursor.rowcount
 
@@ -70,8 +72,13 @@ def copy_rows(
 _WRITE_BYTES = 1 << 20
 
 
-def encode(table: Table, columns: Mapping[str, Values]) -> memoryview:
-    """The rows of `columns` in Postgres' binary COPY format, without header and trailer.
+def encode(table: Table, columns: Mapping[str, Values]) -> Encoded:
+    """The rows of `columns` as binary COPY takes them.
+
+    Parameters
+    ----------
+    columns: per column name an array of shape (n,), a `Masked` array, or one number for every row.
+        Text columns take fixed-width bytes (numpy `S`).
 
     Raises KeyError for a column that the table lacks, ValueError for arrays of different lengths, and
     OverflowError for a number that the column's type cannot hold: nothing wraps around silently.
@@ -94,7 +101,7 @@ def encode(table: Table, columns: Mapping[str, Values]) -> memoryview:
     flat = payload.view(np.uint8).reshape(rows, payload.dtype.itemsize)
     out = np.empty(rows * int(2 + 4 * len(wire) + widths.sum()), dtype=np.uint8)
     used = _frame(flat, widths, text, null, out)
-    return out.data[:used]
+    return Encoded(table, tuple(columns), out.data[:used])
 
 
 def text_bytes(values: Sequence[str]) -> NDArray[np.bytes_]:

@@ -1,5 +1,11 @@
 """What the database layer raises on purpose; the driver's own errors pass through otherwise."""
 
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+# What the driver and SQLAlchemy raise when Postgres refuses, fails or goes away in the middle.
+DRIVER_ERRORS = (psycopg.Error, SQLAlchemyError)
+
 
 class DatabaseError(Exception):
     """Base of the errors below; the message is one sentence for a person."""

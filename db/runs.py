@@ -234,9 +234,13 @@ def publish(
 ) -> bool:
     """Attach the run's partitions and move the readers' pointer in one transaction.
 
-    Returns whether readers now see this run: a late run for an older date is kept in history only.
+    Returns whether readers now see this run: a late run for an older date is kept in history only. Asked again
+    after an answer that was lost on its way, it changes nothing.
     """
     with transaction(engine) as connection:
+        status = connection.scalar(select(scoring_run.c.status).where(scoring_run.c.run_id == run_id))
+        if status == "published":
+            return connection.scalar(select(published_run.c.run_id)) == run_id
         # Readers are never blocked by this; the limit is for another writer's forgotten lock.
         connection.execute(text("SET LOCAL lock_timeout = '10s'"))
         attach(driver(connection), RUN_PARTITIONED, run_id)
@@ -281,9 +285,12 @@ def close_unpublished(
     rejected: int | None = None,
     stage_seconds: Mapping[str, float] | None = None,
 ) -> None:
-    """End a run that is not published, as "refused" (its input) or "failed" (anything else)."""
+    """End a run that is not published, as "refused" (its input) or "failed" (anything else).
+
+    A run that is published after all keeps its tables and its status.
+    """
     with transaction(engine) as connection:
-        connection.execute(
+        ended = connection.execute(
             update(scoring_run)
             .where(scoring_run.c.run_id == run_id, scoring_run.c.status == "running")
             .values(
@@ -294,7 +301,8 @@ def close_unpublished(
                 finished_at=func.clock_timestamp(),
             )
         )
-    drop_run_tables(engine, run_id)
+    if ended.rowcount:
+        drop_run_tables(engine, run_id)
 
 
 def drop_run_tables(engine: Engine, run_id: int) -> None:

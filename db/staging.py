@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Connection, sql
 from sqlalchemy import Engine, Table
 
-from db.bulk import Values, copy_rows
+from db.bulk import Encoded, copy_rows
 from db.engine import connect
 from db.models import RUN_PARTITIONED, SCHEMA, former_customer, partition_name, shap_value
 
@@ -49,12 +49,13 @@ class Staging:
                 " CONSTRAINT partition_key CHECK ({column} = {key}))",
                 table,
             )
+            # The key is not sent with every row.
+            self._execute("ALTER TABLE {part} ALTER {column} SET DEFAULT {key}", table)
 
-    def write(self, table: Table, columns: Mapping[str, Values]) -> int:
-        """COPY `columns` (shape (n,) each) into the key's partition of `table`; the number of rows."""
-        keyed: dict[str, Values] = {_key_column(table): self._key, **columns}
+    def write(self, rows: Encoded) -> int:
+        """COPY encoded rows (without the key's column) into the key's partition of their table; their number."""
         with self.connection.cursor() as cursor:
-            return copy_rows(cursor, table, partition_name(table, self._key), keyed, freeze=self._own)
+            return copy_rows(cursor, rows, partition_name(rows.table, self._key), freeze=self._own)
 
     def index(self) -> None:
         """Build the parents' keys and indexes on the filled tables and gather the planner's statistics."""

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from db import registry, roles, runs, schema
-from db.errors import BusyError, DatabaseError
+from db.errors import DRIVER_ERRORS, BusyError, DatabaseError
 from flows import schedule as scheduling
 from flows import services, sources
 from flows.loading import dictionary_rows
@@ -168,7 +168,7 @@ def train(
         record = run_training(files, trials)
         answer = {"model_id": record.model_id, "training_rows": record.training_rows}
         answer |= {name: record.metrics[name] for name in ("auc", "gini", "ks", "brier")}
-        say(json_output, answer, model_text(record))
+        say(json_output, answer, f"{search_text(record)}\n{model_text(record)}")
 
 
 @app.command()
@@ -365,6 +365,18 @@ def model_text(record: registry.ModelRecord) -> str:
     )
 
 
+def search_text(record: registry.ModelRecord) -> str:
+    """What the search tried: AUC against depth and leaves, with what explaining costs beside it."""
+    lines = ["     AUC   depth  leaves  trees  cost of explaining a row (additions)"]
+    for trial in record.metrics["search"]:
+        parameters = trial["parameters"]
+        lines.append(
+            f"{'->' if trial['chosen'] else '  '} {trial['auc']:.4f} {parameters['max_depth']:>5}"
+            f" {parameters['num_leaves']:>7} {parameters['trees']:>6} {trial['explanation_cost']:>8,}"
+        )
+    return "\n".join([*lines, "Chosen (->) is the cheapest to explain of those that do not differ from the best."])
+
+
 def summary(settings: Settings, night: Any, record: registry.ModelRecord) -> str:
     """What `up` has done, and how to look at it."""
     return "\n".join(
@@ -396,6 +408,9 @@ def answering(json_output: bool) -> Iterator[None]:
         fail(json_output, "refused", error, Exit.REFUSED)
     except (DatabaseError, services.ServiceError) as error:
         fail(json_output, "failed", error, Exit.FAILED)
+    except (*DRIVER_ERRORS, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        fail(json_output, "failed", RuntimeError(f"{type(error).__name__}: {reason}"), Exit.FAILED)
     except KeyboardInterrupt:
         fail(json_output, "failed", RuntimeError("Interrupted; nothing was published."), Exit.FAILED)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.application import APPLICATION_COLUMNS
-from db.bulk import Masked, Values, text_bytes
+from db.bulk import Encoded, Masked, Values, encode, text_bytes
 from db.models import former_customer, new_customer, score, shap_value
 from db.staging import Staging
 from scoring import scorecard
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from scoring.batch import Scored
 
 
-def load_scored(staging: Staging, scored: Scored) -> int:
-    """COPY one batch into the run's tables; the number of customers."""
-    ids = scored.applications.customer_id
-    staging.write(new_customer, application_columns(scored.applications))
-    staging.write(score, score_columns(scored))
-    staging.write(shap_value, shap_columns(scored))
-    return len(ids)
+def encode_scored(scored: Scored) -> tuple[Encoded, ...]:
+    """One batch as rows of the run's tables."""
+    return (
+        encode(new_customer, application_columns(scored.applications)),
+        encode(score, score_columns(scored)),
+        encode(shap_value, shap_columns(scored)),
+    )
 
 
 def application_columns(applications: Applications) -> dict[str, Values]:
@@ -88,7 +88,7 @@ def load_former(staging: Staging, former: Applications, log_odds: NDArray[np.flo
     """COPY the former customers of one model, `rows` at a time."""
     for start in range(0, len(former), rows):
         part = np.arange(start, min(start + rows, len(former)))
-        staging.write(former_customer, former_columns(former.take(part), log_odds[part]))
+        staging.write(encode(former_customer, former_columns(former.take(part), log_odds[part])))
 
 
 def former_distributions(former: Applications) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

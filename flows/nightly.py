@@ -30,7 +30,7 @@ from flows.chunks import (
     require_few_rejected,
     sample_of,
 )
-from flows.loading import load_scored, rejection_rows
+from flows.loading import encode_scored, rejection_rows
 from flows.pipeline import Pipeline
 from flows.progress import reporter
 from flows.scaleout import score_on_dask
@@ -129,13 +129,16 @@ def score_explain_load(
             stages: dict[str, Callable[[Any], Any]] = {
                 "check": lambda chunk: check_chunk(survey, chunk),
                 "score": score,
-                "load": lambda scored: load_scored(tables, scored),
+                "encode": encode_scored,
+                "load": lambda batch: [tables.write(rows) for rows in batch],
             }
             pipeline = Pipeline(survey.chunks, stages)
-            for _ in pipeline:
-                reporter().update("score", tally.customers + tally.rejected, survey.rows)
+            for chunk, _ in zip(survey.chunks, pipeline, strict=True):
+                reporter().update("score", chunk.first_row + chunk.rows - 1, survey.rows)
             with timed(pipeline.seconds, "index"):
                 tables.index()
+            committing = time.perf_counter()
+        pipeline.seconds["commit"] = round(time.perf_counter() - committing, 3)
     finally:
         runs.record_input(engine, run_id, rejection_rows(tally.violations), tally.unknown)
     return tally, pipeline.seconds

@@ -11,24 +11,21 @@ FIRST_FORMER_ID = 100_001
 
 
 def write_sample(folder: Path, *, former: int, new: int, seed: int = 0) -> tuple[Path, Path]:
-    """Write `application_train.csv` and `application_test.csv`; their paths.
+    """Write `application_train.csv` and `application_test.csv`; their paths."""
+    train, test = folder / "application_train.csv", folder / "application_test.csv"
+    write_applications(train, rows=former, first_id=FIRST_FORMER_ID, labelled=True, seed=seed)
+    write_applications(test, rows=new, first_id=FIRST_FORMER_ID + former, labelled=False, seed=seed + 1)
+    return train, test
 
-    A file appears under its name only when it is whole.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, rows, first_id, labelled in (
-        ("application_train", former, FIRST_FORMER_ID, True),
-        ("application_test", new, FIRST_FORMER_ID + former, False),
-    ):
-        path = folder / f"{name}.csv"
-        partial = path.with_suffix(".partial")
-        done = 0
-        with partial.open("wb") as file:
-            for frame in portfolio_chunks(rows, seed=seed + labelled, first_id=first_id, labelled=labelled):
-                frame.write_csv(file, include_header=done == 0)
-                done += len(frame)
-                reporter().update(name, done, rows)
-        partial.replace(path)
-        written.append(path)
-    return written[0], written[1]
+
+def write_applications(path: Path, *, rows: int, first_id: int, labelled: bool, seed: int) -> None:
+    """Write one file of synthetic applications; it appears under its name only when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    done = 0
+    with partial.open("wb") as file:
+        for frame in portfolio_chunks(rows, seed=seed, first_id=first_id, labelled=labelled):
+            frame.write_csv(file, include_header=done == 0)
+            done += len(frame)
+            reporter().update(path.stem, done, rows)
+    partial.replace(path)

@@ -23,7 +23,7 @@ from db.models import RUN_PARTITIONED
 from db.staging import joining, staging
 from flows import sources
 from flows.chunks import Tally, check_chunk, require_few_rejected, sample_of
-from flows.loading import load_scored, rejection_rows
+from flows.loading import encode_scored, rejection_rows
 from flows.progress import reporter
 from flows.services import database
 from flows.settings import Settings, load_settings
@@ -44,7 +44,8 @@ def score_and_load_chunk(
     scored = score_batch(bundle, checked.accepted, threads=threads or settings.threads)
     with database(settings) as engine, joining(engine, RUN_PARTITIONED, run_id) as tables:
         if runs.claim_chunk(tables, run_id, chunk.first_row, chunk.rows):
-            load_scored(tables, scored)
+            for rows in encode_scored(scored):
+                tables.write(rows)
     nobody = checked.accepted.take(np.array([], dtype=np.intp))
     return replace(checked, accepted=nobody), sample_of(scored, run_id, survey)
 

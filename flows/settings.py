@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     )
     chunk_rows: Annotated[
         int, Field(ge=1, le=1_000_000, description="Applications per chunk; bounds a run's memory")
-    ] = 8_192
+    ] = 4_096
     rejected_share: Annotated[
         float, Field(ge=0, le=1, description="Share of rejected rows above which a run is refused")
     ] = 0.01

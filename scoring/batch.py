@@ -47,6 +47,8 @@ def score_batch(bundle: ModelBundle, applications: Applications, *, threads: int
     """Score and explain; a row's result does not depend on the other rows."""
     matrix = bundle.preprocessing.transform(applications.values)
     log_odds, contributions = bundle.engine.explain(matrix, threads=threads)
+    # The engine gives columns; ranking and writing go row by row.
+    contributions = np.ascontiguousarray(contributions)
     values, coded = feature_values(applications.values)
     scores = scorecard.score(log_odds)
     return Scored(

@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.trees import parse_model
+from scoring.errors import ArtefactError
+from scoring.trees import ModelFormatError, parse_model
 from scoring.treeshap import TreeShap
 
 
@@ -28,9 +29,12 @@ def engine(booster_text: str, groups: NDArray[np.int16], n_groups: int) -> TreeS
     """The engine that scores and explains: exact, one pass for log-odds and contributions.
 
     `groups` gives for each column of the matrix the feature that its contribution counts towards.
-    Raises scoring.trees.ModelFormatError for a text that is not understood.
+    Raises ArtefactError for a text that is not understood.
     """
-    return TreeShap(parse_model(booster_text), groups, n_groups)
+    try:
+        return TreeShap(parse_model(booster_text), groups, n_groups)
+    except ModelFormatError as error:
+        raise ArtefactError(f"The model cannot be explained exactly: {error}") from error
 
 
 def ranks(contributions: NDArray[np.float64]) -> NDArray[np.int16]:

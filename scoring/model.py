@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import lightgbm
@@ -19,6 +20,7 @@ from scoring.errors import TrainingError
 from scoring.explain import engine
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import default_probability, quantiles
+from scoring.trees import parse_model
 
 FOLDS = 5
 SEARCH_FOLDS = 3
@@ -27,6 +29,7 @@ MINIMUM_ROWS = 200
 MINIMUM_DEFAULTS = 20
 MAXIMUM_TREES = 1500
 PATIENCE = 60
+INDIFFERENT_AUC = 0.001
 
 # Found by random search on real applications: shallow trees lose nothing there, and are cheap to explain.
 DEFAULT_PARAMETERS: Mapping[str, float | int] = {
@@ -112,9 +115,11 @@ def search(
     seed: int,
     progress: Progress = no_progress,
 ) -> list[dict[str, Any]]:
-    """Random search by cross-validated AUC with early stopping; what was tried, best first.
+    """Random search by cross-validated AUC with early stopping; what was tried, the chosen trial first.
 
-    At most 40,000 rows are used: enough to rank parameters, and the final validation uses them all.
+    At most 40,000 rows are used: enough to rank parameters, and the final validation uses them all. Beside the
+    AUC of each trial stands what its explanations cost. Chosen is the cheapest of those that do not differ from
+    the best, see `does_not_differ`; the others follow by AUC.
     """
     rows = _subsample(target, SEARCH_ROWS, seed)
     matrix, target = matrix[rows], target[rows]
@@ -123,15 +128,27 @@ def search(
     def objective(trial: optuna.Trial) -> float:
         progress("search", trial.number, trials + 1)
         parameters = dict(DEFAULT_PARAMETERS) if trial.number == 0 else _draw(trial)
-        auc, trees = _search_score(matrix, target, parameters, threads, seed)
-        tried.append({"auc": auc, "parameters": {**parameters, "trees": trees}})
-        return auc
+        tried.append(_search_trial(matrix, target, parameters, threads, seed))
+        return float(tried[-1]["auc"])
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=seed))
     study.optimize(objective, n_trials=trials + 1)
     progress("search", trials + 1, trials + 1)
-    return sorted(tried, key=lambda trial: -trial["auc"])
+    tried.sort(key=lambda trial: -trial["auc"])
+    equals = [trial for trial in tried if does_not_differ(trial["auc"], tried[0]["auc"])]
+    chosen = min(equals, key=lambda trial: trial["explanation_cost"])
+    return [{**chosen, "chosen": True}, *({**trial, "chosen": False} for trial in tried if trial is not chosen)]
+
+
+def does_not_differ(auc: float, best: float) -> bool:
+    """Whether a model's cross-validated AUC is as good as the best one's, for all that matters.
+
+    A thousandth is less than any two splits of the same data differ by. The one-standard-error rule (Breiman et
+    al. 1984, "Classification and Regression Trees", section 3.4.3) would allow ten times as much at 7,000 rows:
+    tried on real applications, it gave away 0.005 of AUC out of fold.
+    """
+    return best - auc <= INDIFFERENT_AUC
 
 
 def metrics(target: NDArray[np.int8], log_odds: NDArray[np.float64]) -> dict[str, Any]:
@@ -194,15 +211,11 @@ def _draw(trial: optuna.Trial) -> dict[str, float | int]:
     }
 
 
-def _search_score(
-    matrix: NDArray[np.float32],
-    target: NDArray[np.int8],
-    parameters: Mapping[str, Any],
-    threads: int,
-    seed: int,
-) -> tuple[float, int]:
-    """Mean AUC of the folds, and the mean number of trees at which early stopping left off."""
-    aucs, trees = [], []
+def _search_trial(
+    matrix: NDArray[np.float32], target: NDArray[np.int8], parameters: Mapping[str, Any], threads: int, seed: int
+) -> dict[str, Any]:
+    """AUC of each fold, the mean number of trees at which early stopping left off, and what explaining costs."""
+    aucs, trees, costs = [], [], []
     for fit, held in _folds(target, SEARCH_FOLDS, seed):
         booster = lightgbm.train(
             _lightgbm_parameters(parameters, threads, seed),
@@ -213,7 +226,23 @@ def _search_score(
         )
         aucs.append(float(roc_auc_score(target[held], _raw(booster, matrix[held]))))
         trees.append(booster.best_iteration)
-    return float(np.mean(aucs)), max(1, round(float(np.mean(trees))))
+        costs.append(explanation_cost(booster.model_to_string(num_iteration=booster.best_iteration)))
+    return {
+        "auc": float(np.mean(aucs)),
+        "fold_auc": aucs,
+        "explanation_cost": round(float(np.mean(costs))),
+        "parameters": {**parameters, "trees": max(1, round(float(np.mean(trees))))},
+    }
+
+
+def explanation_cost(booster_text: str) -> int:
+    """How many contributions must be added up to explain one row: features used, over all trees.
+
+    It is proportional to the engine's running time and, other than that, the same on every machine.
+    """
+    ensemble = parse_model(booster_text)
+    bounds = ensemble.node_start
+    return sum(len(np.unique(ensemble.feature[start:stop])) for start, stop in pairwise(bounds.tolist()))
 
 
 def _out_of_fold(

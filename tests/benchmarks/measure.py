@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -58,14 +57,24 @@ def command(*arguments: str, **environment: str) -> Measured:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    output = process.stdout.read()
-    # wait4 gives this child's own peak; RUSAGE_CHILDREN would give the largest of all so far.
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    peak_mb = 0.0
+    while process.poll() is None:
+        peak_mb = max(peak_mb, _peak_mb(process.pid))
+        time.sleep(0.02)
+    seconds = time.perf_counter() - started
+    output = process.communicate()[0]
     if process.returncode:
         raise SystemExit(f"creditlens {' '.join(arguments)} failed: {output}")
-    return Measured(time.perf_counter() - started, usage.ru_maxrss / 1024, json.loads(output))
+    return Measured(seconds, peak_mb, json.loads(output))
+
+
+def _peak_mb(pid: int) -> float:
+    """The high-water mark of a process's resident memory (its own: ru_maxrss would begin with its parent's)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
 
 
 def table(results: list[Result]) -> str:
@@ -86,11 +95,6 @@ def write(results: list[Result], machine: Mapping[str, object]) -> None:
     RESULTS.write_text(json.dumps([asdict(result) for result in results], indent=1))
     missed = [result.name for result in results if result.met is False]
     print(f"\nWritten to {RESULTS}." + (f" Not reached: {'; '.join(missed)}." if missed else " All goals reached."))
-
-
-def own_peak_mb() -> float:
-    """This process's peak memory so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def machine() -> dict[str, object]:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from db import audit, registry, runs
 from db.application import APPLICATION_COLUMNS
-from db.bulk import Masked, text_bytes
+from db.bulk import Masked, encode, text_bytes
 from db.models import RUN_PARTITIONED, new_customer, score, shap_value
 from db.staging import staging
 
@@ -74,7 +74,7 @@ def load(engine: Engine, run_id: int, changes: Mapping[str, Any] | None = None) 
     columns = tables(changes)
     with staging(engine, RUN_PARTITIONED, run_id) as stage:
         for table in (new_customer, score, shap_value):
-            stage.write(table, columns[table.name])
+            stage.write(encode(table, columns[table.name]))
         stage.index()
 
 

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db import audit, runs
+from db.bulk import encode
 from db.errors import AuditFailedError, BusyError
 from db.models import RUN_PARTITIONED
 from db.staging import partitions, staging
@@ -61,7 +62,7 @@ def test_a_failing_load_leaves_no_table(fresh: Engine) -> None:
 
     def fail_in_the_middle() -> None:
         with staging(fresh, RUN_PARTITIONED, run_id) as stage:
-            stage.write(RUN_PARTITIONED[0], ledger.tables()["new_customer"])
+            stage.write(encode(RUN_PARTITIONED[0], ledger.tables()["new_customer"]))
             raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError, match="killed"):
@@ -134,6 +135,15 @@ def test_a_failed_run_keeps_its_reason_and_nothing_else_and_the_old_run_stays(fr
     published = runs.published(fresh)
     assert published is not None
     assert published.run_id == old
+
+
+def test_publishing_again_after_a_lost_answer_changes_nothing_and_closing_does_not_undo_it(fresh: Engine) -> None:
+    run_id = ledger.night(fresh, ledger.new_model(fresh))
+    before = runs.get(fresh, run_id)
+    assert ledger.publish(fresh, run_id) is True
+    runs.close_unpublished(fresh, run_id, status="failed", message="The answer was lost.")
+    assert runs.get(fresh, run_id) == before
+    assert visible(fresh) == (3, 3, 9)
 
 
 def test_an_interrupted_run_is_closed_and_its_tables_dropped(fresh: Engine) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 
 from db import registry, roles, runs
-from db.bulk import Masked, text_bytes
+from db.bulk import Masked, encode, text_bytes
 from db.engine import make_engine, transaction
 from db.models import RUN_PARTITIONED, former_customer, new_customer, score, shap_value
 from db.staging import staging
@@ -724,15 +724,17 @@ def _load_former(engine: Engine, model_id: int) -> None:
     }
     with registry.former_customers(engine, model_id) as tables:
         tables.write(
-            former_customer,
-            {
-                "customer_id": np.arange(1, FORMER + 1),
-                "target": defaulted.astype(np.int16),
-                "log_odds": log_odds,
-                "default_probability": 1 / (1 + np.exp(-log_odds)),
-                "score": rounded_score(log_odds),
-                **stored,
-            },
+            encode(
+                former_customer,
+                {
+                    "customer_id": np.arange(1, FORMER + 1),
+                    "target": defaulted.astype(np.int16),
+                    "log_odds": log_odds,
+                    "default_probability": 1 / (1 + np.exp(-log_odds)),
+                    "score": rounded_score(log_odds),
+                    **stored,
+                },
+            )
         )
         tables.index()
     distributions: list[dict[str, Any]] = []
@@ -792,38 +794,44 @@ def _night(
     ids = np.array(customers)
     with staging(engine, RUN_PARTITIONED, run_id) as tables:
         tables.write(
-            new_customer,
-            {
-                "customer_id": ids,
-                **{name.lower(): column[name] for name in FEATURES if by_name()[name].origin == "application"},
-                "amt_income_total": np.full(len(ids), 202500.0),
-                "days_employed": np.where(ids == BARE, 365243, -1500),
-                "flag_own_car": np.where(ids == BARE, np.nan, 2.0),
-            },
+            encode(
+                new_customer,
+                {
+                    "customer_id": ids,
+                    **{name.lower(): column[name] for name in FEATURES if by_name()[name].origin == "application"},
+                    "amt_income_total": np.full(len(ids), 202500.0),
+                    "days_employed": np.where(ids == BARE, 365243, -1500),
+                    "flag_own_car": np.where(ids == BARE, np.nan, 2.0),
+                },
+            )
         )
         tables.write(
-            score,
-            {
-                "customer_id": ids,
-                "log_odds": log_odds,
-                "default_probability": 1 / (1 + np.exp(-log_odds)),
-                "score": scores,
-                "band": text_bytes([bands()[index].band for index in band_index(scores)]),
-                "decision": text_bytes([bands()[index].decision for index in band_index(scores)]),
-                "percentile": np.full(len(ids), 50.0),
-            },
+            encode(
+                score,
+                {
+                    "customer_id": ids,
+                    "log_odds": log_odds,
+                    "default_probability": 1 / (1 + np.exp(-log_odds)),
+                    "score": scores,
+                    "band": text_bytes([bands()[index].band for index in band_index(scores)]),
+                    "decision": text_bytes([bands()[index].decision for index in band_index(scores)]),
+                    "percentile": np.full(len(ids), 50.0),
+                },
+            )
         )
         rank = np.argsort(np.argsort(-np.abs(contributions), axis=1, kind="stable"), axis=1) + 1
         tables.write(
-            shap_value,
-            {
-                "customer_id": np.repeat(ids, len(features)),
-                "feature_id": np.tile([feature.feature_id for feature in features], len(ids)),
-                "numeric_value": np.where(coded, np.nan, values).astype(np.float32).ravel(),
-                "category_code": Masked(np.where(no_code, 0, values).astype(np.int16).ravel(), no_code.ravel()),
-                "contribution": contributions.ravel(),
-                "rank": rank.ravel(),
-            },
+            encode(
+                shap_value,
+                {
+                    "customer_id": np.repeat(ids, len(features)),
+                    "feature_id": np.tile([feature.feature_id for feature in features], len(ids)),
+                    "numeric_value": np.where(coded, np.nan, values).astype(np.float32).ravel(),
+                    "category_code": Masked(np.where(no_code, 0, values).astype(np.int16).ravel(), no_code.ravel()),
+                    "contribution": contributions.ravel(),
+                    "rank": rank.ravel(),
+                },
+            )
         )
         tables.index()
     runs.publish(

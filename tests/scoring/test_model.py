@@ -14,7 +14,7 @@ import pytest
 from scoring.bundle import ModelBundle, digest
 from scoring.contract import Applications, check_rows
 from scoring.errors import ArtefactError, TrainingError
-from scoring.model import Trained, metrics, search, train
+from scoring.model import Trained, does_not_differ, explanation_cost, metrics, search, train
 from scoring.preprocess import Preprocessing
 
 
@@ -65,7 +65,27 @@ def test_search_tries_the_defaults_and_as_many_others_as_asked(former: Applicati
     assert former.target is not None
     tried = search(matrix, former.target[:800], trials=2, threads=2, seed=0)
     assert len(tried) == 3
-    assert [trial["auc"] for trial in tried] == sorted((trial["auc"] for trial in tried), reverse=True)
+    assert [trial["chosen"] for trial in tried] == [True, False, False]
+    best = max(tried, key=lambda trial: trial["auc"])
+    assert does_not_differ(tried[0]["auc"], best["auc"])
+    for other in tried[1:]:
+        equal = does_not_differ(other["auc"], best["auc"])
+        assert not equal or other["explanation_cost"] >= tried[0]["explanation_cost"]
+
+
+def test_explaining_costs_more_with_more_and_deeper_trees(former: Applications) -> None:
+    matrix = Preprocessing.fit(former.values).transform(former.values)
+
+    def cost(leaves: int, trees: int) -> int:
+        booster = lightgbm.train(
+            {"objective": "binary", "num_leaves": leaves, "verbosity": -1},
+            lightgbm.Dataset(matrix, former.target),
+            trees,
+        )
+        return explanation_cost(booster.model_to_string())
+
+    assert cost(4, 10) < cost(16, 10) < cost(16, 20)
+    assert cost(4, 10) <= 3 * 10
 
 
 def test_training_again_with_the_same_seed_gives_the_same_bytes(former: Applications, trained: Trained) -> None:
