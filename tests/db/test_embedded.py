@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from db import embedded
 from db.embedded import EmbeddedPostgres, new_password
 from db.engine import make_engine
 from db.errors import DatabaseUnavailableError, EmbeddedPostgresError
@@ -38,6 +40,27 @@ def test_it_survives_its_starter_and_a_restart_with_its_data(open_folder: Path) 
         with engine.connect() as connection:
             assert connection.scalar(text("SELECT answer FROM kept")) == 42
         engine.dispose()
+    finally:
+        server.stop()
+
+
+def test_it_runs_from_folders_that_its_system_user_cannot_enter(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+    enterable = embedded._reachable
+    monkeypatch.setattr(embedded, "ROOT_HOME", open_folder / "open")
+    # As if the package lay in a closed folder too, as a checkout below /root does.
+    monkeypatch.setattr(embedded, "_reachable", lambda path: "site-packages" not in str(path) and enterable(path))
+    server = EmbeddedPostgres(closed / "postgres", new_password(), new_password())
+    try:
+        engine = make_engine(server.start())
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+        engine.dispose()
+        # An ordinary user's server runs as that user, and needs no other folder.
+        assert server.home.is_symlink() == (os.geteuid() == 0)
     finally:
         server.stop()
 
