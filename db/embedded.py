@@ -255,7 +255,8 @@ def _server_settings() -> dict[str, str]:
         # Without replicas, a table filled in the transaction that made it needs no WAL at all.
         "wal_level": "minimal",
         "max_wal_senders": "0",
-        "max_wal_size": "'4GB'",
+        "max_wal_size": "'8GB'",
+        "wal_buffers": "'64MB'",
         "checkpoint_timeout": "'15min'",
         "jit": "off",
         "timezone": "'UTC'",

@@ -83,6 +83,8 @@ def staging(engine: Engine, tables: tuple[Table, ...], key: int) -> Iterator[Sta
 def joining(engine: Engine, tables: tuple[Table, ...], key: int) -> Iterator[Staging]:
     """Tables that another transaction has made, in a transaction of our own; several may fill them at once."""
     with _driver_transaction(engine) as driver:
+        # The publication that follows waits for the disk, and with it for everything before it.
+        driver.execute("SET LOCAL synchronous_commit = off")
         yield Staging(driver, tables, key, own=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +31,7 @@ class Tally:
     """What has come through the contract so far, and a random sample of what was made of it."""
 
     sample: list[Scored] = field(default_factory=list)
+    engine_error: Future[float] | None = None
     customers: int = 0
     rejected: int = 0
     violations: list[Violation] = field(default_factory=list)
@@ -69,6 +71,13 @@ def require_few_rejected(tally: Tally, survey: sources.Survey, settings: Setting
     """Raise RejectedShareError as soon as more rows are rejected than the settings allow."""
     if tally.rejected > settings.rejected_share * survey.rows:
         raise RejectedShareError(_too_many_rejected(tally, survey, settings.rejected_share))
+
+
+def start_second_opinion(tally: Tally, bundle: ModelBundle, settings: Settings) -> None:
+    """Hold the sample against LightGBM's own contributions, in the background while Postgres is busy."""
+    background = ThreadPoolExecutor(1)
+    tally.engine_error = background.submit(engine_error, bundle, tally.sample, settings.threads)
+    background.shutdown(wait=False)
 
 
 def engine_error(bundle: ModelBundle, sample: Sequence[Scored], threads: int) -> float:

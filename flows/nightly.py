@@ -26,9 +26,9 @@ from flows.chunks import (
     ENGINE_TOLERANCE,
     Tally,
     check_chunk,
-    engine_error,
     require_few_rejected,
     sample_of,
+    start_second_opinion,
 )
 from flows.loading import encode_scored, rejection_rows
 from flows.pipeline import Pipeline
@@ -135,6 +135,7 @@ def score_explain_load(
             pipeline = Pipeline(survey.chunks, stages)
             for chunk, _ in zip(survey.chunks, pipeline, strict=True):
                 reporter().update("score", chunk.first_row + chunk.rows - 1, survey.rows)
+            start_second_opinion(tally, bundle, settings)
             with timed(pipeline.seconds, "index"):
                 tables.index()
             committing = time.perf_counter()
@@ -145,7 +146,7 @@ def score_explain_load(
 
 
 @pure_task
-def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, settings: Settings) -> None:
+def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle) -> None:
     """Compare what was written with what should have been; raise if it differs."""
     checks = auditing.audit(
         engine,
@@ -154,9 +155,8 @@ def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, settin
         feature_ids=feature_ids().tolist(),
         base_value=bundle.base_value,
     )
-    checks.append(
-        auditing.at_most("engine_error", engine_error(bundle, tally.sample, settings.threads), ENGINE_TOLERANCE)
-    )
+    assert tally.engine_error is not None
+    checks.append(auditing.at_most("engine_error", tally.engine_error.result(), ENGINE_TOLERANCE))
     runs.record_checks(engine, run_id, checks)
     auditing.require_passed(checks)
 
@@ -207,12 +207,12 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
         run_id = open_run(engine, survey, model_id, as_of or settings.today())
         with closed_on_error(engine, run_id, seconds):
             if settings.dask:
-                tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, settings)
+                tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, bundle, settings)
             else:
                 tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, settings)
             seconds |= stage_seconds
             with timed(seconds, "audit"):
-                audit(engine, run_id, tally, bundle, settings)
+                audit(engine, run_id, tally, bundle)
             lock.require_held()
             is_current = publish(engine, run_id, tally, seconds)
         retire(engine, settings)

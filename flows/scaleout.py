@@ -22,7 +22,7 @@ from db import registry, runs
 from db.models import RUN_PARTITIONED
 from db.staging import joining, staging
 from flows import sources
-from flows.chunks import Tally, check_chunk, require_few_rejected, sample_of
+from flows.chunks import Tally, check_chunk, require_few_rejected, sample_of, start_second_opinion
 from flows.loading import encode_scored, rejection_rows
 from flows.progress import reporter
 from flows.services import database
@@ -51,7 +51,12 @@ def score_and_load_chunk(
 
 
 def score_on_dask(
-    engine: Engine, run_id: int, survey: sources.Survey, model_id: int, settings: Settings
+    engine: Engine,
+    run_id: int,
+    survey: sources.Survey,
+    model_id: int,
+    bundle: ModelBundle,
+    settings: Settings,
 ) -> tuple[Tally, dict[str, float]]:
     """Score the run's chunks on the Dask that the settings name; counts and seconds per stage."""
     seconds: dict[str, float] = {}
@@ -83,6 +88,7 @@ def score_on_dask(
     finally:
         runs.record_input(engine, run_id, rejection_rows(tally.violations), tally.unknown)
     seconds["score and load"] = round(time.perf_counter() - started, 3)
+    start_second_opinion(tally, bundle, settings)
     started = time.perf_counter()
     with joining(engine, RUN_PARTITIONED, run_id) as tables:
         tables.index()
@@ -100,7 +106,8 @@ def task_runner(settings: Settings) -> tuple[Any, int]:
     workers = int(settings.dask.removeprefix("local:"))
     cluster = {
         "n_workers": workers,
-        "threads_per_worker": 1,
+        # While one chunk waits for Postgres, the other is computed.
+        "threads_per_worker": 2,
         "processes": True,
         "host": "127.0.0.1",
         "dashboard_address": None,
