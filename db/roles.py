@@ -53,6 +53,8 @@ _LOGIN_STATEMENTS = (
     "ALTER ROLE {role} LOGIN PASSWORD {password} CONNECTION LIMIT 40",
     "GRANT {reader} TO {role}",
     "ALTER ROLE {role} SET default_transaction_read_only = on",
+    # One night for a whole transaction, and what publishing relies on: see db.runs.publish.
+    "ALTER ROLE {role} SET default_transaction_isolation = 'repeatable read'",
     "ALTER ROLE {role} SET statement_timeout = '30s'",
     "ALTER ROLE {role} SET idle_in_transaction_session_timeout = '60s'",
     "ALTER ROLE {role} SET search_path = reporting",

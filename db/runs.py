@@ -232,18 +232,22 @@ def publish(
     unknown_categories: int,
     stage_seconds: Mapping[str, float],
 ) -> bool:
-    """Attach the run's partitions and move the readers' pointer in one transaction.
+    """Attach the run's partitions, then move the readers' pointer in one short transaction.
 
     Returns whether readers now see this run: a late run for an older date is kept in history only. Asked again
     after an answer that was lost on its way, it changes nothing.
+
+    A plan knows the partitions there were when it was made. So the partitions come in a transaction before the
+    pointer's, and readers have one snapshot for a whole transaction (`db.roles`), taken before its first plan:
+    whoever sees the pointer also sees where it points.
     """
     with transaction(engine) as connection:
-        status = connection.scalar(select(scoring_run.c.status).where(scoring_run.c.run_id == run_id))
-        if status == "published":
+        if _is_published(connection, run_id):
             return connection.scalar(select(published_run.c.run_id)) == run_id
         # Readers are never blocked by this; the limit is for another writer's forgotten lock.
         connection.execute(text("SET LOCAL lock_timeout = '10s'"))
         attach(driver(connection), RUN_PARTITIONED, run_id)
+    with transaction(engine) as connection:
         as_of = connection.execute(
             update(scoring_run)
             .where(scoring_run.c.run_id == run_id)
@@ -266,6 +270,10 @@ def publish(
             pointer = upsert(published_run).values(run_id=run_id)
             connection.execute(pointer.on_conflict_do_update(index_elements=["singleton"], set_={"run_id": run_id}))
         return current
+
+
+def _is_published(connection: Connection, run_id: int) -> bool:
+    return connection.scalar(select(scoring_run.c.status).where(scoring_run.c.run_id == run_id)) == "published"
 
 
 def record_seconds(engine: Engine, run_id: int, stage_seconds: Mapping[str, float]) -> None:

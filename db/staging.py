@@ -97,8 +97,11 @@ def _driver_transaction(engine: Engine) -> Iterator[Connection[Any]]:
 
 
 def attach(connection: Connection[Any], tables: tuple[Table, ...], key: int) -> None:
-    """Make the key's tables partitions of their parents; readers are not kept waiting."""
+    """Make the key's tables partitions of their parents, those that are not yet; readers are not kept waiting."""
+    attached = {name for name, its_key, done in partitions(connection) if done and its_key == key}
     for table in tables:
+        if table.name in attached:
+            continue
         connection.execute(
             _render("ALTER TABLE {parent} ATTACH PARTITION {part} FOR VALUES IN ({key})", table, key)
         )

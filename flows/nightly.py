@@ -163,7 +163,7 @@ def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle) -> Non
 
 @io_task
 def publish(engine: Engine, run_id: int, tally: Tally, seconds: dict[str, float]) -> bool:
-    """Attach the run and move the readers' pointer, in one transaction."""
+    """Attach the run, then move the readers' pointer."""
     return runs.publish(
         engine,
         run_id,

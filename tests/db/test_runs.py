@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
-from db import audit, runs
+from db import audit, roles, runs
 from db.bulk import encode
+from db.engine import make_engine
 from db.errors import AuditFailedError, BusyError
 from db.models import RUN_PARTITIONED
-from db.staging import partitions, staging
+from db.staging import attach, partitions, staging
 from tests.db import ledger
 
 
@@ -38,6 +40,18 @@ def visible(engine: Engine) -> tuple[int, int, int]:
             ).one_or_none()
             or (0, 0, 0)
         )
+
+
+def seen_by_a_reader(connection: Connection) -> tuple[int, int, int]:
+    """The same as a reader sees it: customers, scores, contributions, in one statement."""
+    return tuple(
+        connection.execute(
+            text(
+                "SELECT (SELECT count(*) FROM reporting.application), (SELECT count(*) FROM reporting.customer),"
+                " (SELECT count(*) FROM reporting.customer_explanation)"
+            )
+        ).one()
+    )
 
 
 def tables_of_runs(engine: Engine) -> list[tuple[str, int, bool]]:
@@ -157,6 +171,19 @@ def test_an_interrupted_run_is_closed_and_its_tables_dropped(fresh: Engine) -> N
     assert runs.recover(fresh) == []
 
 
+def test_a_run_that_was_killed_between_attaching_and_moving_the_pointer_is_put_right(fresh: Engine) -> None:
+    model_id = ledger.new_model(fresh)
+    old = ledger.night(fresh, model_id)
+    killed = ledger.open_run(fresh, model_id, sha256="1" * 64)
+    ledger.load(fresh, killed)
+    with runs.transaction(fresh) as connection:
+        attach(runs.driver(connection), RUN_PARTITIONED, killed)
+    assert visible(fresh) == (3, 3, 9)
+    assert runs.recover(fresh) == [killed]
+    assert {key for _, key, _ in tables_of_runs(fresh)} == {old}
+    assert visible(fresh) == (3, 3, 9)
+
+
 def test_a_second_run_is_told_busy_at_once_and_the_lock_ends_with_its_session(fresh: Engine) -> None:
     with runs.exclusive(fresh):
         started = time.monotonic()
@@ -232,29 +259,73 @@ def test_retiring_drops_details_and_keeps_scores_ledger_and_the_runs_in_use(fres
     assert visible(fresh) == (3, 3, 9)
 
 
-def test_publishing_does_not_wait_for_a_reader_and_new_readers_do_not_wait_for_it(fresh: Engine) -> None:
+@pytest.fixture
+def reader(fresh: Engine, reader_passwords: dict[str, str]) -> Iterator[Engine]:
+    """The database as an analyst sees it."""
+    engine = make_engine(fresh.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST]))
+    yield engine
+    engine.dispose()
+
+
+def test_publishing_does_not_wait_for_a_reader_and_new_readers_do_not_wait_for_it(
+    fresh: Engine, reader: Engine
+) -> None:
     model_id = ledger.new_model(fresh)
     ledger.night(fresh, model_id)
     run_id = ledger.open_run(fresh, model_id, sha256="6" * 64)
     ledger.load(fresh, run_id)
-    waits: list[float] = []
+    stop = threading.Event()
 
-    def keep_reading(stop: threading.Event) -> None:
+    def keep_reading() -> tuple[set[tuple[int, int, int]], float]:
+        seen, longest = set(), 0.0
         while not stop.is_set():
             started = time.monotonic()
-            assert visible(fresh) == (3, 3, 9)
-            waits.append(time.monotonic() - started)
+            with reader.connect() as connection:
+                seen.add(seen_by_a_reader(connection))
+            longest = max(longest, time.monotonic() - started)
+        return seen, longest
 
-    stop = threading.Event()
-    reader = threading.Thread(target=keep_reading, args=(stop,))
-    with fresh.connect() as long_reader:
-        long_reader.execute(text("SELECT count(*) FROM credit.shap_value, credit.score, credit.new_customer"))
-        reader.start()
+    with ThreadPoolExecutor(1) as background, reader.connect() as long_reader:
+        assert seen_by_a_reader(long_reader) == (3, 3, 9)
+        reading = background.submit(keep_reading)
         started = time.monotonic()
         ledger.publish(fresh, run_id)
         took = time.monotonic() - started
-    time.sleep(0.1)
-    stop.set()
-    reader.join()
+        assert seen_by_a_reader(long_reader) == (3, 3, 9)
+        time.sleep(0.1)
+        stop.set()
+        seen, longest = reading.result()
+    assert seen == {(3, 3, 9)}
     assert took < 2
-    assert max(waits) < 1
+    assert longest < 1
+
+
+def test_a_query_that_is_being_planned_while_a_run_is_published_sees_a_whole_run(
+    fresh: Engine, reader: Engine
+) -> None:
+    """Its plan knows the partitions there were, so its snapshot must not know a pointer that came later."""
+    model_id = ledger.new_model(fresh)
+    ledger.night(fresh, model_id)
+    run_id = ledger.open_run(fresh, model_id, sha256="7" * 64)
+    ledger.load(fresh, run_id)
+    with fresh.begin() as connection:
+        # The planner calls a stable function for its estimates, after it has looked at the partitions.
+        connection.execute(
+            text(
+                "CREATE FUNCTION reporting.slowly(lowest integer) RETURNS integer LANGUAGE plpgsql STABLE AS"
+                " 'BEGIN PERFORM pg_sleep(0.3); RETURN lowest; END'"
+            )
+        )
+        connection.execute(text("GRANT EXECUTE ON FUNCTION reporting.slowly TO PUBLIC"))
+
+    def read() -> int:
+        with reader.connect() as connection:
+            query = "SELECT count(*) FROM reporting.customer_explanation WHERE customer_id > reporting.slowly(0)"
+            return connection.execute(text(query)).scalar_one()
+
+    with ThreadPoolExecutor(1) as background:
+        reading = background.submit(read)
+        time.sleep(0.2)
+        ledger.publish(fresh, run_id)
+        assert not reading.done()
+        assert reading.result() == 9
