@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from migrations.reporting import create_views, drop_views
+from migrations.reporting import drop_views
 
 revision = "0002"
 down_revision = "0001"
@@ -13,8 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the views."""
-    create_views(op.get_bind())
+    """Nothing: views are made by the newest migration that changes them, see `migrations.reporting`."""
 
 
 def downgrade() -> None:
