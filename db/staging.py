@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,6 +56,10 @@ class Staging:
         """COPY encoded rows (without the key's column) into the key's partition of their table; their number."""
         with self.connection.cursor() as cursor:
             return copy_rows(cursor, rows, partition_name(rows.table, self._key), freeze=self._own)
+
+    def write_all(self, tables: Iterable[Encoded]) -> int:
+        """The same for rows of several tables."""
+        return sum(self.write(rows) for rows in tables)
 
     def index(self) -> None:
         """Build the parents' keys and indexes on the filled tables and gather the planner's statistics."""

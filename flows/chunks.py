@@ -1,16 +1,21 @@
-"""What is done to one chunk of applications, wherever it is done, and what is counted on the way."""
+"""What is done to the chunks of a file, wherever it is done, and what is counted on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from db.staging import Staging
 from flows import sources
+from flows.loading import encode_scored
+from flows.pipeline import Pipeline
 from flows.settings import Settings
-from scoring.batch import Scored
+from scoring.batch import Scored, score_batch
 from scoring.bundle import ModelBundle
 from scoring.contract import Checked, Violation, check_rows
 from scoring.errors import ScoringError
@@ -37,13 +42,57 @@ class Tally:
     violations: list[Violation] = field(default_factory=list)
     unknown: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def add(self, checked: Checked, *, accepted: int | None = None) -> None:
-        """Count one chunk; `accepted` where its applications are elsewhere."""
-        self.customers += len(checked.accepted) if accepted is None else accepted
-        self.rejected += checked.rejected
-        self.violations += checked.violations[: KEPT_VIOLATIONS - len(self.violations)]
-        for key, count in checked.unknown.items():
+    def add(self, checked: Checked) -> None:
+        """Count one chunk."""
+        self.merge(
+            Tally(
+                customers=len(checked.accepted),
+                rejected=checked.rejected,
+                violations=list(checked.violations),
+                unknown=dict(checked.unknown),
+            )
+        )
+
+    def merge(self, other: Tally) -> None:
+        """Count what another tally has counted."""
+        self.sample += other.sample
+        self.customers += other.customers
+        self.rejected += other.rejected
+        self.violations += other.violations[: KEPT_VIOLATIONS - len(self.violations)]
+        for key, count in other.unknown.items():
             self.unknown[key] = self.unknown.get(key, 0) + count
+
+
+def scoring_pipeline(
+    survey: sources.Survey,
+    bundle: ModelBundle,
+    tally: Tally,
+    tables: Staging | None,
+    *,
+    threads: int,
+    take_sample: Callable[[Scored], Scored],
+    require: Callable[[], None] = lambda: None,
+) -> Pipeline:
+    """The survey's chunks through check, score and load, stages that overlap; what comes through is in `tally`.
+
+    Parameters
+    ----------
+    tables: where the rows go; None counts and loads nothing.
+    take_sample: which of a chunk's rows the audit will look at.
+    require: called after each check; raises if the run is not to go on.
+    """
+
+    def score(checked: Checked) -> Scored:
+        tally.add(checked)
+        require()
+        scored = score_batch(bundle, checked.accepted, threads=threads)
+        tally.sample.append(take_sample(scored))
+        return scored
+
+    stages: dict[str, Callable[[Any], Any]] = {"check": partial(check_chunk, survey), "score": score}
+    if tables is not None:
+        stages |= {"encode": encode_scored, "load": tables.write_all}
+    return Pipeline(survey.chunks, stages)
 
 
 def check_chunk(survey: sources.Survey, chunk: sources.Chunk) -> Checked:
@@ -58,13 +107,13 @@ def check_chunk(survey: sources.Survey, chunk: sources.Chunk) -> Checked:
     )
 
 
-def sample_of(scored: Scored, run_id: int, survey: sources.Survey) -> Scored:
-    """Some random rows of a chunk, for the audit; the same for the same run."""
+def sample_of(scored: Scored, run_id: int, chunks: int) -> Scored:
+    """Some random rows of one of a run's `chunks`, for the audit; the same for the same run."""
     if not len(scored.score):
         return scored
     seed = [run_id, int(scored.applications.row_number[0])]
     rows = np.random.default_rng(seed).permutation(len(scored.score))
-    return scored.take(rows[: max(1, AUDITED_CUSTOMERS // len(survey.chunks))])
+    return scored.take(rows[: max(1, AUDITED_CUSTOMERS // chunks)])
 
 
 def require_few_rejected(tally: Tally, survey: sources.Survey, settings: Settings) -> None:

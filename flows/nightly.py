@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,20 +26,18 @@ from flows import sources
 from flows.chunks import (
     ENGINE_TOLERANCE,
     Tally,
-    check_chunk,
     require_few_rejected,
     sample_of,
+    scoring_pipeline,
     start_second_opinion,
 )
-from flows.loading import encode_scored, rejection_rows
-from flows.pipeline import Pipeline
+from flows.loading import rejection_rows
 from flows.progress import reporter
 from flows.scaleout import score_on_dask
 from flows.services import database
 from flows.settings import Settings, load_settings
-from scoring.batch import Scored, score_batch
 from scoring.bundle import ModelBundle
-from scoring.contract import Checked, check_columns
+from scoring.contract import check_columns
 from scoring.errors import ScoringError
 from scoring.preprocess import feature_ids
 
@@ -116,23 +115,17 @@ def score_explain_load(
 ) -> tuple[Tally, dict[str, float]]:
     """Stream the file through check, score and load, in one transaction; counts and seconds per stage."""
     tally = Tally()
-
-    def score(checked: Checked) -> Scored:
-        tally.add(checked)
-        require_few_rejected(tally, survey, settings)
-        scored = score_batch(bundle, checked.accepted, threads=settings.threads)
-        tally.sample.append(sample_of(scored, run_id, survey))
-        return scored
-
     try:
         with staging(engine, RUN_PARTITIONED, run_id) as tables:
-            stages: dict[str, Callable[[Any], Any]] = {
-                "check": lambda chunk: check_chunk(survey, chunk),
-                "score": score,
-                "encode": encode_scored,
-                "load": lambda batch: [tables.write(rows) for rows in batch],
-            }
-            pipeline = Pipeline(survey.chunks, stages)
+            pipeline = scoring_pipeline(
+                survey,
+                bundle,
+                tally,
+                tables,
+                threads=settings.threads,
+                take_sample=partial(sample_of, run_id=run_id, chunks=len(survey.chunks)),
+                require=lambda: require_few_rejected(tally, survey, settings),
+            )
             for chunk, _ in zip(survey.chunks, pipeline, strict=True):
                 reporter().update("score", chunk.first_row + chunk.rows - 1, survey.rows)
             start_second_opinion(tally, bundle, settings)

@@ -1,19 +1,19 @@
 """The same night on more processes or machines: Dask workers score chunks and load the rows themselves.
 
-Chunks are independent. A worker copies a chunk's rows into the run's tables in one transaction, together with a
-note that the chunk is loaded: a worker that is killed has loaded all of a chunk or none of it, and a retry adds
-nothing twice. Publishing stays one transaction of the flow. Workers need the same package, the same path to the
-file, and CREDITLENS_DATABASE_URL (or, on this machine, the same state folder).
+Chunks are independent. A worker takes some that follow each other and copies their rows into the run's tables in
+one transaction, together with a note that they are loaded: a worker that is killed has loaded all of them or none,
+and a retry adds nothing twice. Publishing stays one transaction of the flow. Workers need the same package, the
+same path to the file, and CREDITLENS_DATABASE_URL (or, on this machine, the same state folder).
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import pairwise
 from typing import Any
 
-import numpy as np
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Engine
@@ -22,32 +22,45 @@ from db import registry, runs
 from db.models import RUN_PARTITIONED
 from db.staging import joining, staging
 from flows import sources
-from flows.chunks import Tally, check_chunk, require_few_rejected, sample_of, start_second_opinion
-from flows.loading import encode_scored, rejection_rows
+from flows.chunks import Tally, require_few_rejected, sample_of, scoring_pipeline, start_second_opinion
+from flows.loading import rejection_rows
 from flows.progress import reporter
 from flows.services import database
 from flows.settings import Settings, load_settings
-from scoring.batch import Scored, score_batch
 from scoring.bundle import ModelBundle
-from scoring.contract import Checked
+
+# Tasks cost the flow some CPU each, so a task takes several chunks of a large file and streams them as one
+# process would; of a small file it takes fewer, so that every worker has something to do.
+CHUNKS_PER_TASK = 8
+TASKS_AT_LEAST = 8
 
 
 @task(retries=3, retry_delay_seconds=1, cache_policy=NO_CACHE)
-def score_and_load_chunk(
-    run_id: int, model_id: int, survey: sources.Survey, threads: int
-) -> tuple[Checked, Scored]:
-    """Check, score, explain and load the one chunk of `survey`; what was rejected, and a sample for the audit."""
-    (chunk,) = survey.chunks
+def score_and_load(run_id: int, model_id: int, part: sources.Survey, chunks: int, threads: int) -> Tally:
+    """Check, score, explain and load the chunks of `part`; what was counted, and a sample for the audit.
+
+    Parameters
+    ----------
+    chunks: how many the whole file has.
+    threads: for explaining; 0 = the worker's own setting.
+    """
     settings = load_settings()
-    checked = check_chunk(survey, chunk)
     bundle = _bundle(settings, model_id)
-    scored = score_batch(bundle, checked.accepted, threads=threads or settings.threads)
+    tally = Tally()
+    first_row, rows = part.chunks[0].first_row, sum(chunk.rows for chunk in part.chunks)
     with database(settings) as engine, joining(engine, RUN_PARTITIONED, run_id) as tables:
-        if runs.claim_chunk(tables, run_id, chunk.first_row, chunk.rows):
-            for rows in encode_scored(scored):
-                tables.write(rows)
-    nobody = checked.accepted.take(np.array([], dtype=np.intp))
-    return replace(checked, accepted=nobody), sample_of(scored, run_id, survey)
+        claimed = runs.claim_chunk(tables, run_id, first_row, rows)
+        pipeline = scoring_pipeline(
+            part,
+            bundle,
+            tally,
+            tables if claimed else None,
+            threads=threads or settings.threads,
+            take_sample=partial(sample_of, run_id=run_id, chunks=chunks),
+        )
+        for _ in pipeline:
+            pass
+    return tally
 
 
 def score_on_dask(
@@ -66,13 +79,11 @@ def score_on_dask(
     # A flow of its own, because a flow has one task runner; what it counts stays here, whatever becomes of it.
     @flow(name="chunks", task_runner=runner)
     def score_chunks() -> None:
-        surveys = [_only(survey, chunk) for chunk in survey.chunks]
-        futures = [score_and_load_chunk.submit(run_id, model_id, each, threads) for each in surveys]
+        chunks = len(survey.chunks)
+        futures = [score_and_load.submit(run_id, model_id, part, chunks, threads) for part in parts(survey)]
         try:
-            for chunk, future in zip(survey.chunks, futures, strict=True):
-                checked, sample = future.result()
-                tally.add(checked, accepted=chunk.rows - checked.rejected)
-                tally.sample.append(sample)
+            for future in futures:
+                tally.merge(future.result())
                 reporter().update("score", tally.customers + tally.rejected, survey.rows)
                 require_few_rejected(tally, survey, settings)
         except BaseException:
@@ -106,8 +117,8 @@ def task_runner(settings: Settings) -> tuple[Any, int]:
     workers = int(settings.dask.removeprefix("local:"))
     cluster = {
         "n_workers": workers,
-        # While one chunk waits for Postgres, the other is computed.
-        "threads_per_worker": 2,
+        # A task computes while it waits for Postgres, so one at a time fills a worker.
+        "threads_per_worker": 1,
         "processes": True,
         "host": "127.0.0.1",
         "dashboard_address": None,
@@ -122,7 +133,15 @@ def _bundle(settings: Settings, model_id: int) -> ModelBundle:
         return ModelBundle.from_bytes(*registry.artefact(engine, model_id))
 
 
-def _only(survey: sources.Survey, chunk: sources.Chunk) -> sources.Survey:
-    """The survey of one chunk: all that a worker needs to know of the file."""
-    mine = (survey.duplicates >= chunk.first_row) & (survey.duplicates < chunk.first_row + chunk.rows)
-    return replace(survey, chunks=(chunk,), duplicates=survey.duplicates[mine])
+def parts(survey: sources.Survey) -> list[sources.Survey]:
+    """The survey in parts of consecutive chunks, one a task, with all that a worker needs to know of the file."""
+    chunks = len(survey.chunks)
+    tasks = min(chunks, max(TASKS_AT_LEAST, -(-chunks // CHUNKS_PER_TASK)))
+    bounds = [chunks * task // tasks for task in range(tasks + 1)]
+    return [_only(survey, survey.chunks[start:stop]) for start, stop in pairwise(bounds)]
+
+
+def _only(survey: sources.Survey, chunks: tuple[sources.Chunk, ...]) -> sources.Survey:
+    first, last = chunks[0].first_row, chunks[-1].first_row + chunks[-1].rows
+    mine = (survey.duplicates >= first) & (survey.duplicates < last)
+    return replace(survey, chunks=chunks, duplicates=survey.duplicates[mine])
