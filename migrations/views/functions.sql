@@ -67,3 +67,24 @@ CREATE FUNCTION reporting.points_per_log_odds(base_value double precision, log_o
     END;
 COMMENT ON FUNCTION reporting.points_per_log_odds(double precision, double precision) IS
     'How many score points one unit of contribution (log-odds of default) is worth to a customer; negative.';
+
+-- Dashboards ask without templates, so a view cannot demand its customer as a parameter. In a view's WHERE this
+-- function remembers, for the length of the statement, the first customer that it was asked about. Its cost makes the
+-- planner apply the customer's id first. It is volatile so that it is never left out or run in parallel.
+CREATE FUNCTION reporting.one_customer(customer_id integer) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE COST 10000
+AS $$
+DECLARE
+    statement text := statement_timestamp()::text;
+    asked text := current_setting('reporting.one', true);
+BEGIN
+    IF asked LIKE statement || '|%' AND asked <> statement || '|' || customer_id THEN
+        RAISE EXCEPTION 'Choose exactly one customer.';
+    END IF;
+    PERFORM set_config('reporting.one', statement || '|' || customer_id, true);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION reporting.one_customer(integer) IS
+    'True for the first customer that a statement asks about; for a second one it raises "Choose exactly one '
+    'customer." Views of one customer at a time begin with it.';
