@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from db import registry, roles, runs
 from db.bulk import Masked, encode, text_bytes
@@ -219,8 +220,15 @@ def test_a_view_begins_with_the_columns_that_are_promised(query: Query, view: st
 
 
 def test_every_view_can_be_read_by_an_analyst_to_the_last_row(query: Query) -> None:
-    empty = {row["relname"] for row in query(_VIEWS) if not query(f"SELECT * FROM reporting.{row['relname']}")}
+    open_to_all = [row["relname"] for row in query(_VIEWS) if row["relname"] not in _guarded(query)]
+    empty = {view for view in open_to_all if not query(f"SELECT * FROM reporting.{view}")}
     assert empty == set()
+
+
+def test_a_view_for_one_customer_refuses_to_answer_for_several(query: Query) -> None:
+    for view in _guarded(query):
+        with pytest.raises(DBAPIError, match="Choose exactly one customer"):
+            query(f"SELECT * FROM reporting.{view}")
 
 
 def test_before_the_first_run_only_the_dictionary_has_rows(new_database: Callable[[], Engine]) -> None:
@@ -660,6 +668,13 @@ def test_every_category_column_can_be_turned_back_into_words(query: Query) -> No
 
 
 # How the data are made
+
+
+def _guarded(query: Query) -> set[str]:
+    """Views that answer for one customer at a time."""
+    guard = "SELECT viewname FROM pg_views WHERE schemaname = 'reporting' AND definition LIKE '%one_customer(%'"
+    return {row["viewname"] for row in query(guard)}
+
 
 _VIEWS = "SELECT relname FROM pg_class WHERE relnamespace = 'reporting'::regnamespace AND relkind = 'v'"
 FORMER = 1000
