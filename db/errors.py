@@ -15,6 +15,10 @@ class DatabaseUnavailableError(DatabaseError):
     """Postgres did not answer, or refused the credentials."""
 
 
+class RefusedError(DatabaseError):
+    """What was asked for makes no sense or must not be done; nothing was changed."""
+
+
 class BusyError(DatabaseError):
     """Another run holds the lock."""
 

@@ -174,6 +174,32 @@ published_run = Table(
     comment="The one run that readers see",
 )
 
+pointer_move = Table(
+    "pointer_move",
+    metadata,
+    Column("move_id", Integer, Identity(), primary_key=True),
+    _timestamp("moved_at", nullable=False, server_default=func.clock_timestamp()),
+    Column("moved_by", Text, nullable=False),
+    Column("from_run_id", Integer, ForeignKey(scoring_run.c.run_id), nullable=False),
+    Column("to_run_id", Integer, ForeignKey(scoring_run.c.run_id), nullable=False),
+    CheckConstraint("from_run_id <> to_run_id", name="really_moved"),
+    comment="When somebody moved readers to another run by hand, who, and from where to where",
+)
+
+privacy_request = Table(
+    "privacy_request",
+    metadata,
+    Column("request_id", Integer, Identity(), primary_key=True),
+    _timestamp("requested_at", nullable=False, server_default=func.clock_timestamp()),
+    Column("requested_by", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("customer_hash", Text, nullable=False),
+    _timestamp("completed_at"),
+    _one_of("kind", ("export", "erase")),
+    Index(None, "customer_hash"),
+    comment="Requests of customers about their own data; whose is told by a keyed hash of the id only",
+)
+
 former_customer = Table(
     "former_customer",
     metadata,

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime
-from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from db import registry, roles, runs, schema
-from db.errors import DRIVER_ERRORS, BusyError, DatabaseError
+from db.errors import DatabaseError
+from flows import operating, services, sources
 from flows import schedule as scheduling
-from flows import services, sources
+from flows.console import Exit, Json, answering, say
 from flows.loading import dictionary_rows
 from flows.progress import reporting
 from flows.settings import Settings, SettingsError, load_settings
-from scoring.errors import ScoringError
 
 log = logging.getLogger("creditlens")
-
-
-class Exit(IntEnum):
-    """Exit codes, the same for every command."""
-
-    SUCCESS = 0
-    FAILED = 1
-    REFUSED = 2
-    BUSY = 3
 
 
 app = typer.Typer(
@@ -48,8 +35,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+app.add_typer(operating.app)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, for programs.")]
 ApplicationsFile = Annotated[
     Path | None,
     typer.Option(
@@ -390,37 +377,6 @@ def summary(settings: Settings, night: Any, record: registry.ModelRecord) -> str
             "Stop:         creditlens down",
         ]
     )
-
-
-def say(json_output: bool, answer: dict[str, Any], text: str) -> None:
-    """Print the answer for a program, or the text for a person, on standard output."""
-    typer.echo(json.dumps(answer, default=str) if json_output else text)
-
-
-@contextmanager
-def answering(json_output: bool) -> Iterator[None]:
-    """Turn errors that are meant into one sentence on standard error and an exit code."""
-    try:
-        yield
-    except BusyError as error:
-        fail(json_output, "busy", error, Exit.BUSY)
-    except (ScoringError, sources.SourceError, SettingsError) as error:
-        fail(json_output, "refused", error, Exit.REFUSED)
-    except (DatabaseError, services.ServiceError) as error:
-        fail(json_output, "failed", error, Exit.FAILED)
-    except (*DRIVER_ERRORS, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        fail(json_output, "failed", RuntimeError(f"{type(error).__name__}: {reason}"), Exit.FAILED)
-    except KeyboardInterrupt:
-        fail(json_output, "failed", RuntimeError("Interrupted; nothing was published."), Exit.FAILED)
-
-
-def fail(json_output: bool, outcome: str, error: Exception, code: Exit) -> None:
-    """Say why, and end with the exit code."""
-    if json_output:
-        typer.echo(json.dumps({"outcome": outcome, "message": str(error)}))
-    typer.echo(f"creditlens: {error}", err=True)
-    raise typer.Exit(code)
 
 
 def main() -> None:

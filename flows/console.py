@@ -1,0 +1,58 @@
+"""What all commands share: exit codes, one answer for people or programs, errors as one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Annotated, Any
+
+import typer
+
+from db.errors import DRIVER_ERRORS, BusyError, DatabaseError, RefusedError
+from flows import services, sources
+from flows.settings import SettingsError
+from scoring.errors import ScoringError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, for programs.")]
+
+
+class Exit(IntEnum):
+    """Exit codes, the same for every command."""
+
+    SUCCESS = 0
+    FAILED = 1
+    REFUSED = 2
+    BUSY = 3
+
+
+def say(json_output: bool, answer: dict[str, Any], text: str) -> None:
+    """Print the answer for a program, or the text for a person, on standard output."""
+    typer.echo(json.dumps(answer, default=str) if json_output else text)
+
+
+@contextmanager
+def answering(json_output: bool) -> Iterator[None]:
+    """Turn errors that are meant into one sentence on standard error and an exit code."""
+    try:
+        yield
+    except BusyError as error:
+        fail(json_output, "busy", error, Exit.BUSY)
+    except (ScoringError, sources.SourceError, SettingsError, RefusedError) as error:
+        fail(json_output, "refused", error, Exit.REFUSED)
+    except (DatabaseError, services.ServiceError) as error:
+        fail(json_output, "failed", error, Exit.FAILED)
+    except (*DRIVER_ERRORS, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        fail(json_output, "failed", RuntimeError(f"{type(error).__name__}: {reason}"), Exit.FAILED)
+    except KeyboardInterrupt:
+        fail(json_output, "failed", RuntimeError("Interrupted; nothing was published."), Exit.FAILED)
+
+
+def fail(json_output: bool, outcome: str, error: Exception, code: Exit) -> None:
+    """Say why, and end with the exit code."""
+    if json_output:
+        typer.echo(json.dumps({"outcome": outcome, "message": str(error)}))
+    typer.echo(f"creditlens: {error}", err=True)
+    raise typer.Exit(code)
