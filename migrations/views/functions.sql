@@ -18,6 +18,46 @@ COMMENT ON FUNCTION reporting.format_number_fr(double precision, integer) IS
     'A number with a fixed count of decimals as written in French: a narrow no-break space between thousands, a '
     'decimal comma.';
 
+-- U+2212, the minus sign, is as wide as the plus sign and is never taken for a hyphen.
+CREATE FUNCTION reporting.signed_en(value double precision, decimals integer) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE sign(round(value::numeric, decimals)) WHEN 1 THEN '+' WHEN -1 THEN U&'\2212' ELSE '' END
+        || reporting.format_number_en(abs(value), decimals);
+COMMENT ON FUNCTION reporting.signed_en(double precision, integer) IS
+    'A difference with its sign as written in English: +3.1.';
+
+CREATE FUNCTION reporting.signed_fr(value double precision, decimals integer) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN translate(reporting.signed_en(value, decimals), ',.', U&'\202F,');
+COMMENT ON FUNCTION reporting.signed_fr(double precision, integer) IS
+    'A difference with its sign as written in French: +3,1.';
+
+CREATE FUNCTION reporting.arrow_en(value double precision, decimals integer) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE sign(round(value::numeric, decimals)) WHEN 1 THEN '▲ ' WHEN -1 THEN '▼ ' ELSE '= ' END
+        || reporting.signed_en(value, decimals);
+COMMENT ON FUNCTION reporting.arrow_en(double precision, integer) IS
+    'A difference that tells its direction without colour, in English: ▲ +3.1, ▼ -3.1 (with a minus sign), = 0.0.';
+
+CREATE FUNCTION reporting.arrow_fr(value double precision, decimals integer) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN translate(reporting.arrow_en(value, decimals), ',.', U&'\202F,');
+COMMENT ON FUNCTION reporting.arrow_fr(double precision, integer) IS
+    'A difference that tells its direction without colour, in French: ▲ +3,1.';
+
+CREATE FUNCTION reporting.points_en(value double precision, decimals integer) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN reporting.arrow_en(value, decimals)
+        || CASE WHEN decimals = 0 AND abs(round(value)) = 1 THEN ' point' ELSE ' points' END;
+COMMENT ON FUNCTION reporting.points_en(double precision, integer) IS 'Score points in English: ▲ +3.1 points.';
+
+-- In French the plural begins at 2.
+CREATE FUNCTION reporting.points_fr(value double precision, decimals integer) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN reporting.arrow_fr(value, decimals)
+        || CASE WHEN abs(round(value::numeric, decimals)) < 2 THEN ' point' ELSE ' points' END;
+COMMENT ON FUNCTION reporting.points_fr(double precision, integer) IS 'Score points in French: ▲ +3,1 points.';
+
 CREATE FUNCTION reporting.quantity_en(value double precision, decimals integer, unit text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(

@@ -17,7 +17,17 @@ SELECT
     reporting.exact_score(m.base_value) AS base_score,
     r.customers,
     r.source_name,
-    r.published_at
+    r.published_at,
+    (
+        SELECT earlier.as_of
+        FROM credit.scoring_run AS earlier
+        WHERE earlier.status = 'published'
+            AND earlier.retired_at IS NULL
+            AND (earlier.as_of, earlier.run_id) < (r.as_of, r.run_id)
+        ORDER BY earlier.as_of DESC, earlier.run_id DESC
+        LIMIT 1
+    ) AS previous_as_of,
+    (m.metrics ->> 'mean_score')::double precision AS former_mean_score
 FROM credit.published_run AS p
 JOIN credit.scoring_run AS r ON r.run_id = p.run_id
 JOIN credit.model_version AS m ON m.model_id = r.model_id
@@ -37,3 +47,6 @@ COMMENT ON COLUMN reporting.published_run.base_score IS 'The same as a score bef
 COMMENT ON COLUMN reporting.published_run.customers IS 'How many customers were scored.';
 COMMENT ON COLUMN reporting.published_run.source_name IS 'Name of the file that was scored.';
 COMMENT ON COLUMN reporting.published_run.published_at IS 'When readers began to see the run.';
+COMMENT ON COLUMN reporting.published_run.previous_as_of IS 'Date that the scores of the previous run are of.';
+COMMENT ON COLUMN reporting.published_run.former_mean_score IS
+    'Mean score before rounding of the former customers, each scored by a model that never saw them.';

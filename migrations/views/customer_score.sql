@@ -1,0 +1,64 @@
+CREATE VIEW reporting.customer_score AS
+SELECT
+    c.customer_id,
+    c.score,
+    c.score_exact,
+    c.default_probability,
+    100 * c.default_probability AS default_percent,
+    c.band,
+    c.band_label_en,
+    c.band_label_fr,
+    c.decision,
+    c.decision_label_en,
+    c.decision_label_fr,
+    c.percentile,
+    run.former_mean_score,
+    c.score_exact - run.former_mean_score AS difference_to_former_mean,
+    c.previous_score,
+    c.score_change,
+    threshold.accept_threshold,
+    threshold.review_threshold,
+    c.base_score,
+    c.run_id,
+    c.as_of,
+    run.previous_as_of
+FROM reporting.customer AS c
+CROSS JOIN reporting.published_run AS run
+CROSS JOIN (
+    SELECT
+        min(b.minimum_score) FILTER (WHERE b.decision = 'accept') AS accept_threshold,
+        min(b.minimum_score) FILTER (WHERE b.decision = 'review') AS review_threshold
+    FROM credit.score_band AS b
+) AS threshold
+WHERE reporting.one_customer(c.customer_id);
+
+COMMENT ON VIEW reporting.customer_score IS
+    'The score of one applicant of the published run and where it stands. Ask for one customer_id at a time.';
+COMMENT ON COLUMN reporting.customer_score.customer_id IS 'Application number.';
+COMMENT ON COLUMN reporting.customer_score.score IS 'Score from 0 (worst) to 100 (best).';
+COMMENT ON COLUMN reporting.customer_score.score_exact IS 'Score before rounding, 0 to 100.';
+COMMENT ON COLUMN reporting.customer_score.default_probability IS
+    'Probability from 0 to 1 that the applicant will have payment difficulties.';
+COMMENT ON COLUMN reporting.customer_score.default_percent IS 'The same probability in %.';
+COMMENT ON COLUMN reporting.customer_score.band IS 'Band of the score, A best, see score_band.';
+COMMENT ON COLUMN reporting.customer_score.band_label_en IS 'The band in English.';
+COMMENT ON COLUMN reporting.customer_score.band_label_fr IS 'The band in French.';
+COMMENT ON COLUMN reporting.customer_score.decision IS 'Suggested decision: accept, review or decline.';
+COMMENT ON COLUMN reporting.customer_score.decision_label_en IS 'The suggested decision in English.';
+COMMENT ON COLUMN reporting.customer_score.decision_label_fr IS 'The suggested decision in French.';
+COMMENT ON COLUMN reporting.customer_score.percentile IS
+    'Share of former customers, in %, whose score is lower than or equal to this one; 100 is best.';
+COMMENT ON COLUMN reporting.customer_score.former_mean_score IS
+    'Mean score before rounding of the former customers, each scored by a model that never saw them.';
+COMMENT ON COLUMN reporting.customer_score.difference_to_former_mean IS
+    'Score before rounding less the mean of the former customers, in points; positive is better.';
+COMMENT ON COLUMN reporting.customer_score.previous_score IS
+    'Score in the run published just before this one; empty if the customer was not in it.';
+COMMENT ON COLUMN reporting.customer_score.score_change IS 'Score less previous score, in points; positive is better.';
+COMMENT ON COLUMN reporting.customer_score.accept_threshold IS 'Lowest score for which the suggestion is to accept.';
+COMMENT ON COLUMN reporting.customer_score.review_threshold IS 'Lowest score for which the suggestion is to review.';
+COMMENT ON COLUMN reporting.customer_score.base_score IS
+    'Score before rounding from which the model starts before it looks at a customer.';
+COMMENT ON COLUMN reporting.customer_score.run_id IS 'Run that the row is from, see run_history.';
+COMMENT ON COLUMN reporting.customer_score.as_of IS 'Date that the score is of.';
+COMMENT ON COLUMN reporting.customer_score.previous_as_of IS 'Date of the run published just before this one.';

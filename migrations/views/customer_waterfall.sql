@@ -1,0 +1,37 @@
+-- The chart sorts its steps by label, so a label begins with its place. Not a WITH query: one with a volatile
+-- function is computed as a whole, for everybody, before the customer's id is looked at.
+CREATE VIEW reporting.customer_waterfall AS
+SELECT
+    s.customer_id,
+    s.ord,
+    to_char(s.ord, 'FM00') || ' ' || CASE s.ord WHEN 11 THEN 'All other features' ELSE s.label_en END AS step_en,
+    to_char(s.ord, 'FM00') || ' ' || CASE s.ord WHEN 11 THEN 'Toutes les autres' ELSE s.label_fr END AS step_fr,
+    s.points
+FROM (
+    SELECT
+        e.customer_id,
+        -- Ranks up to 10 are a step each, all others are one together.
+        least(e.rank, 11)::integer AS ord,
+        sum(e.score_points) AS points,
+        max(e.label || ' = ' || e.value) AS label_en,
+        max(e.label_fr || ' = ' || e.value_fr) AS label_fr
+    FROM reporting.customer_explanation AS e
+    WHERE reporting.one_customer(e.customer_id)
+    GROUP BY e.customer_id, least(e.rank, 11)
+    UNION ALL
+    SELECT s.customer_id, 0, run.base_score, 'Average customer', 'Client moyen'
+    FROM credit.score AS s
+    CROSS JOIN reporting.published_run AS run
+    WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p) AND reporting.one_customer(s.customer_id)
+) AS s
+WHERE s.ord IN (0, 11) OR s.points <> 0;
+
+COMMENT ON VIEW reporting.customer_waterfall IS
+    'From the average customer to one applicant of the published run: the base score, the ten strongest features, '
+    'all others together. The points of all steps add up to the exact score. Ask for one customer_id at a time.';
+COMMENT ON COLUMN reporting.customer_waterfall.customer_id IS 'Application number.';
+COMMENT ON COLUMN reporting.customer_waterfall.ord IS 'Place of the step: 0 the base score, 1 the strongest feature.';
+COMMENT ON COLUMN reporting.customer_waterfall.step_en IS 'The step in English, after its place in two digits.';
+COMMENT ON COLUMN reporting.customer_waterfall.step_fr IS 'The step in French, after its place in two digits.';
+COMMENT ON COLUMN reporting.customer_waterfall.points IS
+    'What the step adds to the score, in points; positive raises the score.';
