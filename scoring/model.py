@@ -19,7 +19,7 @@ from scoring.contract import Applications
 from scoring.errors import TrainingError
 from scoring.explain import engine
 from scoring.preprocess import Preprocessing, explained_features
-from scoring.scorecard import default_probability, quantiles
+from scoring.scorecard import default_probability, exact_score, quantiles
 from scoring.trees import parse_model
 
 FOLDS = 5
@@ -169,6 +169,7 @@ def metrics(target: NDArray[np.int8], log_odds: NDArray[np.float64]) -> dict[str
         "ks": float(np.max(true_positive - false_positive)),
         "brier": float(brier_score_loss(target, probability)),
         "default_rate": float(target.mean()),
+        "mean_score": float(exact_score(log_odds).mean()),
         "calibration": [
             {
                 "bin": position + 1,

@@ -1,0 +1,87 @@
+"""Real nights for tests of views: a trained model, its former customers, and runs that it scored and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Engine, text
+
+from db import registry, runs
+from db.models import RUN_PARTITIONED
+from db.staging import staging
+from flows.loading import encode_scored, former_distributions, load_former
+from scoring.batch import Scored, score_batch
+from scoring.bundle import digest
+from scoring.contract import Applications, check_rows
+from scoring.model import Trained
+
+
+@dataclass(frozen=True)
+class Query:
+    """Runs a query; rows as dictionaries."""
+
+    engine: Engine
+
+    def __call__(self, statement: str, **parameters: object) -> list[dict[str, Any]]:
+        with self.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(text(statement), parameters)]
+
+    def one(self, statement: str, **parameters: object) -> dict[str, Any]:
+        (row,) = self(statement, **parameters)
+        return row
+
+
+def load_model(engine: Engine, trained: Trained, former: Applications) -> int:
+    """Register the model, load its former customers, make it the current one; its id."""
+    artefact = trained.bundle.to_bytes()
+    model_id = registry.register(
+        engine,
+        training_rows=len(former),
+        training_sha256="0" * 64,
+        base_value=trained.bundle.base_value,
+        parameters=trained.bundle.parameters,
+        metrics=trained.bundle.metrics,
+        feature_set=trained.bundle.feature_set,
+        artefact=artefact,
+        artefact_sha256=digest(artefact),
+    )
+    with registry.former_customers(engine, model_id) as tables:
+        load_former(tables, former, trained.out_of_fold_log_odds)
+        tables.index()
+    distributions, categories = former_distributions(former)
+    registry.promote(engine, model_id, distributions=distributions, categories=categories)
+    return model_id
+
+
+def checked(frame: pl.DataFrame) -> Applications:
+    return check_rows(frame, first_row=1, labelled=False).accepted
+
+
+def publish_night(
+    engine: Engine, model_id: int, trained: Trained, applications: Applications, as_of: date
+) -> tuple[int, Sequence[Scored]]:
+    """Score, explain, load and publish in two chunks; the run and what was computed."""
+    run_id = runs.open_run(
+        engine, as_of=as_of, model_id=model_id, source_name="new.csv", source_sha256=str(as_of).ljust(64, "0")
+    )
+    half = len(applications) // 2
+    positions = range(half), range(half, len(applications))
+    chunks = [score_batch(trained.bundle, applications.take(list(rows)), threads=2) for rows in positions]
+    with staging(engine, RUN_PARTITIONED, run_id) as tables:
+        for chunk in chunks:
+            for rows in encode_scored(chunk):
+                tables.write(rows)
+        tables.index()
+    runs.publish(
+        engine,
+        run_id,
+        customers=len(applications),
+        rejected=0,
+        unknown_categories=0,
+        stage_seconds={"load": 0.1},
+    )
+    return run_id, chunks

@@ -1,0 +1,432 @@
+"""The views of the customer file: they add up, speak both languages, and speak of one customer only."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from db import roles, runs
+from db.engine import make_engine
+from scoring.contract import Applications
+from scoring.features import by_name
+from scoring.model import Trained, train
+from scoring.preprocess import explained_features, feature_values
+from tests.migrations.nights import Query, checked, load_model, publish_night
+
+GUARDED = ("score", "card", "reason", "bar", "waterfall", "timeline", "mover")
+UNKNOWN_ID = 999_999
+FIRST_ID = 500_001
+
+
+@dataclass(frozen=True)
+class File:
+    """Three published nights, the first of them retired; between the last two some values changed."""
+
+    owner: Engine
+    query: Query
+    runs: list[int]
+    # Some of those who are in every night; the first customer is in the second night only.
+    customers: list[int]
+
+
+@pytest.fixture(scope="module")
+def file(
+    new_database: Callable[[], Engine],
+    reader_passwords: dict[str, str],
+    trained: Trained,
+    former: Applications,
+    new_frame: pl.DataFrame,
+) -> Iterator[File]:
+    owner = new_database()
+    model_id = load_model(owner, trained, former)
+    later = new_frame.filter(pl.col("SK_ID_CURR") != FIRST_ID)
+    found = [
+        publish_night(owner, model_id, trained, checked(frame), day)[0]
+        for frame, day in (
+            (new_frame, date(2026, 3, 1)),
+            (later, date(2026, 3, 2)),
+            (changed(new_frame), date(2026, 3, 3)),
+        )
+    ]
+    runs.retire(owner, retained_runs=2)
+    url = owner.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST])
+    reader = make_engine(url)
+    yield File(owner, Query(reader), found, later["SK_ID_CURR"][::25].to_list())
+    reader.dispose()
+
+
+def changed(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col("AMT_CREDIT") * 1.3, pl.lit(0.5).alias("EXT_SOURCE_2"))
+
+
+def lines(query: Query, view: str, customer_id: int) -> list[dict[str, Any]]:
+    order = {"timeline": "as_of", "score": "1"}.get(view, "ord")
+    return query(
+        f"SELECT * FROM reporting.customer_{view} WHERE customer_id = :id ORDER BY {order}", id=customer_id
+    )
+
+
+def explanation(query: Query, customer_id: int) -> list[dict[str, Any]]:
+    return query(
+        "SELECT * FROM reporting.customer_explanation WHERE customer_id = :id ORDER BY rank", id=customer_id
+    )
+
+
+# One customer, or none
+
+
+@pytest.mark.parametrize("view", GUARDED)
+def test_a_view_of_one_customer_refuses_everybody_and_two_customers_at_once(file: File, view: str) -> None:
+    two = f"customer_id IN ({file.customers[0]}, {file.customers[1]})"
+    for condition in ("true", two, "customer_id > 0"):
+        started = time.perf_counter()
+        with pytest.raises(DBAPIError, match=r"Choose exactly one customer\."):
+            file.query(f"SELECT * FROM reporting.customer_{view} WHERE {condition}")
+        assert time.perf_counter() - started < 0.5
+
+
+@pytest.mark.parametrize("view", GUARDED)
+def test_one_customer_after_another_is_answered_and_an_unknown_one_has_no_rows(file: File, view: str) -> None:
+    with file.query.engine.connect() as connection:
+        for customer_id in (*file.customers[:3], UNKNOWN_ID, file.customers[0]):
+            rows = connection.execute(
+                text(f"SELECT * FROM reporting.customer_{view} WHERE customer_id={customer_id}")
+            )
+            assert bool(rows.all()) == (customer_id != UNKNOWN_ID)
+
+
+@pytest.mark.parametrize("view", GUARDED)
+def test_the_way_that_dashboards_ask_is_answered_too(file: File, view: str) -> None:
+    customer_id = file.customers[0]
+    order = {"timeline": "as_of", "score": "customer_id"}.get(view, "ord")
+    grouped = file.query(
+        f"SELECT {order} AS place, count(*) AS rows FROM reporting.customer_{view}"
+        f" WHERE customer_id IN ({customer_id}) GROUP BY {order} ORDER BY rows DESC LIMIT 1000"
+    )
+    wrapped = file.query(
+        f"SELECT * FROM (SELECT * FROM reporting.customer_{view}) AS virtual WHERE customer_id = {customer_id}"
+    )
+    assert sum(row["rows"] for row in grouped) == len(wrapped) == len(lines(file.query, view, customer_id)) > 0
+
+
+@pytest.mark.parametrize("view", set(GUARDED) - {"timeline"})
+def test_only_the_customers_rows_of_the_partitions_concerned_are_read(file: File, view: str) -> None:
+    customer_id = file.customers[3]
+    statement = f"SELECT * FROM reporting.customer_{view} WHERE customer_id = {customer_id}"
+    with file.owner.connect() as connection:
+        # So few rows would be read as a whole; at full size they are not.
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = connection.scalar(text(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"))
+    features = len(explained_features())
+    current = f"_r{file.runs[-1]:08d}"
+    previous = f"_r{file.runs[-2]:08d}"
+    for node in _scans(json.loads(plan) if isinstance(plan, str) else plan):
+        name, read = node["Relation Name"], node["Actual Rows"] * node["Actual Loops"]
+        if not node["Actual Loops"] or not re.match("(score|shap_value|new_customer)_r", name):
+            continue
+        assert name.endswith(current) or (view in {"score", "card", "mover"} and name.endswith(previous)), name
+        assert read + node.get("Rows Removed by Filter", 0) <= 2 * features, node
+
+
+# Score and card
+
+
+def test_the_score_says_where_it_stands(file: File, trained: Trained) -> None:
+    (row,) = lines(file.query, "score", file.customers[0])
+    customer = file.query.one("SELECT * FROM reporting.customer WHERE customer_id = :id", id=file.customers[0])
+    for name in ("score", "score_exact", "percentile", "previous_score", "band_label_fr", "decision_label_en"):
+        assert row[name] == customer[name], name
+    mean = float(np.mean(100 / (1 + np.exp(trained.out_of_fold_log_odds))))
+    assert row["former_mean_score"] == pytest.approx(mean, abs=1e-9)
+    assert row["difference_to_former_mean"] == pytest.approx(row["score_exact"] - mean, abs=1e-9)
+    assert (row["accept_threshold"], row["review_threshold"]) == (85, 75)
+    assert row["default_percent"] == pytest.approx(100 - row["score_exact"])
+    assert (row["as_of"], row["previous_as_of"]) == (date(2026, 3, 3), date(2026, 3, 2))
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_cards_facts_are_what_the_dictionary_says_of_the_application(
+    file: File, new_frame: pl.DataFrame, language: str
+) -> None:
+    applications = checked(changed(new_frame))
+    values, _ = feature_values(applications.values)
+    names = [feature.name for feature in explained_features()]
+    shown = ("CODE_GENDER", "DAYS_BIRTH", "OCCUPATION_TYPE", "AMT_INCOME_TOTAL", "AMT_CREDIT", "CNT_CHILDREN")
+    for customer_id in file.customers:
+        card = {
+            row[f"label_{language}"]: row[f"value_{language}"] for row in lines(file.query, "card", customer_id)
+        }
+        row = values[list(applications.customer_id).index(customer_id)]
+        for name in shown:
+            feature = by_name()[name]
+            label = feature.label_en if language == "en" else feature.label_fr
+            expected = feature.display_text(row[names.index(name)], language)  # type: ignore[arg-type]
+            assert card[label].replace("\xa0", " ") == expected.replace("\xa0", " ")
+        job = by_name()["DAYS_EMPLOYED"]
+        if np.isnan(row[names.index("DAYS_EMPLOYED")]):
+            label = job.label_en if language == "en" else job.label_fr
+            assert card[label] == {"en": "no current job", "fr": "sans emploi actuel"}[language]
+
+
+def test_the_card_begins_with_score_and_decision_in_words(file: File) -> None:
+    for customer_id in file.customers:
+        (score,) = lines(file.query, "score", customer_id)
+        card = lines(file.query, "card", customer_id)
+        assert len(card) == 24
+        assert [row["ord"] for row in card] == sorted({row["ord"] for row in card})
+        assert f"<b>{score['score']}</b> / 100" in card[0]["value_en"] == card[0]["value_en"]
+        assert score["decision_label_en"] in card[1]["value_en"]
+        assert score["decision_label_fr"] in card[1]["value_fr"]
+        change = score["score_change"]
+        said = {1: "▲ +", 0: "unchanged since 2 Mar 2026", -1: "▼ −"}[int(np.sign(change))]
+        assert card[5]["value_en"].startswith(said)
+        assert all(row["value_en"] and row["value_fr"] and row["note_en"] and row["note_fr"] for row in card)
+
+
+def test_a_newcomer_has_no_change_and_no_movers(file: File) -> None:
+    card = lines(file.query, "card", FIRST_ID)
+    assert (card[5]["value_en"], card[5]["value_fr"]) == ("no score before", "pas de score avant")
+    assert lines(file.query, "mover", FIRST_ID) == []
+    assert [row["as_of"].day for row in lines(file.query, "timeline", FIRST_ID)] == [1, 3]
+
+
+# Reasons, bars, waterfall
+
+
+def test_bars_are_the_strongest_features_with_the_customers_values(file: File) -> None:
+    for customer_id in file.customers:
+        bars = lines(file.query, "bar", customer_id)
+        expected = [row for row in explanation(file.query, customer_id)[:15] if row["contribution"]]
+        assert [row["feature"] for row in bars] == [row["feature"] for row in expected]
+        for bar, row in zip(bars, expected, strict=True):
+            assert bar["score_points"] == row["score_points"]
+            assert bar["feature_label_en"] == f"{row['label']} = {row['value']}"
+            assert bar["feature_label_fr"] == f"{row['label_fr']} = {row['value_fr']}"
+            raises = bar["score_points"] > 0
+            assert bar["direction_en"] == ("Raises the score" if raises else "Lowers the score")
+            assert bar["direction_fr"] == ("Augmente le score" if raises else "Diminue le score")
+            points = f"{abs(bar['score_points']):.1f}"
+            if points != "0.0":
+                assert bar["points_en"] == ("▲ +" if raises else "▼ −") + points
+                assert bar["points_fr"] == bar["points_en"].replace(".", ",")
+
+
+def test_a_waterfall_leads_from_the_average_customer_to_the_exact_score(file: File) -> None:
+    for customer_id in file.customers:
+        steps = lines(file.query, "waterfall", customer_id)
+        (score,) = lines(file.query, "score", customer_id)
+        assert sum(row["points"] for row in steps) == pytest.approx(score["score_exact"], abs=1e-5)
+        assert steps[0]["points"] == pytest.approx(score["base_score"])
+        assert (steps[0]["step_en"], steps[0]["step_fr"]) == ("00 Average customer", "00 Client moyen")
+        assert (steps[-1]["step_en"], steps[-1]["step_fr"]) == ("11 All other features", "11 Toutes les autres")
+        assert len(steps) == 12
+        assert [row["step_fr"] for row in steps] == sorted(row["step_fr"] for row in steps)
+        bars = {row["ord"]: row["score_points"] for row in lines(file.query, "bar", customer_id)}
+        assert [row["points"] for row in steps[1:-1]] == pytest.approx([bars[place] for place in range(1, 11)])
+
+
+def test_reasons_are_the_strongest_of_each_direction_those_that_lower_first(file: File) -> None:
+    for customer_id in file.customers:
+        reasons = lines(file.query, "reason", customer_id)
+        strong = [row for row in explanation(file.query, customer_id) if abs(row["score_points"]) >= 0.05]
+        lower = [row["feature"] for row in strong if row["score_points"] < 0][:4]
+        raise_ = [row["feature"] for row in strong if row["score_points"] > 0][:4]
+        assert [row["feature"] for row in reasons] == lower + raise_
+        assert all((row["direction"] == "lowers") == (row["ord"] <= 4) for row in reasons)
+        for row in reasons:
+            arrow = "▼ −" if row["direction"] == "lowers" else "▲ +"
+            assert row["reason_en"].startswith(f"{arrow}{abs(row['score_points']):.1f} points: ")
+            assert "-" not in row["reason_en"].split(":")[0]
+            plain = re.sub("<[^>]*>", "", row["reason_html_fr"])
+            assert plain.split(" ", 2)[2] == row["reason_fr"].split("\xa0: ", 1)[1]
+
+
+def test_a_reason_compares_a_number_with_the_former_customers(file: File, former: Applications) -> None:
+    names = [feature.name for feature in explained_features()]
+    values, _ = feature_values(former.values)
+    told = 0
+    for customer_id in file.customers:
+        rows = {row["feature"]: row for row in explanation(file.query, customer_id)}
+        for reason in lines(file.query, "reason", customer_id):
+            feature = by_name()[reason["feature"]]
+            group = values[:, names.index(feature.name)]
+            row = rows[feature.name]
+            if feature.categories:
+                code = row["category_code"]
+                same = np.isnan(group) if code is None else group == code
+                assert former.target is not None
+                if same.sum() >= 30:
+                    rate = re.search(r"; ([\d.]+) % of such former customers defaulted", reason["reason_en"])
+                    assert rate
+                    assert float(rate[1]) == pytest.approx(100 * former.target[same].mean(), abs=0.051)
+                else:
+                    assert "fewer than 30 former customers had this" in reason["reason_en"]
+            elif row["raw_value"] is None:
+                assert "is not given, as for" in reason["reason_en"]
+                assert "non renseigné, comme pour" in reason["reason_fr"]
+            else:
+                shown = np.float32(group[np.isfinite(group)] * feature.display_scale)
+                value = np.float32(row["raw_value"] * feature.display_scale)
+                close = np.isclose(shown, value, rtol=2e-7, atol=0)
+                shares = {
+                    "higher than": np.mean((shown < value) & ~close),
+                    "lower than": np.mean((shown > value) & ~close),
+                    "the same as": np.mean(close),
+                }
+                relation = re.search(r", (higher than|lower than|the same as) (?:(\d+) %|all)", reason["reason_en"])
+                assert relation
+                share = 100 * shares[relation[1]]
+                assert share >= 100 * max(shares.values()) - 0.3
+                assert int(relation[2] or 100) == pytest.approx(share, abs=1.2)
+                told += 1
+    assert told > 20
+
+
+def test_small_groups_and_unknown_categories_have_no_rate(file: File) -> None:
+    sentences = [row["reason_en"] for each in file.customers for row in lines(file.query, "reason", each)]
+    assert all(re.search(r"former customers", sentence) for sentence in sentences)
+    assert not any("None" in sentence or "<" in sentence for sentence in sentences)
+
+
+# Time
+
+
+def test_the_timeline_has_a_score_per_date_with_those_of_retired_runs(file: File) -> None:
+    for customer_id in file.customers[:3]:
+        rows = lines(file.query, "timeline", customer_id)
+        assert [row["run_id"] for row in rows] == file.runs
+        assert [row["as_of"] for row in rows] == [date(2026, 3, day) for day in (1, 2, 3)]
+        assert [row["score_change"] for row in rows] == [None, *np.diff([row["score"] for row in rows])]
+        assert [row["is_current"] for row in rows] == [False, False, True]
+        assert rows[0]["score"] == rows[1]["score"]
+        (score,) = lines(file.query, "score", customer_id)
+        assert rows[-1]["score_exact"] == pytest.approx(score["score_exact"])
+        assert all(row["band_label_fr"] and row["decision_label_en"] for row in rows)
+
+
+def test_movers_tell_the_values_before_and_after(file: File) -> None:
+    seen = 0
+    for customer_id in file.customers:
+        movers = lines(file.query, "mover", customer_id)
+        change = file.query(
+            "SELECT * FROM reporting.customer_change WHERE customer_id = :id ORDER BY rank_of_change",
+            id=customer_id,
+        )
+        strong = [row for row in change[:15] if abs(row["points_change"]) >= 0.05]
+        assert [row["feature"] for row in movers] == [row["feature"] for row in strong]
+        for row in movers:
+            assert (row["direction_en"] == "Raised the score") == (row["points_change"] > 0)
+            assert (row["previous_as_of"], row["as_of"]) == (date(2026, 3, 2), date(2026, 3, 3))
+            if row["feature"] == "AMT_CREDIT":
+                assert row["feature_label_en"] == f"Credit amount: {row['previous_value_en']} → {row['value_en']}"
+                seen += 1
+    assert seen
+
+
+def test_another_model_is_a_mover_and_explains_what_features_do_not(
+    new_database: Callable[[], Engine], trained: Trained, former: Applications, new: Applications
+) -> None:
+    owner = new_database()
+    half = former.take(np.arange(0, len(former), 2))
+    other = train(half, trials=0, threads=2)
+    for day, (model, customers) in enumerate(((trained, former), (other, half)), 1):
+        publish_night(owner, load_model(owner, model, customers), model, new, date(2026, 4, day))
+    query = Query(owner)
+    customer_id = int(new.customer_id[5])
+    model_row = lines(query, "mover", customer_id)[-1]
+    assert (model_row["ord"], model_row["feature"]) == (16, None)
+    features = query.one(
+        "SELECT sum(points_change) AS points FROM reporting.customer_change WHERE customer_id = :id", id=customer_id
+    )
+    scores = [row["score_exact"] for row in lines(query, "timeline", customer_id)]
+    assert features["points"] + model_row["points_change"] == pytest.approx(scores[1] - scores[0], abs=1e-5)
+
+
+# Worklist
+
+
+def test_the_worklist_has_everybody_once_and_tells_what_the_customer_view_tells(
+    file: File, new: Applications
+) -> None:
+    rows = {row["customer_id"]: row for row in file.query("SELECT * FROM reporting.worklist")}
+    customers = file.query("SELECT * FROM reporting.customer")
+    assert len(rows) == len(customers) == len(new)
+    for customer in customers:
+        row = rows[customer["customer_id"]]
+        for name in (
+            "score",
+            "previous_score",
+            "score_change",
+            "percentile",
+            "income",
+            "age_years",
+            "credit_amount",
+        ):
+            assert row[name] == customer[name], name
+        assert row["band_label_fr"] == f"{customer['band_label_fr']} ({customer['band']})"
+        assert row["decision_label_en"] == customer["decision_label_en"]
+        change = customer["score_change"]
+        said = "new" if change is None else {1: "▲ higher", 0: "= unchanged", -1: "▼ lower"}[int(np.sign(change))]
+        assert row["change_en"] == said
+    assert [row["customer_id"] for row in rows.values() if row["change_fr"] == "nouveau"] == [FIRST_ID]
+    moved = file.query(
+        "SELECT customer_id FROM reporting.score_history WHERE run_id = ANY(:runs)"
+        " GROUP BY customer_id HAVING count(DISTINCT decision) > 1",
+        runs=file.runs[-2:],
+    )
+    assert {row["customer_id"] for row in rows.values() if row["decision_changed"]} == {
+        row["customer_id"] for row in moved
+    }
+
+
+def test_the_worklist_is_sorted_and_filtered_by_the_database(file: File) -> None:
+    page = file.query(
+        "SELECT customer_id, score FROM reporting.worklist WHERE decision_label_fr = 'Accorder'"
+        " AND credit_amount > 100000 ORDER BY score_change NULLS LAST, customer_id LIMIT 20 OFFSET 10"
+    )
+    assert len(page) == 20
+    assert all(row["score"] >= 85 for row in page)
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "english", "french"),
+    [
+        (3.14, 1, "▲ +3.1 points", "▲ +3,1 points"),
+        (-1.25, 1, "▼ −1.3 points", "▼ −1,3 point"),
+        (0.04, 1, "= 0.0 points", "= 0,0 point"),
+        (-1, 0, "▼ −1 point", "▼ −1 point"),
+        (12, 0, "▲ +12 points", "▲ +12 points"),
+        (None, 1, None, None),
+    ],
+)
+def test_points_are_told_with_arrow_sign_and_plural(
+    file: File, value: float | None, decimals: int, english: str | None, french: str | None
+) -> None:
+    row = file.query.one(
+        "SELECT reporting.points_en(CAST(:value AS float8), :decimals) AS english,"
+        " reporting.points_fr(CAST(:value AS float8), :decimals) AS french",
+        value=value,
+        decimals=decimals,
+    )
+    assert (row["english"], row["french"]) == (english, french)
+
+
+def _scans(node: Any) -> list[dict[str, Any]]:
+    """All nodes of a plan that read a table."""
+    if isinstance(node, list):
+        return [scan for part in node for scan in _scans(part)]
+    if not isinstance(node, dict):
+        return []
+    own = [node] if "Relation Name" in node else []
+    return own + [scan for part in node.values() for scan in _scans(part)]
