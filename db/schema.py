@@ -52,9 +52,18 @@ def current(engine: Engine) -> str | None:
 
 def head() -> str | None:
     """The newest revision that this program has."""
+    return _scripts().get_current_head()
+
+
+def revisions() -> set[str]:
+    """All revisions that this program has."""
+    return {script.revision for script in _scripts().walk_revisions()}
+
+
+def _scripts() -> ScriptDirectory:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    return ScriptDirectory.from_config(config).get_current_head()
+    return ScriptDirectory.from_config(config)
 
 
 def require_current(engine: Engine) -> None:

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from db import registry, roles, runs, schema
+from db import registry, runs, schema
 from db.errors import DatabaseError
 from flows import operating, services, sources
 from flows import schedule as scheduling
 from flows.console import Exit, Json, answering, say
-from flows.loading import dictionary_rows
+from flows.preparing import prepare_database
 from flows.progress import reporting
 from flows.settings import Settings, SettingsError, load_settings
 
@@ -208,23 +208,6 @@ def sql(context: typer.Context) -> None:
 
 
 # --- what the commands share ----------------------------------------------------------------------------------
-
-
-def prepare_database(settings: Settings) -> str | None:
-    """Start the database if it is ours; migrate it, sync dictionary, roles and grants; its schema's revision."""
-    services.start_database(settings)
-    secrets = settings.secrets()
-    passwords = {roles.ANALYST: secrets["analyst"], roles.DASHBOARD: secrets["dashboard"]}
-    with services.database(settings) as engine:
-        schema.upgrade(engine)
-        registry.sync_dictionary(engine, *dictionary_rows())
-        if not roles.ensure_readers(engine, passwords):
-            log.warning(
-                "This database user may not make roles: ask the server's administrator for %s and %s, with %s"
-                " granted.",
-                roles.ANALYST, roles.DASHBOARD, roles.READER,
-            )  # fmt: skip
-        return schema.current(engine)
 
 
 def serve_schedule(settings: Settings, applications: Path) -> None:

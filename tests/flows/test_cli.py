@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db.embedded import free_port, new_password, packaged_binaries
+from db.embedded import free_port
 from scoring.preprocess import explained_features
 
 COMMAND = [sys.executable, "-m", "flows.cli"]
@@ -235,49 +235,6 @@ def test_down_stops_what_up_started_and_up_finds_everything_again(machine: Machi
     assert machine.json("down") == {"schedule": False, "prefect": False, "postgres": False}
     machine.json("migrate")
     assert machine.json("status", code=1)["published"] == before["published"]
-
-
-@pytest.fixture(scope="module")
-def foreign_postgres(open_folder: Path) -> Iterator[str]:
-    """A Postgres that is not ours, reached over TCP: Debian's where it is installed, else the wheel's older one."""
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    older = packaged_binaries().parent.parent / "pginstall" / "bin"
-    binaries = next((path for path in reversed(debian) if (path / "initdb").exists()), older)
-    folder = open_folder / "foreign"
-    folder.mkdir()
-    user = {}
-    if os.geteuid() == 0:
-        import pwd
-
-        entry = next(pwd.getpwnam(name) for name in ("creditlens", "postgres") if _known(name))
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
-        user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-    password = new_password()
-    (folder / "password").write_text(password)
-    port = free_port(None)
-    run = {"check": True, "cwd": folder, "stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL, **user}
-    data = str(folder / "data")
-    subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "bank", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}",
-         "-E", "UTF8"], **run
-    )  # fmt: skip
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-    subprocess.run([binaries / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start"], **run)
-    address = f"postgres://bank:{password}@127.0.0.1:{port}/"
-    with psycopg.connect(address + "postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE scores")
-    yield address + "scores"
-    subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
-
-
-def _known(name: str) -> bool:
-    import pwd
-
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
 
 
 def test_any_postgres_serves_and_the_container_command_goes_on_serving(

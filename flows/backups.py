@@ -1,0 +1,98 @@
+"""Backup and restore of an installation: its database, and Superset's own beside it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, text
+
+from db import backup, runs, schema
+from db.engine import connect, parse_url
+from db.errors import RefusedError
+from db.superset import SUFFIX, ensure_metadata_database
+from flows import services
+from flows.preparing import ensure_readers
+from flows.settings import Settings
+
+
+def superset_url(settings: Settings, engine: Engine) -> URL | None:
+    """Where Superset keeps its own tables, None if it has none."""
+    if settings.superset_database_url is not None:
+        return parse_url(settings.superset_database_url.get_secret_value())
+    name = f"{engine.url.database}{SUFFIX}"
+    with connect(engine) as connection:
+        there = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name})
+    return engine.url.set(username=name, password=settings.secrets()["superset"], database=name) if there else None
+
+
+def save(settings: Settings, file: Path) -> dict[str, Any]:
+    """Back everything up into a new file; what is in it, as other programs rely on it."""
+    started = time.monotonic()
+    with services.database(settings) as engine:
+        schema.require_current(engine)
+        backup.require_supported_programs(engine.url)
+        manifest = backup.backup(
+            engine.url, file, revision=schema.current(engine), superset_url=superset_url(settings, engine)
+        )
+    return {
+        "outcome": "saved",
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        **_contents(manifest),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]:
+    """Restore a backup and prove that it came back; what is there now, as other programs rely on it.
+
+    Raises RefusedError if the database holds something and `force` is not given, or if the file is damaged or of a
+    newer program; db.backup.BackupError if what came back is not what was saved.
+    """
+    started = time.monotonic()
+    manifest = backup.read_manifest(file)
+    if manifest.revision not in schema.revisions():
+        raise RefusedError(
+            f"The backup is at schema revision {manifest.revision}, which this program does not know;"
+            " restore it with the version that wrote it, or a newer one."
+        )
+    services.start_database(settings)
+    with services.database(settings) as engine, runs.exclusive(engine):
+        if backup.occupied(engine.url) and not force:
+            raise RefusedError("The database is not empty; --force replaces everything in it.")
+        backup.make_roles(engine.url, manifest.roles)
+        backup.restore_data(engine.url, file, manifest)
+        backup.require_same(backup.differences(engine.url, manifest.data, backup.SCHEMAS))
+        schema.upgrade(engine)
+        ensure_readers(settings, engine)
+        if manifest.superset is not None:
+            url = superset_url(settings, engine)
+            if url is None or settings.superset_database_url is None:
+                url = ensure_metadata_database(engine, settings.secrets()["superset"])
+            backup.restore_superset(url, file, manifest.superset)
+            backup.require_same(backup.differences(url, manifest.superset, ("public",)))
+        if manifest.revision == schema.head():
+            backup.require_same(backup.access_differences(engine.url, manifest))
+        backup.refresh_statistics(engine.url)
+        revision = schema.current(engine)
+    return {
+        "outcome": "restored",
+        "file": str(file),
+        **_contents(manifest),
+        "revision": revision,
+        "roles": len(manifest.roles),
+        "grants": len(manifest.grants),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def _contents(manifest: backup.Manifest) -> dict[str, Any]:
+    return {
+        "created_at": manifest.created_at,
+        "revision": manifest.revision,
+        "tables": len(manifest.data.tables),
+        "rows": sum(state.rows for state in manifest.data.tables.values()),
+        "superset": manifest.superset is not None,
+    }

@@ -1,0 +1,35 @@
+"""A database that is ready for every command: started if it is ours, migrated, with dictionary and roles."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import Engine
+
+from db import registry, roles, schema
+from flows import services
+from flows.loading import dictionary_rows
+from flows.settings import Settings
+
+log = logging.getLogger("creditlens")
+
+
+def prepare_database(settings: Settings) -> str | None:
+    """Start the database if it is ours; migrate it, sync dictionary, roles and grants; its schema's revision."""
+    services.start_database(settings)
+    with services.database(settings) as engine:
+        schema.upgrade(engine)
+        registry.sync_dictionary(engine, *dictionary_rows())
+        ensure_readers(settings, engine)
+        return schema.current(engine)
+
+
+def ensure_readers(settings: Settings, engine: Engine) -> None:
+    """The reading roles with this installation's passwords and grants; a warning where we may not make them."""
+    secrets = settings.secrets()
+    passwords = {roles.ANALYST: secrets["analyst"], roles.DASHBOARD: secrets["dashboard"]}
+    if not roles.ensure_readers(engine, passwords):
+        log.warning(
+            "This database user may not make roles: ask the server's administrator for %s and %s, with %s granted.",
+            roles.ANALYST, roles.DASHBOARD, roles.READER,
+        )  # fmt: skip

@@ -1,0 +1,217 @@
+"""Backup and restore between real servers: the embedded one, an empty new one, and an older foreign one."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+
+from db import backup, roles, runs
+from db.engine import make_engine, psql_url
+from db.errors import RefusedError
+from db.superset import ensure_metadata_database
+from flows import backups, services
+from flows.settings import Settings
+from tests.db import ledger
+
+
+def settings_of(patch: pytest.MonkeyPatch, state: Path, url: str | None = None) -> Settings:
+    patch.setenv("CREDITLENS_STATE", str(state))
+    for name in ("CREDITLENS_DATABASE_URL", "DATABASE_URL"):
+        patch.delenv(name, raising=False)
+    if url is not None:
+        patch.setenv("CREDITLENS_DATABASE_URL", url)
+    return Settings()
+
+
+@pytest.fixture(scope="module")
+def patch() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def source(engine: Engine, patch: pytest.MonkeyPatch, open_folder: Path) -> Settings:
+    """Three nights of which one is retired, refused rows, a former customer, and a database of Superset."""
+    settings = settings_of(patch, open_folder / "backup-source", psql_url(engine.url))
+    model_id = ledger.new_model(engine)
+    for day in range(3):
+        ledger.night(engine, model_id, day=ledger.DAY + timedelta(days=day), sha256=str(day) * 64)
+    runs.retire(engine, retained_runs=2)
+    run_id = ledger.open_run(engine, model_id)
+    row = {"row_number": 1, "customer_id": "12", "column_name": "AMT_CREDIT", "rule": "number", "value": "é\t\\N"}
+    runs.record_input(engine, run_id, [row], {("NAME_TYPE_SUITE", "Ünknown"): 3})
+    runs.close_unpublished(engine, run_id, status="refused", message="x")
+    url = ensure_metadata_database(engine, settings.secrets()["superset"])
+    with psycopg.connect(psql_url(url)) as connection:
+        connection.execute("CREATE TABLE logs (id serial PRIMARY KEY, json text)")
+        connection.execute("INSERT INTO logs (json) SELECT 'look ' || n FROM generate_series(1, 50) n")
+    return settings
+
+
+@pytest.fixture(scope="module")
+def file(source: Settings, open_folder: Path) -> Path:
+    made = open_folder / "creditlens.backup"
+    saved = backups.save(source, made)
+    assert saved["superset"] is True
+    assert saved["rows"] > 100
+    return made
+
+
+@pytest.fixture(scope="module")
+def target(patch: pytest.MonkeyPatch, open_folder: Path, file: Path) -> Iterator[Settings]:
+    """A new installation with a server of its own."""
+    made = settings_of(patch, open_folder / "backup-target")
+    yield made
+    made.embedded().stop()
+
+
+def test_a_backup_is_for_its_owner_only_and_holds_no_password(file: Path, source: Settings) -> None:
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in file.parent.iterdir() if path.name.startswith(f".{file.name}")] == []
+    content = file.read_bytes()
+    assert not [secret for secret in source.secrets().values() if secret.encode() in content]
+    assert b"SCRAM-SHA-256" not in content
+
+
+def test_a_backup_replaces_no_file(file: Path, source: Settings) -> None:
+    with pytest.raises(RefusedError, match="exists"):
+        backups.save(source, file)
+
+
+def test_a_backup_that_fails_leaves_no_file(source: Settings, tmp_path: Path, engine: Engine) -> None:
+    with pytest.raises(backup.BackupError, match="no matching schemas"):
+        backup._dump(engine.url, tmp_path / "x", ("nowhere",), all_schemas=False)
+    with pytest.raises(FileNotFoundError):
+        backups.save(source, tmp_path / "no" / "folder")
+
+
+def test_everything_comes_back_on_an_empty_server(file: Path, target: Settings, engine: Engine) -> None:
+    found = backups.bring_back(target, file, force=False)
+    assert found["seconds"] < 60
+    assert found["grants"] > 20
+    with services.database(target) as other:
+        assert backup.differences(other.url, backup.read_manifest(file).data, backup.SCHEMAS) == []
+        with other.connect() as connection, engine.connect() as saved:
+            for query in (
+                "SELECT count(*), sum(score) FROM reporting.customer",
+                "SELECT count(*), sum(contribution) FROM credit.shap_value",
+                "SELECT value FROM credit.rejected_application",
+                "SELECT run_id, customer_id, log_odds FROM credit.past_score ORDER BY 1, 2",
+                "SELECT artefact_sha256, artefact FROM credit.model_version",
+            ):
+                assert connection.execute(text(query)).all() == saved.execute(text(query)).all()
+        # The next night finds its numbers, partitions and keys.
+        model_id = ledger.new_model(other, "b")
+        assert ledger.night(other, model_id, day=ledger.DAY + timedelta(days=9), sha256="9" * 64) == 5
+    with psycopg.connect(services.reader_url(target)) as reader:
+        assert reader.info.user == roles.ANALYST
+        assert reader.execute("SELECT count(*) FROM reporting.customer").fetchone() == (3,)
+        assert reader.execute("SHOW statement_timeout").fetchone() == ("30s",)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            reader.execute("SELECT * FROM credit.score")
+
+
+def test_supersets_own_database_comes_back(file: Path, target: Settings) -> None:
+    with services.database(target) as engine:
+        url = backups.superset_url(target, engine)
+        assert url is not None
+        with psycopg.connect(psql_url(url)) as connection:
+            assert connection.execute("SELECT count(*), max(json) FROM logs").fetchone() == (50, "look 9")
+
+
+def test_a_database_that_holds_something_is_replaced_with_force_only(file: Path, target: Settings) -> None:
+    with pytest.raises(RefusedError, match="--force"):
+        backups.bring_back(target, file, force=False)
+    with services.database(target) as engine:
+        assert len(backup.differences(engine.url, backup.read_manifest(file).data, backup.SCHEMAS)) > 0
+    backups.bring_back(target, file, force=True)
+    with services.database(target) as engine:
+        assert backup.differences(engine.url, backup.read_manifest(file).data, backup.SCHEMAS) == []
+
+
+def test_a_damaged_file_is_refused_and_changes_nothing(file: Path, target: Settings, tmp_path: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-20_000] ^= 1
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(content)
+    cut = tmp_path / "cut"
+    cut.write_bytes(file.read_bytes()[:-30_000])
+    for broken, reason in ((damaged, "SHA-256"), (cut, "cut")):
+        with pytest.raises(RefusedError, match=reason):
+            backups.bring_back(target, broken, force=True)
+    text_file = tmp_path / "text"
+    text_file.write_text("no backup")
+    with pytest.raises(RefusedError, match="no backup"):
+        backups.bring_back(target, text_file, force=True)
+    with services.database(target) as engine:
+        assert backup.differences(engine.url, backup.read_manifest(file).data, backup.SCHEMAS) == []
+
+
+def repacked(file: Path, made: Path, **changes: object) -> Path:
+    """The same backup with another manifest."""
+    with tarfile.open(file) as old, tarfile.open(made, "w") as new:
+        for member in old:
+            content = old.extractfile(member)
+            assert content is not None
+            data = content.read()
+            if member.name == backup.MANIFEST:
+                data = json.dumps({**json.loads(data), **changes}).encode()
+                member.size = len(data)
+            new.addfile(member, io.BytesIO(data))
+    return made
+
+
+def test_a_backup_of_a_newer_program_is_refused(file: Path, target: Settings, tmp_path: Path) -> None:
+    for changes, reason in (({"revision": "9999"}, "does not know"), ({"format": 2}, "format 2")):
+        with pytest.raises(RefusedError, match=reason):
+            backups.bring_back(target, repacked(file, tmp_path / reason, **changes), force=True)
+
+
+def test_a_difference_is_seen(file: Path, target: Settings) -> None:
+    manifest = backup.read_manifest(file)
+    with services.database(target) as engine:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE credit.past_score SET percentile = 50 WHERE customer_id = 7"))
+            connection.execute(text("DELETE FROM credit.score_band WHERE minimum_score = 0"))
+            connection.execute(text(f"GRANT SELECT ON credit.score TO {roles.ANALYST}"))
+            connection.execute(text(f"ALTER ROLE {roles.DASHBOARD} RESET statement_timeout"))
+        said = " ".join(backup.differences(engine.url, manifest.data, backup.SCHEMAS))
+        assert "credit.past_score has other values" in said
+        assert "credit.score_band has" in said
+        said = " ".join(backup.access_differences(engine.url, manifest))
+        assert f"{roles.ANALYST} may SELECT on relation credit.score, which was not saved" in said
+        assert f"role {roles.DASHBOARD} is not as it was saved" in said
+
+
+def test_a_restore_that_fails_half_way_leaves_the_database_as_it_was(file: Path, target: Settings) -> None:
+    manifest = backup.read_manifest(file)
+    with services.database(target) as engine:
+        before = backup.survey_of(engine.url, backup.SCHEMAS)
+        with pytest.raises(backup.BackupError, match="Nothing was restored"):
+            # The views are gone when the tables turn out to be there still.
+            backup._restore(engine.url, file, manifest.data, "DROP SCHEMA reporting CASCADE;", "")
+        assert backup.survey_of(engine.url, backup.SCHEMAS) == before
+
+
+def test_an_older_server_takes_a_backup_too(
+    foreign_postgres: str, file: Path, patch: pytest.MonkeyPatch, open_folder: Path
+) -> None:
+    other = settings_of(patch, open_folder / "backup-foreign", foreign_postgres)
+    backups.bring_back(other, file, force=False)
+    again = open_folder / "foreign.backup"
+    backups.save(other, again)
+    with services.database(other) as engine, engine.connect() as connection:
+        assert connection.dialect.server_version_info < (18,)
+        assert connection.scalar(text("SELECT count(*) FROM reporting.customer")) == 3
+    here, there = backup.read_manifest(file), backup.read_manifest(again)
+    assert here.data.tables == there.data.tables
+    assert here.grants == there.grants
+    assert make_engine(foreign_postgres).url.database == there.data.database
