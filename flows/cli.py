@@ -13,7 +13,7 @@ import typer
 
 from db import registry, runs, schema
 from db.errors import DatabaseError
-from flows import operating, services, sources
+from flows import dashboards, dashboards_command, operating, services, sources
 from flows import schedule as scheduling
 from flows.console import Exit, Json, answering, say
 from flows.preparing import prepare_database
@@ -35,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+app.add_typer(dashboards_command.app)
 app.add_typer(operating.app)
 
 ApplicationsFile = Annotated[
@@ -54,12 +55,21 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Then serve the schedule in this process, as a container does.")
     ] = False,
+    with_dashboards: Annotated[
+        bool | None,
+        typer.Option(
+            "--dashboards/--no-dashboards",
+            help="Also set up the dashboards; the setting `dashboards` by default.",
+            show_default=False,
+        ),
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Set everything up and publish tonight's scores; run it again at any time, only what is missing is done.
 
     Starts Postgres and a Prefect server in the background, migrates, takes the data of CREDITLENS_DATA (synthetic
-    applications without it), trains a model if there is none, runs the night, and starts the nightly schedule.
+    applications without it), trains a model if there is none, runs the night, starts the nightly schedule, and
+    sets up the dashboards.
     """
     settings = load_settings()
     with answering(json_output):
@@ -76,20 +86,30 @@ def up(
             log.info("Training a model, as there is none; a few minutes with all former customers ...")
             trained = run_training(former, None)
         night = run_nightly(applications)
-        answer = {"outcome": night.outcome, **published_json(night.run)}
-        say(json_output, answer, summary(settings, night, trained))
-        if foreground:
-            serve_schedule(settings, applications)
-        else:
+        if not foreground:
             scheduling.start_schedule(settings, applications)
+    if not json_output:
+        typer.echo(summary(settings, night, trained))
+    answer = {"outcome": night.outcome, **published_json(night.run)}
+    problem = None
+    if settings.dashboards if with_dashboards is None else with_dashboards:
+        problem = dashboards_command.beside_the_night(settings, answer, json_output)
+    if json_output:
+        say(json_output, answer, "")
+    if foreground:
+        with answering(json_output):
+            serve_schedule(settings, applications)
+    if problem:
+        raise typer.Exit(Exit.FAILED)
 
 
 @app.command()
 def down(json_output: Json = False) -> None:
-    """Stop the schedule, the Prefect server and the embedded Postgres; nothing that they hold is lost."""
+    """Stop dashboards, schedule, Prefect server and the embedded Postgres; nothing that they hold is lost."""
     settings = load_settings()
     with answering(json_output):
         stopped = {
+            "dashboards": dashboards.server(settings).stop(),
             "schedule": scheduling.schedule_service(settings).stop(),
             "prefect": services.prefect_server(settings).stop(),
             "postgres": settings.database_url is None and settings.embedded().stop(),
@@ -261,7 +281,7 @@ def status_json(settings: Settings) -> dict[str, Any]:
         "database_url": None,
         "published": None,
         "last_run": None,
-        "dashboards_url": None,
+        "dashboards_url": dashboards.url(settings),
         "prefect_url": services.prefect_url(settings),
         "schedule_pid": scheduling.schedule_service(settings).pid(),
         "healthy": False,

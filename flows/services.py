@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from db.embedded import free_port
 from db.engine import make_engine, parse_url, psql_url, require_supported_server
 from db.errors import DatabaseUnavailableError
-from db.roles import ANALYST
+from db.roles import ANALYST, DASHBOARD
 from flows.settings import Settings
 
 PREFECT_START_SECONDS = 90
@@ -62,13 +62,13 @@ def start_database(settings: Settings) -> None:
         settings.embedded().start()
 
 
-def reader_url(settings: Settings) -> str:
-    """The reader's address of the database, as psql takes it."""
-    password = settings.secrets()["analyst"]
+def reader_url(settings: Settings, role: str = ANALYST) -> str:
+    """A reading role's address of the database, as psql takes it."""
+    password = settings.secrets()[{ANALYST: "analyst", DASHBOARD: "dashboard"}[role]]
     if settings.database_url is None:
-        return psql_url(settings.embedded().url(ANALYST, password))
+        return psql_url(settings.embedded().url(role, password))
     url = parse_url(settings.database_url.get_secret_value())
-    return psql_url(url.set(username=ANALYST, password=password))
+    return psql_url(url.set(username=role, password=password))
 
 
 # --- background processes -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 import os
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -15,7 +15,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from db.embedded import EmbeddedPostgres, new_password
 
 PROJECT = Path(__file__).resolve().parents[1]
-SECRETS = ("postgres", "owner", "analyst", "dashboard")
+DASHBOARD_USERS = ("admin", "operator", "analyst", "advisor")
+SUPERSET_KEYS = ("secret_key", "jwt_key", "guest_key", "async_key")
+SECRETS = (
+    *("postgres", "owner", "analyst", "dashboard", "superset"),
+    *(f"superset_{key}" for key in SUPERSET_KEYS),
+    *(f"user_{user}" for user in DASHBOARD_USERS),
+)
 MINIMUM_SECRET_LENGTH = 16
 
 
@@ -67,6 +73,20 @@ class Settings(BaseSettings):
         ),
     ] = None
     prefect_port: Annotated[int, Field(ge=0, le=65535, description="Port of the local Prefect server")] = 4200
+    dashboards: Annotated[bool, Field(description="Whether `up` also sets up the dashboards")] = True
+    superset_host: Annotated[str, Field(description="Address that the dashboards listen on")] = "127.0.0.1"
+    superset_port: Annotated[int, Field(ge=0, le=65535, description="Port of the dashboards")] = 8088
+    superset_tls: Annotated[
+        bool, Field(description="The dashboards are behind a proxy with TLS: cookies go over it only")
+    ] = False
+    superset_locale: Annotated[Literal["en", "fr"], Field(description="Language before one is chosen")] = "en"
+    superset_database_url: Annotated[
+        SecretStr | None,
+        Field(description="An empty database for Superset's own tables, where it cannot be made beside the data"),
+    ] = None
+    superset_log_days: Annotated[
+        int, Field(ge=1, le=36_500, description="Days that Superset's log of who looked at what is kept")
+    ] = 365
 
     @field_validator("time_zone")
     @classmethod

@@ -1,0 +1,243 @@
+"""The dashboards: Superset in an environment of its own, made to show what `superset_assets/` holds, and served.
+
+Superset needs other versions of packages than everything else here, so this side prepares what it needs
+(database, secrets, one configuration file), runs `superset_assets/provision.py` in its environment, and serves it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from db import superset
+from db.embedded import free_port
+from db.engine import parse_url, psql_url
+from db.roles import ANALYST, DASHBOARD
+from flows import services
+from flows.settings import DASHBOARD_USERS, PROJECT, SUPERSET_KEYS, Settings
+
+log = logging.getLogger("creditlens")
+
+ASSETS = PROJECT / "superset_assets"
+ENVIRONMENT = PROJECT / ".venv-superset"
+START_SECONDS = 120
+STEP, FAILED = "step: ", "failed: "
+# What stands in the asset folder and is no part of what Superset shows.
+APART = {"generator", "screenshots", "__pycache__"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboards:
+    """Where the dashboards are and who may sign in; `provisioned` is false where nothing was to be done."""
+
+    url: str
+    users: dict[str, str]
+    provisioned: bool
+    seconds: float
+
+
+def set_up(settings: Settings, *, assets: Path = ASSETS, force: bool = False) -> Dashboards:
+    """Make Superset show what `assets` holds, and serve it in the background; idempotent.
+
+    What neither changed since the last time nor is down costs a look. Needs a migrated database.
+
+    Raises ServiceError, in one sentence, if the packages are missing, something of the files did not arrive, or
+    Superset does not come up.
+    """
+    started = time.monotonic()
+    with _one_at_a_time(settings):
+        provisioned = prepare(settings, assets=assets, force=force)
+        if provisioned:
+            server(settings).stop()
+        address = url(settings) or _start(settings)
+    return Dashboards(address, users(settings), provisioned, time.monotonic() - started)
+
+
+def serve(settings: Settings, *, assets: Path = ASSETS) -> None:
+    """`set_up`, then become the server: for a container, whose process is to be the service itself."""
+    with _one_at_a_time(settings):
+        prepare(settings, assets=assets, force=False)
+    command = _server_command()
+    os.execve(
+        command[0], command, {**os.environ, **_environment(settings), **_bind(settings, settings.superset_port)}
+    )
+
+
+def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False) -> bool:
+    """Database, configuration, charts, dashboards, roles and users; whether anything was to be done."""
+    _require_packages()
+    metadata = metadata_url(settings)
+    configuration = _write_configuration(settings, metadata, assets)
+    digest = _digest(configuration, users(settings), assets)
+    done = settings.state / "superset" / "provisioned"
+    if force or not done.exists() or done.read_text() != digest:
+        done.unlink(missing_ok=True)
+        _provision(settings)
+        done.write_text(digest)
+        return True
+    superset.prune_log(parse_url(metadata), settings.superset_log_days)
+    return False
+
+
+def users(settings: Settings) -> dict[str, str]:
+    """The password of each user."""
+    secrets = settings.secrets()
+    return {user: secrets[f"user_{user}"] for user in DASHBOARD_USERS}
+
+
+def server(settings: Settings) -> services.Background:
+    """The process that serves the dashboards."""
+    return services.Background("superset", settings.state)
+
+
+def url(settings: Settings) -> str | None:
+    """The address of the dashboards if they answer: the login page too, since the health check alone lies."""
+    try:
+        port = int((settings.state / "superset.port").read_text())
+    except (FileNotFoundError, ValueError):
+        port = settings.superset_port
+    address = f"http://127.0.0.1:{port}"
+    if server(settings).pid() is None or not services.answers(f"{address}/health"):
+        return None
+    return address if services.answers(f"{address}/login/", seconds=20) else None
+
+
+def metadata_url(settings: Settings) -> str:
+    """The address of Superset's own database, as psycopg takes it; it is made if the settings name none."""
+    if settings.superset_database_url is not None:
+        return psql_url(parse_url(settings.superset_database_url.get_secret_value()))
+    with services.database(settings) as engine:
+        return psql_url(superset.ensure_metadata_database(engine, settings.secrets()["superset"]))
+
+
+# --- provisioning -------------------------------------------------------------------------------------------------
+
+
+def _require_packages() -> None:
+    if not (ENVIRONMENT / "bin" / "gunicorn").exists():
+        raise services.ServiceError("Superset is not installed; run `make superset` (or `make up`) first.")
+
+
+def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dict[str, Any]:
+    """What superset_config.py reads: secrets and addresses, for the owner's eyes only."""
+    secrets = settings.secrets()
+    home = settings.state / "superset"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home.chmod(0o700)
+    configuration = {
+        **{key: secrets[f"superset_{key}"] for key in SUPERSET_KEYS},
+        "metadata_url": metadata,
+        "reporting_urls": {role: services.reader_url(settings, role) for role in (DASHBOARD, ANALYST)},
+        "state": str(home),
+        "assets": str(assets),
+        "tls": settings.superset_tls,
+        "locale": settings.superset_locale,
+        "log_days": settings.superset_log_days,
+    }
+    path = _configuration_file(settings)
+    partial = path.with_suffix(".partial")
+    with open(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(configuration, file, indent=1)
+    partial.replace(path)
+    return configuration
+
+
+def _digest(configuration: Mapping[str, Any], passwords: Mapping[str, str], assets: Path) -> str:
+    """One number for everything that provisioning depends on."""
+    digest = hashlib.sha256(json.dumps([configuration, passwords], sort_keys=True).encode())
+    for folder in sorted({assets, ASSETS}):
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and not APART & set(file.relative_to(folder).parts):
+                digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _provision(settings: Settings) -> None:
+    """Run provision.py in Superset's environment and pass on what it says of its progress."""
+    report = settings.state / "superset-provision.log"
+    with report.open("w") as errors:
+        process = subprocess.Popen(
+            [str(ENVIRONMENT / "bin" / "python"), str(ASSETS / "provision.py")],
+            env={**os.environ, **_environment(settings), "CREDITLENS_SUPERSET_LOG_LEVEL": "INFO"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        with process:
+            json.dump(users(settings), process.stdin)
+            process.stdin.close()
+            problem = None
+            for line in process.stdout:
+                if line.startswith(STEP):
+                    log.info("Dashboards: %s ...", line.removeprefix(STEP).strip())
+                elif line.startswith(FAILED):
+                    problem = line.removeprefix(FAILED).strip()
+    if process.returncode != 0:
+        lines = report.read_text(errors="replace").strip().splitlines() or ["nothing"]
+        raise services.ServiceError(
+            f"The dashboards were not set up: {problem or lines[-1]}{'' if problem else f' (see {report})'}"
+        )
+
+
+# --- serving ------------------------------------------------------------------------------------------------------
+
+
+def _start(settings: Settings) -> str:
+    """Start the server; its address, once it answers."""
+    process = server(settings)
+    process.stop()
+    port = free_port(settings.superset_port)
+    (settings.state / "superset.port").write_text(str(port))
+    process.start(_server_command(), {**_environment(settings), **_bind(settings, port)})
+    log.info("Dashboards: waiting for Superset ...")
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.pid() is not None:
+        if address := url(settings):
+            return address
+        time.sleep(0.25)
+    raise services.ServiceError(f"Superset did not come up; see {process.log}.")
+
+
+def _server_command() -> list[str]:
+    return [str(ENVIRONMENT / "bin" / "gunicorn"), "--config", str(ASSETS / "gunicorn.conf.py")]
+
+
+def _bind(settings: Settings, port: int) -> dict[str, str]:
+    return {"CREDITLENS_SUPERSET_BIND": f"{settings.superset_host}:{port}"}
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What Superset's processes find in their environment: paths, no secret."""
+    return {
+        "CREDITLENS_SUPERSET_CONFIGURATION": str(_configuration_file(settings)),
+        "SUPERSET_CONFIG_PATH": str(ASSETS / "superset_config.py"),
+        "SUPERSET_HOME": str(settings.state / "superset"),
+        "PYTHONPATH": str(ASSETS),
+        "FLASK_APP": "superset",
+        "SCARF_ANALYTICS": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _configuration_file(settings: Settings) -> Path:
+    return settings.state / "superset" / "configuration.json"
+
+
+@contextmanager
+def _one_at_a_time(settings: Settings) -> Iterator[None]:
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with (settings.state / "superset.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

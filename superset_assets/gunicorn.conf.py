@@ -1,0 +1,27 @@
+"""How Superset is served: two processes sharing one loaded application, threads for what waits on Postgres."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+bind = os.environ["CREDITLENS_SUPERSET_BIND"]
+wsgi_app = "superset.app:create_app()"
+workers = 2
+worker_class = "gthread"
+threads = 8
+# Loaded once and shared: the second worker costs neither the seconds nor most of the memory of the first.
+preload_app = True
+timeout = 60
+graceful_timeout = 10
+keepalive = 75
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+loglevel = "warning"
+
+
+def post_fork(server: Any, _worker: Any) -> None:
+    """Leave the connections that the parent opened to the parent."""
+    from superset.extensions import db
+
+    with server.app.wsgi().app_context():
+        db.engine.dispose(close=False)

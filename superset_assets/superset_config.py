@@ -1,0 +1,313 @@
+"""Superset's configuration: everything that this installation decides differently from Superset's defaults.
+
+What differs from machine to machine (keys, addresses, folder, language) is read from the JSON file that
+CREDITLENS_SUPERSET_CONFIGURATION names; `creditlens dashboards` writes it, readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, g, redirect, request, send_from_directory, session
+from flask_babel import refresh
+from sqlalchemy.engine.url import URL, make_url
+from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
+from superset.config import THEME_DEFAULT as SUPERSETS_THEME
+from superset.errors import SupersetErrorType
+
+ASSETS = Path(__file__).resolve().parent
+MINIMUM_KEY_LENGTH = 32
+PLACEHOLDERS = ("change", "secret", "example", "password", "superset", "default", "your_")
+
+_installation: dict[str, Any] = json.loads(Path(os.environ["CREDITLENS_SUPERSET_CONFIGURATION"]).read_text())
+_state = Path(_installation["state"])
+_tls = bool(_installation["tls"])
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+def _key(name: str) -> str:
+    """A key of this installation; a short one, or one from a manual, refuses to start."""
+    key = str(_installation[name])
+    if len(key) < MINIMUM_KEY_LENGTH or len(set(key)) < 12 or any(word in key.lower() for word in PLACEHOLDERS):
+        raise SystemExit(
+            f"The key {name!r} is a placeholder or shorter than {MINIMUM_KEY_LENGTH} characters; remove it from"
+            " secrets.json and run `creditlens dashboards`, which makes a new one."
+        )
+    return key
+
+
+SECRET_KEY = _key("secret_key")
+JWT_SECRET_KEY = _key("jwt_key")
+# Of features that are off; Superset ships both with a key that everybody knows.
+GUEST_TOKEN_JWT_SECRET = _key("guest_key")
+GLOBAL_ASYNC_QUERIES_JWT_SECRET = _key("async_key")
+
+
+# --- databases ----------------------------------------------------------------------------------------------------
+
+SQLALCHEMY_DATABASE_URI = _installation["metadata_url"]
+SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True, "pool_size": 8, "max_overflow": 8}
+PREVENT_UNSAFE_DB_CONNECTIONS = True
+
+
+def DB_CONNECTION_MUTATOR(uri: URL, params: dict[str, Any], *_: Any) -> tuple[URL, dict[str, Any]]:
+    """The committed addresses hold a role and nothing else: here they get host, port and password."""
+    real = _installation["reporting_urls"].get(uri.username)
+    return (make_url(real) if real else uri), params
+
+
+# --- what is on and what is off -----------------------------------------------------------------------------------
+
+FEATURE_FLAGS = {
+    "DASHBOARD_RBAC": True,
+    "ENABLE_TEMPLATE_PROCESSING": False,
+    "ENABLE_JAVASCRIPT_CONTROLS": False,
+    "ALLOW_ADHOC_SUBQUERY": False,
+    "ALERT_REPORTS": False,
+    "TAGGING_SYSTEM": False,
+    "EMBEDDED_SUPERSET": False,
+    "EMBEDDABLE_CHARTS": False,
+    "DYNAMIC_PLUGINS": False,
+    "ENABLE_EXTENSIONS": False,
+    # Both offer an advisor columns that no chart was meant to show.
+    "DRILL_BY": False,
+    "DRILL_TO_DETAIL": False,
+}
+CELERY_CONFIG = None
+SQLLAB_TIMEOUT = 30
+SUPERSET_WEBSERVER_TIMEOUT = 35
+ROW_LIMIT = 10_000
+SQL_MAX_ROW = 100_000
+DEFAULT_SQLLAB_LIMIT = 1_000
+LOG_LEVEL = os.environ.get("CREDITLENS_SUPERSET_LOG_LEVEL", "WARNING")
+ALEMBIC_SKIP_LOG_CONFIG = True
+
+
+# --- who gets in, and what a browser may do -----------------------------------------------------------------------
+
+AUTH_USER_REGISTRATION = False
+PUBLIC_ROLE_LIKE = None
+FAB_API_SWAGGER_UI = False
+WTF_CSRF_ENABLED = True
+ENABLE_CORS = False
+ENABLE_PROXY_FIX = _tls
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = _tls
+PERMANENT_SESSION_LIFETIME = timedelta(hours=12)
+HTML_SANITIZATION = True
+# Texts may carry colour beside a sign; scripts, events and frames stay out.
+HTML_SANITIZATION_SCHEMA_EXTENSIONS = {"attributes": {"*": ["className", "style"]}}
+
+# Ten wrong passwords a minute from one address, over the form and the API together: Superset's own limit counts
+# every login on the form and none on the API.
+LOGIN_PATHS = {"/login/", "/api/v1/security/login"}
+AUTH_RATE_LIMITED = False
+RATELIMIT_ENABLED = True
+RATELIMIT_STORAGE_URI = "memory://"
+RATELIMIT_APPLICATION = "10 per minute"
+
+
+def RATELIMIT_APPLICATION_EXEMPT_WHEN() -> bool:
+    """Whether this request is no attempt to log in."""
+    return request.method != "POST" or request.path not in LOGIN_PATHS
+
+
+def RATELIMIT_APPLICATION_DEDUCT_WHEN(response: Response) -> bool:
+    """Whether an attempt to log in failed: the API says 401, the form sends back to itself."""
+    return response.status_code != 200 and (
+        response.status_code >= 400 or "/login" in response.headers.get("Location", "")
+    )
+
+
+TALISMAN_ENABLED = True
+TALISMAN_CONFIG = copy.deepcopy(SUPERSETS_TALISMAN_CONFIG)
+TALISMAN_CONFIG["session_cookie_secure"] = _tls
+TALISMAN_CONFIG["content_security_policy"] |= {
+    "img-src": ["'self'", "blob:", "data:"],
+    "connect-src": ["'self'"],
+    "style-src": ["'self'", "'unsafe-inline'"],
+    "font-src": ["'self'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+}
+
+
+# --- caches -------------------------------------------------------------------------------------------------------
+
+# Filter state and permalinks stay in the metadata database (Superset's default): every worker sees them, and they
+# outlive a restart. Answers of charts and filters are kept for five minutes, in files that only we can read, under
+# keys that name the published run: see published_cache.py.
+FILTER_STATE_CACHE_CONFIG = {
+    "CACHE_TYPE": "SupersetMetastoreCache",
+    "CACHE_DEFAULT_TIMEOUT": int(timedelta(days=30).total_seconds()),
+}
+EXPLORE_FORM_DATA_CACHE_CONFIG = {
+    "CACHE_TYPE": "SupersetMetastoreCache",
+    "CACHE_DEFAULT_TIMEOUT": int(timedelta(days=7).total_seconds()),
+}
+CACHE_CONFIG = {"CACHE_TYPE": "NullCache", "CACHE_NO_NULL_WARNING": True}
+DATA_CACHE_CONFIG = {
+    "CACHE_TYPE": "published_cache.PublishedRunCache",
+    "CACHE_DIR": str(_state / "cache"),
+    "CACHE_DEFAULT_TIMEOUT": int(timedelta(minutes=5).total_seconds()),
+    "CACHE_THRESHOLD": 2_000,
+    "CACHE_OPTIONS": {"mode": 0o600},
+    "CREDITLENS_READER_URL": _installation["reporting_urls"]["creditlens_dashboard"],
+}
+
+
+# --- what goes wrong ----------------------------------------------------------------------------------------------
+
+# A chart of one customer refuses to answer without one: that is no fault, and is said as people say it.
+CUSTOM_DATABASE_ERRORS = {
+    "creditlens": {
+        re.compile("Choose exactly one customer"): (
+            "Choose exactly one customer, on the left. — Choisissez un client, et un seul, à gauche.",
+            SupersetErrorType.GENERIC_DB_ENGINE_ERROR,
+            {"show_issue_info": False},
+        ),
+    }
+}
+
+
+# --- languages ----------------------------------------------------------------------------------------------------
+
+LANGUAGES = {"en": {"flag": "gb", "name": "English"}, "fr": {"flag": "fr", "name": "Français"}}
+BABEL_DEFAULT_LOCALE = _installation["locale"]
+NUMBERS = {
+    "en": {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["", ""]},
+    "fr": {"decimal": ",", "thousands": "\u202f", "grouping": [3], "currency": ["", "\u00a0€"]},
+}
+DATES = {
+    "fr": {
+        "dateTime": "%A %e %B %Y à %X",
+        "date": "%d/%m/%Y",
+        "time": "%H:%M:%S",
+        "periods": ["AM", "PM"],
+        "days": ["dimanche", "lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi"],
+        "shortDays": ["dim.", "lun.", "mar.", "mer.", "jeu.", "ven.", "sam."],
+        "months": ["janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre",
+                   "novembre", "décembre"],
+        "shortMonths": ["janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.",
+                        "déc."],
+    },
+}  # fmt: skip
+
+
+def COMMON_BOOTSTRAP_OVERRIDES_FUNC(data: dict[str, Any]) -> dict[str, Any]:
+    """Separators of numbers and names of months follow the reader's language."""
+    language = data["locale"]
+    return {"d3_format": NUMBERS.get(language, NUMBERS["en"]), "d3_time_format": DATES.get(language, {})}
+
+
+# --- looks --------------------------------------------------------------------------------------------------------
+
+# Okabe and Ito's colours, told apart with any colour vision; blue raises a score, vermillion lowers it.
+BLUE, VERMILLION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
+LIGHT_BLUE, LIGHT_VERMILLION, LIGHT_ORANGE = "#56B4E9", "#FF8A3D", "#F0B941"
+APP_NAME = "creditlens"
+APP_ICON = "/creditlens/logo.svg"
+LOGO_TOOLTIP = "creditlens"
+FAVICONS = [{"href": "/creditlens/favicon.svg", "type": "image/svg+xml"}]
+ENABLE_UI_THEME_ADMINISTRATION = False
+THEME_DEFAULT = {
+    "token": {
+        **SUPERSETS_THEME["token"],
+        "brandAppName": APP_NAME,
+        "brandLogoAlt": APP_NAME,
+        "brandLogoUrl": APP_ICON,
+        "brandLogoHref": "/",
+        "brandLogoHeight": "28px",
+        "brandLogoMargin": "12px 0",
+        "brandIconMaxWidth": 150,
+        "colorPrimary": BLUE,
+        "colorLink": BLUE,
+        "colorInfo": BLUE,
+        "colorSuccess": BLUE,
+        "colorWarning": ORANGE,
+        "colorError": VERMILLION,
+        "borderRadius": 6,
+    },
+    "algorithm": "default",
+}
+THEME_DARK = {
+    "token": {
+        **THEME_DEFAULT["token"],
+        "brandLogoUrl": "/creditlens/logo-dark.svg",
+        "colorPrimary": LIGHT_BLUE,
+        "colorLink": LIGHT_BLUE,
+        "colorInfo": LIGHT_BLUE,
+        "colorSuccess": LIGHT_BLUE,
+        "colorWarning": LIGHT_ORANGE,
+        "colorError": LIGHT_VERMILLION,
+    },
+    "algorithm": "dark",
+}
+EXTRA_CATEGORICAL_COLOR_SCHEMES = [
+    {
+        "id": "creditlens",
+        "label": "creditlens",
+        "description": "Safe for colour-blind readers: raises, lowers, to be reviewed, then neutral ones",
+        "isDefault": True,
+        "colors": [BLUE, VERMILLION, ORANGE, "#7A7A7A", LIGHT_BLUE, "#009E73", "#CC79A7", "#4D4D4D", "#B3B3B3"],
+    },
+    {
+        "id": "creditlens_bands",
+        "label": "creditlens, score bands",
+        "description": "Declined, to be reviewed, then accepted from light to dark: told apart by lightness too",
+        "colors": [VERMILLION, ORANGE, "#9ECAE1", "#4292C6", "#08519C"],
+    },
+]
+
+
+# --- the application ----------------------------------------------------------------------------------------------
+
+BLUEPRINTS = [
+    Blueprint("creditlens", __name__, static_folder=str(ASSETS / "static"), static_url_path="/creditlens")
+]
+LOGO_TARGET_PATH = "/"
+HOME = "customer"
+_patched_scripts = {file.name: file for file in (_state / "scripts").glob("*.js")}
+
+
+def FLASK_APP_MUTATOR(app: Flask) -> None:
+    """Hooks that no setting of Superset's reaches."""
+
+    @app.before_request
+    def without_telemetry() -> Response | None:
+        """Serve our copy of the one script that asks for a telemetry pixel (see provision.py)."""
+        name = request.path.removeprefix("/static/assets/")
+        if name in _patched_scripts and name != request.path:
+            return send_from_directory(_state / "scripts", name, max_age=app.config["SEND_FILE_MAX_AGE_DEFAULT"])
+        return None
+
+    @app.before_request
+    def speak_the_dashboards_language() -> None:
+        """A dashboard whose name ends in a language is shown in it, with its separators of numbers."""
+        parts = request.path.strip("/").split("/")
+        if len(parts) == 3 and parts[:2] == ["superset", "dashboard"]:
+            language = parts[2].rpartition("-")[2]
+            if language in LANGUAGES and session.get("locale") != language:
+                session["locale"] = language
+                refresh()
+
+    @app.before_request
+    def open_on_the_customer_file() -> Response | None:
+        """Who has signed in is with a customer: Superset's own welcome page offers an advisor nothing to do."""
+        if request.path not in {"/", "/superset/welcome/"} or g.user.is_anonymous:
+            return None
+        from superset import db
+        from superset.models.dashboard import Dashboard
+
+        slug = f"{HOME}-{session.get('locale', BABEL_DEFAULT_LOCALE)}"
+        known = db.session.query(Dashboard.id).filter_by(slug=slug).first()
+        return redirect(f"/superset/dashboard/{slug}/") if known else None
