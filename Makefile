@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
+SUPERSET := .venv-superset
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The first interpreter that fits; PYTHON=... chooses another.
@@ -9,18 +10,18 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help up down test lint bench requirements clean
+.PHONY: help up down test lint bench superset requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: $(VENV)/installed ## Set everything up, score tonight's applications, publish, leave the services running
+up: $(VENV)/installed $(SUPERSET)/installed ## Set everything up, score tonight's applications, publish, leave the services running
 	@$(BIN)/creditlens up
 
 down: $(VENV)/installed ## Stop the services that `make up` left running
 	@$(BIN)/creditlens down
 
-test: lint ## Run every check and test
+test: lint $(SUPERSET)/installed ## Run every check and test
 	$(BIN)/pytest
 
 lint: $(VENV)/installed
@@ -39,9 +40,20 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
-requirements: ## Compile requirements.txt anew from pyproject.toml (needs uv)
+superset: $(SUPERSET)/installed ## Install Superset into its own environment; `make up` does it too
+
+$(SUPERSET)/installed: superset_assets/requirements.txt
+	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)."; exit 1; }
+	test -x $(SUPERSET)/bin/python || $(PYTHON) -m venv $(SUPERSET)
+	@echo "Installing Superset into $(SUPERSET), about a minute the first time ..."
+	$(SUPERSET)/bin/python -m pip install --quiet --require-hashes -r superset_assets/requirements.txt
+	@touch $@
+
+requirements: ## Compile both requirements.txt anew from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header \
 		--quiet pyproject.toml -o requirements.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 --group superset --no-annotate --no-header \
+		--quiet -o superset_assets/requirements.txt
 
 clean: ## Remove what was built; the state folder .creditlens is kept
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(SUPERSET) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
