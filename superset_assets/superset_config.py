@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from flask_babel import refresh
 from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
-from superset.errors import SupersetErrorType
 
 ASSETS = Path(__file__).resolve().parent
 MINIMUM_KEY_LENGTH = 32
@@ -165,20 +163,6 @@ DATA_CACHE_CONFIG = {
 }
 
 
-# --- what goes wrong ----------------------------------------------------------------------------------------------
-
-# A chart of one customer refuses to answer without one: that is no fault, and is said as people say it.
-CUSTOM_DATABASE_ERRORS = {
-    "creditlens": {
-        re.compile("Choose exactly one customer"): (
-            "Choose exactly one customer, on the left. — Choisissez un client, et un seul, à gauche.",
-            SupersetErrorType.GENERIC_DB_ENGINE_ERROR,
-            {"show_issue_info": False},
-        ),
-    }
-}
-
-
 # --- languages ----------------------------------------------------------------------------------------------------
 
 LANGUAGES = {"en": {"flag": "gb", "name": "English"}, "fr": {"flag": "fr", "name": "Français"}}
@@ -276,6 +260,18 @@ BLUEPRINTS = [
 ]
 LOGO_TARGET_PATH = "/"
 HOME = "customer"
+# What the reporting views say when they refuse to answer, and how it is told to people.
+REFUSALS = {
+    "Choose exactly one customer.": {
+        "en": "Choose exactly one customer: type the number on the left and press Apply, or open one from the list.",
+        "fr": "Choisissez un client, et un seul\u00a0: saisissez son numéro à gauche puis appliquez, ou ouvrez-le"
+        " depuis la liste.",
+    },
+    "Choose a value (or All) in every cohort filter.": {
+        "en": "Choose a value, or All, in every filter on the left.",
+        "fr": "Choisissez une valeur, ou Tous, dans chaque filtre à gauche.",
+    },
+}
 _patched_scripts = {file.name: file for file in (_state / "scripts").glob("*.js")}
 
 
@@ -311,3 +307,14 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
         slug = f"{HOME}-{session.get('locale', BABEL_DEFAULT_LOCALE)}"
         known = db.session.query(Dashboard.id).filter_by(slug=slug).first()
         return redirect(f"/superset/dashboard/{slug}/") if known else None
+
+    @app.after_request
+    def say_it_plainly(response: Response) -> Response:
+        """A chart that was refused says why, in one sentence and in the reader's language."""
+        if request.path == "/api/v1/chart/data" and response.status_code == 400 and response.is_json:
+            answer = response.get_json()
+            for sentence, in_language in REFUSALS.items():
+                if sentence in str(answer.get("message")):
+                    language = session.get("locale", BABEL_DEFAULT_LOCALE)
+                    response.set_data(json.dumps({**answer, "message": in_language.get(language, sentence)}))
+        return response
