@@ -64,13 +64,9 @@ def read_files(folder: Path) -> Wanted:
 
 def upgrade_schema() -> None:
     """Superset's own tables, at the revision of the installed version."""
-    from flask import current_app
     from flask_migrate import upgrade
-    from superset.app import SupersetApp
 
-    app: SupersetApp = current_app._get_current_object()
-    if not app._is_database_up_to_date():
-        upgrade()
+    upgrade()
 
 
 def make_permissions() -> None:
@@ -197,6 +193,15 @@ def charts_of(dashboard: str) -> set[str]:
     return {node["meta"]["uuid"] for node in position if isinstance(node, dict) and node.get("type") == "CHART"}
 
 
+def write_through() -> None:
+    """Wait for the disk once: hundreds of small transactions before this one did not (see superset_config.py)."""
+    from superset import db
+
+    db.session.execute("SET LOCAL synchronous_commit = on")
+    db.session.execute("SELECT pg_current_xact_id()")
+    db.session.commit()
+
+
 def model(kind: str) -> Any:
     """Superset's class of one kind of assets."""
     from superset.connectors.sqla.models import SqlaTable
@@ -238,7 +243,6 @@ def provision(passwords: dict[str, str]) -> dict[str, int]:
     with app.app_context():
         step("Bringing its own tables up to date")
         upgrade_schema()
-        app.sync_config_to_db()
         step("Making permissions, roles and users")
         make_permissions()
         make_users({"admin": passwords["admin"]})
@@ -250,7 +254,9 @@ def provision(passwords: dict[str, str]) -> dict[str, int]:
         make_users(passwords)
         grant_dashboards(wanted)
         step("Checking that everything arrived")
-        return check(wanted)
+        counts = check(wanted)
+        write_through()
+        return counts
 
 
 _started = time.monotonic()
