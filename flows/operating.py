@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import click
 import typer
 
 from db import pointer, runs, schema
-from flows import backups, services
-from flows.console import Json, answering, say
+from flows import backups, privacy, services
+from flows.console import Exit, Json, answering, say
 from flows.settings import load_settings
 
 app = typer.Typer()
@@ -97,3 +98,74 @@ def restore(
             " as saved."
         )
         say(json_output, found, text)
+
+
+CustomerId = Annotated[int, typer.Argument(help="Application number of the person.", min=0, max=2**31 - 1)]
+
+
+@app.command()
+def export(
+    customer_id: CustomerId,
+    folder: Annotated[Path, typer.Argument(help="Folder for the JSON file and the pages.", file_okay=False)],
+    language: Annotated[
+        str, typer.Option(help="en, fr or both.", click_type=click.Choice(["en", "fr", "both"]))
+    ] = "both",
+    by: By = None,
+    json_output: Json = False,
+) -> None:
+    """Write everything that is held about one person, every run included: JSON, and a page to read or print.
+
+    The request is recorded: who made it, when, and for whom, by a keyed hash.
+    """
+    settings = load_settings()
+    with answering(json_output):
+        languages = [known for known in privacy.LANGUAGES if language in {known, "both"}]
+        found = privacy.export(settings, customer_id, folder.absolute(), by=somebody(by), languages=languages)
+        text = f"Nothing is held about customer {customer_id}; the request is recorded."
+        if found["files"]:
+            text = (
+                f"Held about customer {customer_id}: {found['applications']} applications, {found['scores']}"
+                f" scores, {found['contributions']} contributions, {found['rejected']} refused rows,"
+                f" {found['former']} past credits.\nWritten: " + ", ".join(found["files"])
+            )
+        say(json_output, found, text)
+
+
+@app.command()
+def erase(
+    customer_id: CustomerId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    by: By = None,
+    json_output: Json = False,
+) -> None:
+    """Remove every trace of one person, and prove it by searching all stores. This cannot be undone.
+
+    Input files that are not ours are named and left alone; backups hold the person until they expire. The request
+    is recorded by a keyed hash of the number. Exit code 1 if anything is left.
+    """
+    settings = load_settings()
+    with answering(json_output):
+        if not yes:
+            traces = privacy.search(settings, customer_id)
+            for place, count in traces.found.items():
+                typer.echo(f"{count:>8,}  {place}", err=True)
+            if not typer.confirm(f"Erase customer {customer_id} for good?", err=True):
+                typer.echo("creditlens: nothing was erased.", err=True)
+                raise typer.Exit(Exit.REFUSED)
+        done = privacy.erase(settings, customer_id, by=somebody(by))
+        say(json_output, done, erased_text(customer_id, done))
+
+
+def erased_text(customer_id: int, done: dict[str, Any]) -> str:
+    """What an erasure did, for people."""
+    lines = [f"{count:>8,}  {place}" for place, count in done["removed"].items()] or ["Nothing was held."]
+    lines.append(f"Searched again in every table and file of this installation: no trace of {customer_id} is left.")
+    if done["vacuumed"]:
+        lines.append(f"Vacuumed {len(done['vacuumed'])} tables; the server's log of changes is recycled by itself.")
+    if done["files_not_ours"]:
+        lines.append(
+            "These files hold the person still and are not ours to change; the next run that reads them brings the"
+            " person back: " + ", ".join(done["files_not_ours"])
+        )
+    lines.append("Backups made before hold the person until they expire; erase again after restoring one.")
+    return "\n".join(lines)

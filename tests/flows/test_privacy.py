@@ -1,0 +1,234 @@
+"""A customer's copy and erasure: everything that is held, and then nothing, in every store."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from db import privacy as held
+from db import runs
+from db.engine import psql_url
+from db.errors import BusyError
+from db.superset import ensure_metadata_database
+from flows import privacy
+from tests.flows.conftest import Installation
+
+NEW, OTHER = 500_005, 500_006
+
+
+@pytest.fixture(scope="module")
+def nights(installation: Installation, files: tuple[Path, Path], new_frame: pl.DataFrame) -> list[int]:
+    """A model, and three nights: the customer is refused in one of them, the first one's details are dropped."""
+    from flows.nightly import nightly
+    from flows.training import training
+
+    training([files[0]])
+    made = [nightly(files[1]).run.run_id]
+    for factor in (1.1, 1.2):
+        file = installation.folder / f"night-{factor}.csv"
+        changed = new_frame.with_columns(pl.col("AMT_CREDIT") * factor)
+        changed.write_csv(file)
+        made.append(nightly(file).run.run_id)
+    assert runs.retire(installation.engine, retained_runs=2) == made[:1]
+    refused = installation.folder / "refused.csv"
+    lines = new_frame.write_csv().splitlines()
+    lines[5] = lines[5].replace("Cash loans", "").replace("Revolving loans", "")
+    assert lines[5].startswith(f"{NEW},")
+    refused.write_text("\n".join(lines) + "\n")
+    made.append(nightly(refused).run.run_id)
+    return made
+
+
+@pytest.fixture(scope="module")
+def former_id(installation: Installation) -> int:
+    """A former customer in the middle of those who defaulted."""
+    return int(
+        str(
+            installation.value(
+                "SELECT customer_id FROM credit.former_customer WHERE target = 1"
+                " ORDER BY customer_id OFFSET 20 LIMIT 1"
+            )
+        )
+    )
+
+
+def test_the_copy_holds_every_run_and_every_contribution(
+    installation: Installation, nights: list[int], tmp_path: Path
+) -> None:
+    found = privacy.export(installation.settings, NEW, tmp_path, by="petra", languages=privacy.LANGUAGES)
+    retained = [int(str(run_id)) for (run_id,) in installation.rows(
+        "SELECT run_id FROM credit.scoring_run WHERE status = 'published' AND retired_at IS NULL ORDER BY 1"
+    )]  # fmt: skip
+    held_in = len([run_id for run_id in retained if run_id != nights[-1]])
+    assert (found["applications"], found["scores"]) == (held_in, 3)
+    assert found["contributions"] == held_in * 128
+    assert found["rejected"] == 1
+    assert [Path(file).stat().st_mode & 0o777 for file in found["files"]] == [0o600] * 3
+    document = json.loads((tmp_path / f"customer-{NEW}.json").read_text())
+    assert {row["run_id"] for row in document["scores"]} == set(nights[:3])
+    credit = [row for row in document["applications"] if row["column_name"] == "AMT_CREDIT"]
+    assert len(credit) == held_in
+    assert float(credit[0]["value"]) == installation.value(
+        f"SELECT amt_credit FROM credit.new_customer WHERE customer_id = {NEW} AND run_id = {credit[0]['run_id']}"
+    )
+    assert re.fullmatch(r"[\d,]+ .+", credit[0]["value_en"])
+    for run_id, rows in privacy._by(document["contributions"], "run_id"):
+        score = next(row for row in document["scores"] if row["run_id"] == run_id)
+        total = score["base_value"] + sum(row["contribution"] for row in rows)
+        assert total == pytest.approx(score["log_odds"], abs=1e-4)
+        assert document["rejected"][0]["customer_id"] == str(NEW)
+
+
+def test_the_pages_are_readable_in_both_languages_and_need_nothing_else(
+    installation: Installation, nights: list[int], tmp_path: Path
+) -> None:
+    privacy.export(installation.settings, NEW, tmp_path, by="petra", languages=privacy.LANGUAGES)
+    for language, words in (("en", "Score points"), ("fr", "Points de score")):
+        page = (tmp_path / f"customer-{NEW}.{language}.html").read_text()
+        assert words in page
+        assert page.count("<tr>") > 2 * 128 + 2 * 120
+        assert not re.search(r"(src|href)=|https?://|<script|\{\w+\}", page)
+    assert "Montant du crédit" in page
+
+
+def test_a_file_cannot_smuggle_markup_into_the_page() -> None:
+    row = {"as_of": "2026-01-01", "run_id": 1, "source_name": "<script>", "row_number": 1, "column_name": "X",
+           "rule": "number", "value": "<img src=x onerror=alert(1)>"}  # fmt: skip
+    nothing: dict[str, list[dict[str, object]]] = {
+        "scores": [], "contributions": [], "applications": [], "former": [], "requests": [], "rejected": [row]
+    }  # fmt: skip
+    page = privacy.render(1, privacy.datetime.now(privacy.UTC), nothing, "en")
+    assert "<script" not in page and "<img" not in page
+
+
+def test_a_former_customers_outcome_is_in_the_copy(
+    installation: Installation, nights: list[int], former_id: int, tmp_path: Path
+) -> None:
+    found = privacy.export(installation.settings, former_id, tmp_path, by="petra", languages=["fr"])
+    assert (found["former"], found["applications"], len(found["files"])) == (1, 0, 2)
+    assert "difficultés de paiement" in (tmp_path / f"customer-{former_id}.fr.html").read_text()
+
+
+def test_an_unknown_id_gives_no_file_and_is_recorded_by_a_keyed_hash(
+    installation: Installation, nights: list[int], tmp_path: Path
+) -> None:
+    folder = tmp_path / "none"
+    assert privacy.export(installation.settings, 42, folder, by="petra", languages=["en"])["outcome"] == "nothing"
+    assert not folder.exists()
+    hashed = privacy.customer_hash(installation.settings, 42)
+    assert held.requests(installation.engine, hashed)[0]["requested_by"] == "petra"
+    assert hashed != held.keyed_hash("another key", 42)
+    assert installation.value("SELECT count(*) FROM credit.privacy_request WHERE customer_hash ~ '42$'") in (0, 1)
+
+
+def plant(installation: Installation, customer_id: int) -> None:
+    """The id in every kind of place that is not a table of ours."""
+    state = installation.settings.state
+    for folder in ("data", "scratch", "prefect", "cache"):
+        (state / folder).mkdir(parents=True, exist_ok=True)
+    row = f"{customer_id},Cash loans\n"
+    (state / "data" / "application_test.csv").write_text("SK_ID_CURR,NAME_CONTRACT_TYPE\n1,Cash loans\n" + row)
+    (state / "scratch" / "unpacked.csv").write_text(row)
+    (state / "schedule.log").write_text(f"row of {customer_id} refused\nrow of 9{customer_id} refused\n")
+    (state / "cache" / "result").write_bytes(b"pickled")
+    (state / "mine.txt").write_text(f"call {customer_id}")
+    database = sqlite3.connect(state / "prefect" / "prefect.db")
+    database.execute("CREATE TABLE IF NOT EXISTS log (message TEXT)")
+    database.execute("INSERT INTO log VALUES (?)", [f"customer {customer_id}"])
+    database.commit()
+    database.close()
+    with installation.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE credit.scoring_run SET message = :said WHERE run_id = 1"),
+            {"said": f"Something about {customer_id}."},
+        )
+    url = ensure_metadata_database(installation.engine, installation.settings.secrets()["superset"])
+    with psycopg.connect(psql_url(url)) as superset:
+        superset.execute("CREATE TABLE IF NOT EXISTS logs (id serial, json text)")
+        superset.execute("CREATE TABLE IF NOT EXISTS key_value (id serial, value bytea)")
+        superset.execute("INSERT INTO logs (json) VALUES (%s)", [json.dumps({"val": [customer_id]})])
+        superset.execute("INSERT INTO key_value (value) VALUES (%s)", [f'{{"val":[{customer_id}]}}'.encode()])
+
+
+def test_erasing_leaves_no_trace_in_any_store_and_nothing_else_changes(
+    installation: Installation, nights: list[int], files: tuple[Path, Path]
+) -> None:
+    plant(installation, NEW)
+    before = privacy.search(installation.settings, NEW)
+    for place in ("new_customer", "score", "shap_value", "past_score", "rejected_application", "scoring_run",
+                  "application_test.csv", "unpacked.csv", "schedule.log", "prefect.db", "superset.logs",
+                  "superset.key_value"):  # fmt: skip
+        assert [name for name in before.found if place in name], (place, before.found)
+    others = f"SELECT count(*), sum(contribution::numeric) FROM credit.shap_value WHERE customer_id <> {NEW}"
+    untouched = installation.rows(others)
+    done = privacy.erase(installation.settings, NEW, by="petra")
+    assert done["removed"]["shap_value"] >= 128
+    assert done["cached_results_dropped"] == 1
+    assert done["files_not_ours"] == [str(installation.settings.state / "mine.txt")]
+    assert privacy.search(installation.settings, NEW).found == {}
+    assert installation.rows(others) == untouched
+    assert privacy.search(installation.settings, OTHER).found != {}
+    state = installation.settings.state
+    assert (state / "data" / "application_test.csv").read_text() == "SK_ID_CURR,NAME_CONTRACT_TYPE\n1,Cash loans\n"
+    assert (state / "schedule.log").read_text() == f"row of xxxxxx refused\nrow of 9{NEW} refused\n"
+    assert (
+        installation.value("SELECT message FROM credit.scoring_run WHERE run_id = 1") == "Something about erased."
+    )
+    (requests,) = installation.rows("SELECT kind, requested_by, completed_at IS NOT NULL, customer_hash"
+                                    " FROM credit.privacy_request WHERE kind = 'erase'")  # fmt: skip
+    assert requests[:3] == ("erase", "petra", True)
+    assert str(NEW) not in str(requests[3])
+    everything = held.everything(installation.engine, NEW)
+    assert not any(everything.values())
+
+
+def bits(installation: Installation, query: str) -> np.ndarray:
+    return np.array([[int(bit) for bit in str(value)] for (value,) in installation.rows(query)])
+
+
+def test_a_former_customer_goes_from_every_bitmap_and_the_others_keep_their_place(
+    installation: Installation, nights: list[int], former_id: int
+) -> None:
+    order = "SELECT customer_id, score FROM credit.former_customer WHERE target = 1 ORDER BY ctid"
+    members = "SELECT members::text FROM credit.cohort_member WHERE target = 1 ORDER BY attribute, code"
+    slices = "SELECT bits::text FROM credit.cohort_slice WHERE target = 1 AND feature_id = {} ORDER BY slice"
+    features = [0, 3, 17]
+    place = [row[0] for row in installation.rows(order)].index(former_id)
+    before = [bits(installation, members), *(bits(installation, slices.format(number)) for number in features)]
+    counted = installation.rows("SELECT attribute, code, repaid, defaulted FROM credit.cohort_option ORDER BY 1, 2")
+    privacy.erase(installation.settings, former_id, by="petra")
+    after = [bits(installation, members), *(bits(installation, slices.format(number)) for number in features)]
+    for old, new in zip(before, after, strict=True):
+        assert np.array_equal(new, np.delete(old, place, axis=1)) if old.size else new.size == 0
+    assert [row[0] for row in installation.rows(order)].count(former_id) == 0
+    left = installation.rows("SELECT attribute, code, repaid, defaulted FROM credit.cohort_option ORDER BY 1, 2")
+    assert [row[2] for row in left] == [row[2] for row in counted]
+    for (_, _, _, defaulted), column in zip(left, after[0], strict=True):
+        assert defaulted == column.sum()
+    # And the next one, now that places have moved.
+    following = int(str(installation.rows(order)[place][0]))
+    privacy.erase(installation.settings, following, by="petra")
+    assert np.array_equal(bits(installation, members), np.delete(after[0], place, axis=1))
+
+
+def test_nobody_is_erased_while_a_run_is_under_way(installation: Installation, nights: list[int]) -> None:
+    with runs.exclusive(installation.engine), pytest.raises(BusyError):
+        privacy.erase(installation.settings, OTHER, by="petra")
+    assert privacy.search(installation.settings, OTHER).found
+
+
+def test_bitmaps_in_another_order_are_left_alone(installation: Installation, nights: list[int]) -> None:
+    (customer_id,) = installation.rows("SELECT customer_id FROM credit.former_customer WHERE target = 0 LIMIT 1")[0]
+    with installation.engine.begin() as connection:
+        connection.execute(text("UPDATE credit.cohort_slice SET bits = bits || B'1' WHERE target = 0"))
+    with pytest.raises(held.ErasureError, match="not in the order"):
+        privacy.erase(installation.settings, int(str(customer_id)), by="petra")
+    assert held.find(installation.engine, int(str(customer_id)))
