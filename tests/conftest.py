@@ -20,6 +20,8 @@ from flows.loading import dictionary_rows
 from scoring.contract import Applications, check_rows
 from scoring.model import Trained, train
 from scoring.sample import applications
+from tests.prefect_fixture import prefect_api as prefect_api
+from tests.superset_fixture import superset as superset
 
 PROJECT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("CREDITLENS_REAL_DATA", PROJECT.parent / "shared" / "home_credit"))

@@ -1,4 +1,4 @@
-"""A real Prefect server for all flow tests, and an installation of its own for each module."""
+"""An installation of its own for each module."""
 
 from __future__ import annotations
 
@@ -15,26 +15,7 @@ from sqlalchemy import Engine, text
 
 from db.embedded import free_port, new_password, packaged_binaries
 from db.engine import psql_url
-from flows import services
 from flows.settings import Settings
-
-
-@pytest.fixture(scope="session")
-def prefect_api(open_folder: Path) -> Iterator[str]:
-    """The address of a Prefect server that runs for the test session; set before Prefect is imported."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CREDITLENS_STATE", str(open_folder / "prefect-state"))
-        patch.setenv("CREDITLENS_PREFECT_PORT", str(free_port(None)))
-        settings = Settings()
-        settings.state.mkdir()
-        services.start_prefect(settings)
-        url = services.wait_for_prefect(settings)
-        saved = dict(os.environ)
-        services.use_prefect(settings)
-        yield url
-        services.prefect_server(settings).stop()
-        os.environ.clear()
-        os.environ.update(saved)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,31 @@
+"""A real Prefect server for all tests that run flows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from db.embedded import free_port
+from flows import services
+from flows.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def prefect_api(open_folder: Path) -> Iterator[str]:
+    """The address of a Prefect server that runs for the test session; set before Prefect is imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREDITLENS_STATE", str(open_folder / "prefect-state"))
+        patch.setenv("CREDITLENS_PREFECT_PORT", str(free_port(None)))
+        settings = Settings()
+        settings.state.mkdir()
+        services.start_prefect(settings)
+        url = services.wait_for_prefect(settings)
+        saved = dict(os.environ)
+        services.use_prefect(settings)
+        yield url
+        services.prefect_server(settings).stop()
+        os.environ.clear()
+        os.environ.update(saved)
