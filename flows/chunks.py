@@ -20,7 +20,7 @@ from scoring.bundle import ModelBundle
 from scoring.contract import Checked, Violation, check_rows
 from scoring.errors import ScoringError
 
-# Written down per run; a file with more broken rows than this is refused anyway.
+# Written down per run in full; beyond that, one of each rejected row, so that no rejection is unexplained.
 KEPT_VIOLATIONS = 10_000
 # Customers of a run whose explanation is computed a second time, by LightGBM itself.
 AUDITED_CUSTOMERS = 64
@@ -58,7 +58,11 @@ class Tally:
         self.sample += other.sample
         self.customers += other.customers
         self.rejected += other.rejected
-        self.violations += other.violations[: KEPT_VIOLATIONS - len(self.violations)]
+        self.violations += (
+            other.violations
+            if len(self.violations) + len(other.violations) <= KEPT_VIOLATIONS
+            else list({violation.row_number: violation for violation in reversed(other.violations)}.values())[::-1]
+        )
         for key, count in other.unknown.items():
             self.unknown[key] = self.unknown.get(key, 0) + count
 

@@ -11,8 +11,8 @@ import codecs
 import csv
 import gzip
 import hashlib
-import io
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from scoring.contract import ID, Violation
+from scoring.contract import ID, Violation, as_numbers
 
 BLOCK_BYTES = 4 << 20
 # The longest real record has about 1,000 bytes; a longer one is an unclosed quote or not such a file.
@@ -145,16 +145,24 @@ def _header(path: Path, file: IO[bytes]) -> tuple[tuple[str, ...], int]:
     """The column names, and the offset of the first record after them."""
     first = file.readline(LONGEST_RECORD_BYTES)
     if not first.strip():
-        raise SourceError(f"{path} is empty.")
+        problem = "begins with an empty line; the column names come first" if file.read(1) else "is empty"
+        raise SourceError(f"{path} {problem}.")
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise SourceError(f"{path} is UTF-16; save it as UTF-8.")
     if b"\x00" in first:
         raise SourceError(f"{path} holds NUL bytes in its first line; it is not a CSV file in UTF-8.")
+    if len(first) == LONGEST_RECORD_BYTES:
+        raise SourceError(f"{path}: its first line is longer than {LONGEST_RECORD_BYTES} bytes.")
     try:
-        text = first.removeprefix(_BOM).decode()
+        text = first.removeprefix(_BOM).decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}, header: byte {error.object[error.start]:#04x} is not UTF-8.") from None
-    names = next(csv.reader(io.StringIO(text)))
+    if "\r" in text:
+        raise SourceError(f"{path}, header: lines end with carriage returns alone; save it with line feeds.")
+    try:
+        names = next(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise SourceError(f"{path}, header: {error}.") from None
     return tuple(name.strip() for name in names), len(first)
 
 
@@ -236,17 +244,20 @@ def _read_csv(survey: Survey, chunk: Chunk) -> tuple[pl.DataFrame, list[Violatio
     with survey.readable.open("rb") as file:
         file.seek(chunk.start)
         data = file.read(chunk.stop - chunk.start)
-    table = _parse(data, survey.header, None)
-    if len(table) == chunk.rows:
-        return pl.DataFrame(pl.from_arrow(table)), []
-    # Rows with too few or too many fields are rare enough to read the chunk again, one thread, and note them.
     malformed: list[tuple[int, int, int, str]] = []
-    table = _parse(data, survey.header, malformed)
+    try:
+        table = _parse(data, survey.header, None)
+        if len(table) == chunk.rows:
+            return pl.DataFrame(pl.from_arrow(table)), []
+        # Rows with too few or too many fields are rare enough to read the chunk again, one thread, and note them.
+        table = _parse(data, survey.header, malformed)
+    except pa.ArrowInvalid as error:
+        raise SourceError(f"{_place(survey, chunk)}: {_first_line(error)}") from None
     frame = pl.DataFrame(pl.from_arrow(table))
     if len(frame) + len(malformed) != chunk.rows:
         raise SourceError(
-            f"{survey.path}, rows {chunk.first_row} to {chunk.first_row + chunk.rows - 1}: quotes stand where none"
-            " may be, so that it is not certain where a row ends."
+            f"{_place(survey, chunk)}: quotes or carriage returns stand where none may be, so that it is not"
+            " certain where a row ends."
         )
     violations = [
         Violation(
@@ -317,17 +328,25 @@ def _with_blank_rows(frame: pl.DataFrame, blank: list[int], rows: int) -> pl.Dat
 
 
 def _with_duplicates(survey: Survey) -> Survey:
-    """The survey with the rows whose id (as text) stands in an earlier row."""
+    """The survey with the rows whose id, however it is spelt, stands in an earlier row."""
     ids = []
     for chunk in survey.chunks:
         frame, _ = read(survey, chunk)
-        ids.append(
-            frame.get_column(ID).cast(pl.String) if ID in frame.columns else pl.Series(ID, [None] * chunk.rows)
-        )
-    column = pl.concat(ids) if ids else pl.Series(ID, [], dtype=pl.String)
+        ids.append(as_numbers(frame, ID) if ID in frame.columns else pl.Series(ID, [None] * chunk.rows, pl.Float64))
+    column = pl.concat(ids) if ids else pl.Series(ID, [], dtype=pl.Float64)
     repeated = (~column.is_first_distinct()) & column.is_not_null()
     rows = np.flatnonzero(repeated.to_numpy()) + 1
     return Survey(**{**{name: getattr(survey, name) for name in Survey.__slots__}, "duplicates": rows})
+
+
+def _place(survey: Survey, chunk: Chunk) -> str:
+    return f"{survey.path}, rows {chunk.first_row} to {chunk.first_row + chunk.rows - 1}"
+
+
+def _first_line(error: Exception) -> str:
+    """What a library says about a file, as one sentence."""
+    text = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return text[:300].rstrip(". ") + "."
 
 
 def _unpacked(path: Path, scratch: Path) -> Path:
@@ -338,9 +357,12 @@ def _unpacked(path: Path, scratch: Path) -> Path:
         with gzip.open(path, "rb") as packed, open(handle, "wb") as plain:
             while block := packed.read(BLOCK_BYTES):
                 plain.write(block)
-    except (gzip.BadGzipFile, EOFError, OSError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         Path(name).unlink(missing_ok=True)
         raise SourceError(f"{path} is not a whole gzip file: {error}.") from None
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
     return Path(name)
 
 
@@ -351,7 +373,7 @@ def _survey_parquet(path: Path, chunk_rows: int) -> Survey:
     try:
         file = parquet.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from None
+        raise SourceError(f"{path} is not a Parquet file: {_first_line(error)}") from None
     rows = file.metadata.num_rows
     if not rows:
         raise SourceError(f"{path} has no applications.")
@@ -365,8 +387,12 @@ def _survey_parquet(path: Path, chunk_rows: int) -> Survey:
 
 
 def _read_parquet(survey: Survey, chunk: Chunk) -> pl.DataFrame:
-    lazy = pl.scan_parquet(survey.readable)
-    return lazy.slice(chunk.start, chunk.rows).collect()
+    try:
+        return pl.scan_parquet(survey.readable).slice(chunk.start, chunk.rows).collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise SourceError(
+            f"{_place(survey, chunk)}: it is not a sound Parquet file: {_first_line(error)}"
+        ) from None
 
 
 def _file_digest(path: Path) -> str:

@@ -21,8 +21,8 @@ ID = "SK_ID_CURR"
 TARGET = "TARGET"
 UNKNOWN_CATEGORY = 0
 MAXIMUM_ID = 2**31 - 1
-# Enough to see what is wrong with a file; all broken rows are counted, however many are described.
-DESCRIBED_PER_CHUNK = 1000
+# Enough to see what is wrong with a row; every rejected row is described, however many there are.
+DESCRIBED_PER_ROW = 5
 SHOWN_CHARACTERS = 120
 
 RULES = ("required", "type", "finite", "whole", "range", "unique", "fields")
@@ -164,7 +164,7 @@ def check_rows(
         numbers[kept, 1].astype(np.int8) if labelled else None,
         row_number[kept],
     )
-    return Checked(accepted, int(rejected.sum()), violations[:DESCRIBED_PER_CHUNK], unknown)
+    return Checked(accepted, int(rejected.sum()), violations, unknown)
 
 
 @cache
@@ -196,6 +196,13 @@ def _rules(labelled: bool) -> _Rules:
         np.nan if feature.missing_code is None else feature.missing_code for feature in numeric
     ]
     return _Rules(tuple(names), np.array(low), np.array(high), np.array(codes), np.array(whole), np.array(required))
+
+
+def as_numbers(frame: pl.DataFrame, name: str) -> pl.Series:
+    """One column as float64, shape (n,); null where it is empty or no number."""
+    column = frame.get_column(name)
+    text = column.str.strip_chars() if column.dtype == pl.String else column
+    return text.cast(pl.Float64, strict=False)
 
 
 def _numbers(frame: pl.DataFrame, rules: _Rules) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
@@ -264,10 +271,9 @@ def _describe(
     frame: pl.DataFrame, row_number: NDArray[np.int64], names: Sequence[str], broken: NDArray[np.uint8]
 ) -> list[Violation]:
     rows, columns = np.nonzero(broken)
+    shown = np.arange(len(rows)) - np.searchsorted(rows, rows) < DESCRIBED_PER_ROW
     described = []
-    for row, column in zip(
-        rows[:DESCRIBED_PER_CHUNK].tolist(), columns[:DESCRIBED_PER_CHUNK].tolist(), strict=True
-    ):
+    for row, column in zip(rows[shown].tolist(), columns[shown].tolist(), strict=True):
         name = names[column]
         described.append(
             Violation(

@@ -87,6 +87,15 @@ def test_duplicate_ids_are_found_across_chunks(tmp_path: Path) -> None:
     assert found.duplicates.tolist() == [8, 9]
 
 
+@pytest.mark.parametrize("spelling", ["{}.0", " {} ", "0{}", "+{}", "{}e0"])
+def test_an_id_that_is_spelt_in_another_way_is_the_same_id(tmp_path: Path, spelling: str) -> None:
+    lines = TEXT.splitlines()
+    first, rest = lines[1].split(",", 1)
+    again = f"{spelling.format(first)},{rest}"
+    found = surveyed(tmp_path, "\n".join([*lines, again]).encode())
+    assert found.duplicates.tolist() == [8]
+
+
 def test_rows_with_too_few_or_too_many_fields_are_described_and_the_others_kept(tmp_path: Path) -> None:
     lines = TEXT.splitlines()
     lines[2] = lines[2][:60]
@@ -117,6 +126,29 @@ def test_a_file_is_refused_with_a_sentence(tmp_path: Path, content: bytes, messa
     assert "a.csv" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (TEXT.replace("\n", "\r").encode(), "carriage returns alone"),
+        (TEXT.replace("SK_ID_CURR", '"SK_ID_CURR', 1).encode(), "header: unexpected end of data"),
+        (b"\n" + TEXT.encode(), "begins with an empty line"),
+        (b"x" * (1 << 20) + TEXT.encode(), "first line is longer"),
+        (TEXT.replace("SK_ID_CURR", "x" * 200_000, 1).encode(), "header: field larger than field limit"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        surveyed(tmp_path, content)
+
+
+def test_a_damaged_gzip_file_is_refused(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(TEXT.encode()))
+    packed[10] = 0xFF
+    with pytest.raises(SourceError, match="not a whole gzip file"):
+        surveyed(tmp_path, bytes(packed), "a.csv.gz")
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
 def test_half_a_gzip_file_is_refused(tmp_path: Path) -> None:
     packed = gzip.compress(TEXT.encode())
     with pytest.raises(SourceError, match="not a whole gzip file"):
@@ -129,6 +161,14 @@ def test_half_a_parquet_file_is_refused(tmp_path: Path) -> None:
     content = (tmp_path / "whole.parquet").read_bytes()
     with pytest.raises(SourceError, match="not a Parquet file"):
         surveyed(tmp_path, content[: len(content) // 2], "half.parquet")
+
+
+def test_a_parquet_file_with_damaged_pages_is_refused(tmp_path: Path) -> None:
+    applications(200).write_parquet(tmp_path / "whole.parquet")
+    content = bytearray((tmp_path / "whole.parquet").read_bytes())
+    content[4:2_000] = bytes(1_996)
+    with pytest.raises(SourceError, match="not a sound Parquet file"):
+        surveyed(tmp_path, bytes(content), "damaged.parquet")
 
 
 def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:

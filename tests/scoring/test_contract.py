@@ -107,6 +107,19 @@ def test_accepted_values_are_the_files_own(new_frame: pl.DataFrame, new: Applica
         np.testing.assert_array_equal(new.values[:, position], expected, err_msg=feature.name)
 
 
+def test_every_rejected_row_is_described_however_much_is_wrong_in_the_rows_before_it(
+    new_frame: pl.DataFrame,
+) -> None:
+    cells = as_text(new_frame).head(60).with_columns(pl.lit("?").alias(name) for name in application_columns()[1:])
+    checked = check_rows(cells, first_row=1, labelled=False)
+    assert checked.rejected == 60
+    assert [violation.row_number for violation in checked.violations] == sorted(
+        violation.row_number for violation in checked.violations
+    )
+    assert {violation.row_number for violation in checked.violations} == set(range(1, 61))
+    assert len(checked.violations) <= 60 * 10
+
+
 def test_a_second_row_with_the_same_id_is_taken_out(new_frame: pl.DataFrame) -> None:
     checked = check_rows(new_frame.head(5), first_row=101, labelled=False, duplicates=np.array([103]))
     assert [(found.row_number, found.rule) for found in checked.violations] == [(103, "unique")]
