@@ -1,0 +1,104 @@
+"""Fault tests: how much of them is run, their seed, and installations that nights in other processes share."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine
+
+from db import roles
+from db.engine import make_engine
+from scoring.sample import applications
+from tests.faults.nights import Night, start
+from tests.faults.reader import Reader
+from tests.installation import Installation
+
+# `make faults` runs all of it, `make test` a part of the same tests.
+EVERYTHING = os.environ.get("CREDITLENS_FAULTS") == "all"
+
+
+@pytest.fixture(scope="session")
+def everything() -> bool:
+    """Whether the whole of the fault tests is wanted, or a representative part."""
+    return EVERYTHING
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The seed of everything random; printed, and set with CREDITLENS_FAULT_SEED to see the same again."""
+    chosen = int(os.environ.get("CREDITLENS_FAULT_SEED") or random.SystemRandom().randrange(2**31))
+    print(f"\nCREDITLENS_FAULT_SEED={chosen}")
+    return chosen
+
+
+@dataclass
+class Site:
+    """An installation with a model and two files of applications, in which nights are run by other processes."""
+
+    installation: Installation
+    files: tuple[Path, Path]
+    reader: Reader
+    nights: int = 0
+
+    def start(self, *arguments: str, limits: dict[str, int] | None = None, **environment: str) -> Night:
+        """Start a `creditlens` command in a process of its own."""
+        self.nights += 1
+        inherited = {
+            name: value for name, value in os.environ.items() if name.startswith(("CREDITLENS_", "PREFECT_"))
+        }
+        return start(
+            *arguments,
+            folder=self.installation.folder / f"night-{self.nights}",
+            environment={**inherited, **environment},
+            limits=limits,
+        )
+
+    def night(self, file: Path, *arguments: str, **environment: str) -> Night:
+        """Start a night with one file."""
+        return self.start("nightly", "--applications", str(file), "--json", *arguments, **environment)
+
+
+def write_files(folder: Path, customers: int) -> tuple[Path, Path]:
+    """Two files of different applications and lengths: a plain one and a gzipped one."""
+    import gzip
+
+    one, other = folder / "one.csv", folder / "other.csv.gz"
+    applications(customers, seed=11, first_id=600_001).write_csv(one)
+    frame: pl.DataFrame = applications(customers - 100, seed=12, first_id=600_051)
+    other.write_bytes(gzip.compress(frame.write_csv().encode(), 1))
+    return one, other
+
+
+@pytest.fixture(scope="module")
+def site(
+    installation: Installation,
+    files: tuple[Path, Path],
+    reader_passwords: dict[str, str],
+    make_reader: Callable[[Engine], Reader],
+) -> Site:
+    """A site in the test session's Postgres: for faults that leave the server itself alone."""
+    from flows.training import training
+
+    training([files[0]])
+    return Site(installation, write_files(installation.folder, 2_000), make_reader(installation.engine))
+
+
+@pytest.fixture(scope="module")
+def make_reader(reader_passwords: dict[str, str]) -> Iterator[Callable[[Engine], Reader]]:
+    """Makes what an analyst sees of a database."""
+    engines: list[Engine] = []
+
+    def make(owner: Engine) -> Reader:
+        role = roles.ANALYST
+        engines.append(make_engine(owner.url.set(username=role, password=reader_passwords[role])))
+        return Reader(engines[-1])
+
+    yield make
+    for engine in engines:
+        engine.dispose()

@@ -1,0 +1,16 @@
+"""What the fork server imports once: all that a night needs. Nothing is started: no thread survives a fork."""
+
+from __future__ import annotations
+
+import lightgbm
+import polars
+import prefect
+import pyarrow.csv
+import pyarrow.parquet
+
+import db.embedded
+import flows.cli
+import flows.nightly
+import scoring.batch
+
+__all__ = ["db", "flows", "lightgbm", "polars", "prefect", "pyarrow", "scoring"]

@@ -1,0 +1,143 @@
+"""Broken files by the thousand: a night whose every row is accounted for, or a refusal in one sentence."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow.parquet as parquet
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as hypothesis_seed
+from hypothesis import strategies as st
+
+from flows import chunks, sources
+from flows.loading import encode_scored, rejection_rows
+from flows.nightly import survey_input
+from flows.settings import Settings
+from scoring.batch import Scored
+from scoring.bundle import ModelBundle
+from scoring.errors import ScoringError
+from scoring.model import Trained
+from tests.faults import broken_files, oracle
+from tests.faults.broken_files import File
+
+FILES, FILES_OF_A_PART = 2_000, 250
+MEMORY_GROWTH_MB = 400
+
+
+def score_file(
+    path: Path, bundle: ModelBundle, options: Settings
+) -> tuple[sources.Survey, chunks.Tally, list[Scored]]:
+    """What a night does with a file, without Prefect and without the database."""
+    survey = survey_input.fn(path, options)
+    tally = chunks.Tally()
+    pipeline = chunks.scoring_pipeline(
+        survey,
+        bundle,
+        tally,
+        None,
+        threads=1,
+        take_sample=lambda scored: scored,
+        require=lambda: chunks.require_few_rejected(tally, survey, options),
+    )
+    scored = list(pipeline)
+    for batch in scored:
+        encode_scored(batch)
+    rejection_rows(tally.violations)
+    return survey, tally, scored
+
+
+def hold_against_the_file(
+    file: File, path: Path, survey: sources.Survey, tally: chunks.Tally, scored: list[Scored], base_value: float
+) -> None:
+    """Every row of the file is accepted with exactly its own numbers, or rejected with a reason."""
+    if file.name.endswith(".parquet"):
+        table = parquet.read_table(path)
+        expected = oracle.expected(table.column_names, [list(row.values()) for row in table.to_pylist()])
+    else:
+        expected = oracle.read_csv(file.plain)
+    assert survey.rows == tally.customers + tally.rejected == len(expected.rows)
+    accepted = {}
+    for batch in scored:
+        applications = batch.applications
+        for row, customer, values in zip(
+            applications.row_number.tolist(), applications.customer_id.tolist(), applications.values, strict=True
+        ):
+            accepted[row] = (customer, values)
+        assert np.isfinite(batch.contributions).all()
+        total = base_value + batch.contributions.sum(axis=1)
+        np.testing.assert_allclose(total, batch.log_odds, atol=1e-8)
+        assert ((batch.score >= 0) & (batch.score <= 100)).all()
+    explained = {violation.row_number for violation in tally.violations}
+    assert explained == set(range(1, survey.rows + 1)) - set(accepted)
+    assert expected.sound <= set(accepted), "A sound row was refused"
+    ids = [customer for customer, _ in accepted.values()]
+    assert len(set(ids)) == len(ids)
+    for row, (customer, values) in accepted.items():
+        due = expected.rows[row - 1]
+        assert due is not None, f"Row {row} breaks a rule and was accepted"
+        assert customer == due[0]
+        assert np.array_equal(values, np.array(due[1]), equal_nan=True), f"Row {row} was read wrong"
+
+
+def is_a_sentence(message: str) -> bool:
+    return bool(message) and "\n" not in message and len(message) < 1_000 and message.rstrip().endswith((".", '"'))
+
+
+@pytest.mark.timeout(3600)
+def test_any_broken_file_ends_in_an_explained_night_or_in_a_sentence(
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    everything: bool,
+) -> None:
+    monkeypatch.setenv("CREDITLENS_STATE", str(tmp_path / "state"))
+    ended: Counter[str] = Counter()
+    process = psutil.Process()
+    memory: list[int] = []
+    started = time.monotonic()
+
+    @hypothesis_seed(seed)
+    @settings(
+        max_examples=FILES if everything else FILES_OF_A_PART,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        file=broken_files.files,
+        chunk_rows=st.sampled_from((1, 3, 7, 100)),
+        share=st.sampled_from((0.01, 0.3, 1.0, 1.0)),
+    )
+    def check(file: File, chunk_rows: int, share: float) -> None:
+        path = tmp_path / file.name
+        path.write_bytes(file.content)
+        options = Settings(chunk_rows=chunk_rows, rejected_share=share)
+        refused: Exception | None = None
+        try:
+            survey, tally, scored = score_file(path, trained.bundle, options)
+        except (sources.SourceError, ScoringError) as refusal:
+            refused = refusal
+            ended[type(refusal).__name__] += 1
+        else:
+            hold_against_the_file(file, path, survey, tally, scored, trained.bundle.base_value)
+            ended["published, some rows rejected" if tally.rejected else "published"] += 1
+        finally:
+            for leftover in (tmp_path / "state" / "scratch").glob("*"):
+                leftover.unlink()
+        assert refused is None or is_a_sentence(str(refused)), str(refused)
+        memory.append(process.memory_info().rss)
+
+    check()
+    grown = (max(memory) - memory[min(50, len(memory) - 1)]) / 2**20
+    print(f"{sum(ended.values())} files in {time.monotonic() - started:.0f} s: {dict(ended)};", end=" ")
+    print(f"memory at most {max(memory) / 2**20:.0f} MB, grown by {grown:.0f} MB since the 50th file")
+    assert grown < MEMORY_GROWTH_MB
+    assert ended["published"] and ended["published, some rows rejected"] and ended["SourceError"]
