@@ -19,7 +19,7 @@ from db.engine import psql_url
 from db.errors import BusyError
 from db.superset import ensure_metadata_database
 from flows import privacy
-from tests.flows.conftest import Installation
+from tests.installation import Installation
 
 NEW, OTHER = 500_005, 500_006
 
