@@ -62,10 +62,10 @@ def written(folder: Path = FOLDER) -> dict[str, str]:
 class _Dumper(yaml.SafeDumper):
     """Many lines of text as a block, lists indented, no anchors."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _: Any) -> bool:
         return True
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+    def increase_indent(self, flow: bool = False, *_: Any, **__: Any) -> None:
         super().increase_indent(flow, False)
 
 

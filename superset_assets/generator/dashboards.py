@@ -15,7 +15,7 @@ def dashboard(key: str, language: str, said: Mapping[str, Any], titles: Mapping[
 
     `said`, in that language: title, description, top (rows above the tabs), tabs (key, title, rows), filters, css,
     colours. A row is a list of items: `chart` or `text` with width (columns) and height (units of 8 px), or `stack`
-    (a list of them, one below the other) with width. `titles` are those of the charts by name.
+    with width: a list of items, or rows, one below the other. `titles` are those of the charts by name.
     """
     layout = _Layout(language, titles)
     layout.page(said)
@@ -29,7 +29,8 @@ def dashboard(key: str, language: str, said: Mapping[str, Any], titles: Mapping[
         "version": "1.0.0",
         "position": layout.position,
         "metadata": {
-            "color_scheme": "creditlens",
+            # A scheme here would take the place of the charts' own.
+            "color_scheme": "",
             "label_colors": {colour["name"]: colour["colour"] for colour in said.get("colours", [])},
             "cross_filters_enabled": False,
             "refresh_frequency": 0,
@@ -49,10 +50,17 @@ def dashboard(key: str, language: str, said: Mapping[str, Any], titles: Mapping[
 def charts_of(said: Mapping[str, Any]) -> Iterator[str]:
     """Names of the charts that a dashboard shows, in reading order."""
     for row in [*said.get("top", []), *(row for tab in said["tabs"] for row in tab["rows"])]:
-        for item in row:
-            for part in item.get("stack", [item]):
-                if "chart" in part:
-                    yield part["chart"]
+        yield from _charts(row)
+
+
+def _charts(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _charts(item)
+    elif "chart" in node:
+        yield node["chart"]
+    elif "stack" in node:
+        yield from _charts(node["stack"])
 
 
 class _Layout:
@@ -70,16 +78,17 @@ class _Layout:
         self._put("GRID", "GRID_ID", ["ROOT_ID"], {})
         self._put("HEADER", "HEADER_ID", [], {"text": said["title"]})
         self._rows(said.get("top", []), "top", ["ROOT_ID", "GRID_ID"])
-        self._put("TABS", "TABS-main", ["ROOT_ID", "GRID_ID"], {})
+        if said["tabs"]:
+            self._put("TABS", "TABS-main", ["ROOT_ID", "GRID_ID"], {})
         for tab in said["tabs"]:
             self._tab = tab["key"]
             self._put("TAB", f"TAB-{tab['key']}", ["ROOT_ID", "GRID_ID", "TABS-main"], {"text": tab["title"]})
             self._rows(tab["rows"], tab["key"], ["ROOT_ID", "GRID_ID", "TABS-main", f"TAB-{tab['key']}"])
 
-    def _rows(self, rows: list[Any], place: str, parents: list[str]) -> None:
+    def _rows(self, rows: list[Any], place: str, parents: list[str], width: int = _GRID_COLUMNS) -> None:
         for number, row in enumerate(rows, 1):
-            if (taken := sum(item["width"] for item in row)) > _GRID_COLUMNS:
-                raise ValueError(f"Row {number} of {place} is {taken} columns wide, more than {_GRID_COLUMNS}.")
+            if (taken := sum(item["width"] for item in row)) > width:
+                raise ValueError(f"Row {number} of {place} is {taken} columns wide, more than {width}.")
             name = f"ROW-{place}-{number}"
             self._put("ROW", name, parents, {"background": "BACKGROUND_TRANSPARENT"})
             for column, item in enumerate(row, 1):
@@ -91,7 +100,10 @@ class _Layout:
             name = f"COLUMN-{place}"
             self._put("COLUMN", name, parents, {"background": "BACKGROUND_TRANSPARENT", **size})
             for number, part in enumerate(item["stack"], 1):
-                self._item({**part, **size}, f"{place}-{number}", [*parents, name])
+                if isinstance(part, list):
+                    self._rows([part], f"{place}-{number}", [*parents, name], item["width"])
+                else:
+                    self._item({**part, **size}, f"{place}-{number}", [*parents, name])
         elif "chart" in item:
             key = f"{item['chart']}_{self.language}"
             self.charts.setdefault(self._tab, []).append(key)
@@ -132,6 +144,8 @@ def _filter(said: Mapping[str, Any], language: str, charts: Mapping[str, list[st
         "controlValues": said["settings"],
         "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
     }
+    if sort := said["settings"].get("sortMetric"):
+        made["sortMetric"] = sort
     if default := said.get("default"):
         condition = {"col": said["column"], "op": "IN", "val": default}
         made["defaultDataMask"] = {

@@ -15,8 +15,8 @@ _TEMPORAL = ("date", "timestamp")
 def dataset(name: str, said: Mapping[str, Any], view: View) -> dict[str, Any]:
     """The asset of the dataset on view `name`.
 
-    `said` may hold `metrics` (by key: expression, label, format), `labels` of columns, and `links` (calculated
-    columns). Whatever is said in two languages comes twice, with the language at the end of its name.
+    `said` may hold `metrics` (by key: expression, label, format; those without a label only sort), `labels` of
+    columns, and `links` (calculated columns). Whatever is said in two languages comes twice, with the language at the end of its name.
     """
     labels = {column: spoken(label, column[-2:]) for column, label in _labels(said).items()}
     columns = [
@@ -33,7 +33,7 @@ def dataset(name: str, said: Mapping[str, Any], view: View) -> dict[str, Any]:
             metrics.append(
                 {
                     "metric_name": f"{key}_{language}",
-                    "verbose_name": in_one["label"],
+                    "verbose_name": in_one.get("label"),
                     "expression": in_one["expression"],
                     "d3format": in_one.get("format"),
                 }

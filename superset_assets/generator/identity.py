@@ -14,5 +14,5 @@ def uuid_of(kind: str, key: str) -> str:
 
 
 def chart_number(key: str) -> int:
-    """A number by which a dashboard file refers to one of its charts; the import puts Superset's own in its place."""
+    """A number by which a dashboard refers to one of its charts; the import puts Superset's own in its place."""
     return zlib.crc32(key.encode()) % 1_000_000_000
