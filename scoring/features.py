@@ -140,12 +140,8 @@ class Feature:
             return self._category_text(value, language)
         # The application number is a name, not a quantity: it carries no thousands separators.
         separator = "" if self.kind == "id" else ","
-        # "z" keeps zero days from reading "-0.0 years", as the scale of the durations is negative.
-        number = format(value * self.display_scale, f"z{separator}.{self.display_decimals}f")
-        if language == "fr":
-            number = number.translate(_FRENCH_NUMBER)
-        unit = self.unit_en if language == "en" else self.unit_fr
-        return f"{number}{_unit_space(unit, language)}{unit}"
+        number = number_text(value * self.display_scale, self.display_decimals, language, separator)
+        return number + unit_text(self.unit_en if language == "en" else self.unit_fr, language)
 
     def _category_text(self, code: float, language: Language) -> str:
         for category in self.categories:
@@ -154,6 +150,23 @@ class Feature:
         if code == 0:
             return _UNKNOWN_WORDS[language]
         raise ValueError(f"{self.name} has no category with code {code}")
+
+
+def number_text(value: float, decimals: int, language: Language, separator: str = ",") -> str:
+    """A number as a language writes it: 1,234.5 in English, 1 234,5 with a narrow no-break space in French."""
+    # "z" keeps zero days from reading "-0.0 years", as the scale of the durations is negative.
+    number = format(value, f"z{separator}.{decimals}f")
+    return number.translate(_FRENCH_NUMBER) if language == "fr" else number
+
+
+def unit_text(unit: str, language: Language) -> str:
+    """A unit with the space that a language sets before it; nothing for no unit."""
+    if not unit:
+        return ""
+    if language == "en":
+        # English sets the percent sign close, French sets it off.
+        return unit if unit == "%" else f" {unit}"
+    return f"{_NARROW_NO_BREAK_SPACE if unit == '%' else _NO_BREAK_SPACE}{unit}"
 
 
 @cache
@@ -365,12 +378,3 @@ def _check_categories(line: _Line, feature: Feature) -> None:
         case _:
             if pairs:
                 line.fail("kind", f"{feature.kind} has no categories, but {_CATEGORIES_FILE} lists some")
-
-
-def _unit_space(unit: str, language: Language) -> str:
-    if not unit:
-        return ""
-    if language == "en":
-        # English sets the percent sign close, French sets it off.
-        return "" if unit == "%" else " "
-    return _NARROW_NO_BREAK_SPACE if unit == "%" else _NO_BREAK_SPACE
