@@ -107,7 +107,7 @@ def export(
     customer_id: CustomerId,
     folder: Annotated[Path, typer.Argument(help="Folder for the JSON file and the pages.", file_okay=False)],
     language: Annotated[
-        str, typer.Option(help="en, fr or both.", click_type=click.Choice(["en", "fr", "both"]))
+        Literal["en", "fr", "both"], typer.Option(help="Language of the page; of both, a page each.")
     ] = "both",
     by: By = None,
     json_output: Json = False,
