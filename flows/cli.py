@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from db import registry, runs, schema
-from db.errors import DatabaseError
-from flows import dashboards, dashboards_command, operating, services, sources
+from db import registry
+from flows import dashboards, dashboards_command, health, operating, services, sources
 from flows import schedule as scheduling
 from flows.console import Exit, Json, answering, say
+from flows.health import run_json
+from flows.nights import accounted
 from flows.preparing import prepare_database
 from flows.progress import reporting
 from flows.settings import Settings, SettingsError, load_settings
@@ -90,7 +91,7 @@ def up(
             scheduling.start_schedule(settings, applications)
     if not json_output:
         typer.echo(summary(settings, night, trained))
-    answer = {"outcome": night.outcome, **published_json(night.run)}
+    answer = {"outcome": night.outcome, **run_json(night.run)}
     problem = None
     if settings.dashboards if with_dashboards is None else with_dashboards:
         problem = dashboards_command.beside_the_night(settings, answer, json_output)
@@ -120,11 +121,15 @@ def down(json_output: Json = False) -> None:
 
 @app.command()
 def status(json_output: Json = False) -> None:
-    """What is published, how old it is, and whether the services run. Exit code 1 if something is not healthy."""
+    """What is published, how old it is, whether the services run, how long the disk lasts.
+
+    Exit code 1 if something is not healthy: nothing published or too old, the last run refused or failed, the
+    database or the schedule down, the disk too full for a night.
+    """
     settings = load_settings()
     with answering(json_output):
-        found = status_json(settings)
-        say(json_output, found, status_text(found))
+        found = health.status_json(settings)
+        say(json_output, found, health.status_text(found))
     if not found["healthy"]:
         raise typer.Exit(Exit.FAILED)
 
@@ -141,11 +146,11 @@ def nightly(
 ) -> None:
     """Check, score, explain and publish one file of applications: the whole of it, or nothing."""
     settings = load_settings()
-    with answering(json_output):
+    with answering(json_output), accounted(settings):
         file = applications or data_files(settings, make=False)[1]
         services.use_prefect(settings)
         night = run_nightly(file, as_of.date() if as_of else None, force)
-        answer = {"outcome": night.outcome, **published_json(night.run)}
+        answer = {"outcome": night.outcome, **run_json(night.run)}
         say(json_output, answer, night_text(night))
 
 
@@ -261,70 +266,6 @@ def run_training(files: list[Path], trials: int | None) -> registry.ModelRecord:
 
     with reporting():
         return flow(files, trials)
-
-
-def published_json(run: runs.Run) -> dict[str, Any]:
-    """A published run, as other programs rely on it."""
-    return {
-        "run_id": run.run_id,
-        "as_of": run.as_of.isoformat(),
-        "model_id": run.model_id,
-        "customers": run.customers,
-        "rejected": run.rejected,
-        "seconds": run.seconds,
-    }
-
-
-def status_json(settings: Settings) -> dict[str, Any]:
-    """The state of the installation, as other programs rely on it; a database that is down is not an error."""
-    found: dict[str, Any] = {
-        "database_url": None,
-        "published": None,
-        "last_run": None,
-        "dashboards_url": dashboards.url(settings),
-        "prefect_url": services.prefect_url(settings),
-        "schedule_pid": scheduling.schedule_service(settings).pid(),
-        "healthy": False,
-        "message": None,
-    }
-    try:
-        with services.database(settings) as engine:
-            schema.require_current(engine)
-            found["database_url"] = services.reader_url(settings)
-            run, last = runs.published(engine), runs.latest(engine)
-    except DatabaseError as error:
-        found["message"] = str(error)
-        return found
-    if run:
-        found["published"] = published_json(run)
-    if last:
-        found["last_run"] = {"run_id": last.run_id, "status": last.status, "message": last.message}
-    found["healthy"] = run is not None and (last is None or last.status in {"published", "running"})
-    if run is None:
-        found["message"] = "Nothing is published yet; run `creditlens up`."
-    elif not found["healthy"] and last:
-        found["message"] = f"The last run ({last.run_id}) {last.status}: {last.message}"
-    return found
-
-
-def status_text(found: dict[str, Any]) -> str:
-    """The state of the installation for people; passwords are shown by --json only."""
-    run = found["published"]
-    published = (
-        f"run {run['run_id']} of {run['as_of']}: {run['customers']:,} customers, {run['rejected']:,} rejected,"
-        f" model {run['model_id']}, {run['seconds']} s"
-        if run
-        else "nothing"
-    )
-    lines = [
-        f"Published   {published}",
-        f"Database    {'answers; open it with `creditlens sql`' if found['database_url'] else 'not available'}",
-        f"Prefect     {found['prefect_url'] or 'no server'}",
-        f"Schedule    {'process ' + str(found['schedule_pid']) if found['schedule_pid'] else 'not served'}",
-        f"Dashboards  {found['dashboards_url'] or 'none'}",
-        f"Health      {'good' if found['healthy'] else 'NOT GOOD: ' + str(found['message'])}",
-    ]
-    return "\n".join(lines)
 
 
 def night_text(night: Any) -> str:

@@ -32,6 +32,7 @@ from flows.chunks import (
     start_second_opinion,
 )
 from flows.loading import rejection_rows
+from flows.nights import accounted
 from flows.progress import reporter
 from flows.scaleout import score_on_dask
 from flows.services import database
@@ -186,7 +187,12 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
     force: publish anew even if the same input was already scored by the same model.
     """
     settings = load_settings()
-    with database(settings) as engine, runs.exclusive(engine) as lock, scratch_removed(settings):
+    with (
+        accounted(settings),
+        database(settings) as engine,
+        runs.exclusive(engine) as lock,
+        scratch_removed(settings),
+    ):
         seconds: dict[str, float] = {}
         schema.require_current(engine)
         recover(engine)

@@ -31,7 +31,9 @@ def serve(settings: Settings, applications: Path) -> None:
     from prefect.schedules import Cron
 
     from flows.nightly import nightly
+    from flows.nights import start_watch
 
+    start_watch(settings)
     nightly.serve(
         name=DEPLOYMENT,
         schedule=Cron(settings.cron, timezone=settings.time_zone),

@@ -99,6 +99,10 @@ class Background:
         except (FileNotFoundError, ValueError, KeyError, psutil.Error):
             return None
 
+    def died(self) -> bool:
+        """Whether it was started and has ended without being stopped."""
+        return self._file.exists() and self.pid() is None
+
     def start(self, command: list[str], environment: dict[str, str]) -> int:
         """Start it unless it runs; its process id."""
         running = self.pid()

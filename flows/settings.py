@@ -7,9 +7,10 @@ import os
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.embedded import EmbeddedPostgres, new_password
@@ -87,6 +88,43 @@ class Settings(BaseSettings):
     superset_log_days: Annotated[
         int, Field(ge=1, le=36_500, description="Days that Superset's log of who looked at what is kept")
     ] = 365
+
+    stale_hours: Annotated[
+        float, Field(gt=0, description="Hours since the newest publication after which `status` is not healthy")
+    ] = 26.0
+    night_grace_minutes: Annotated[
+        int,
+        Field(ge=0, le=10_000, description="Minutes after which a night that was due and has not ended is missing"),
+    ] = 120
+    notify_url: Annotated[
+        SecretStr | None,
+        Field(description="Webhook that is told of failed, refused and missing nights: POST, JSON"),
+    ] = None
+    smtp_url: Annotated[
+        SecretStr | None,
+        Field(description="Mail server, smtp://user:password@host:587 or smtps://..., for notify_email"),
+    ] = None
+    notify_email: Annotated[
+        str | None, Field(pattern=r"^[^@\s]+@[^@\s]+$", description="Address that is told the same by e-mail")
+    ] = None
+
+    @field_validator("notify_url", "smtp_url")
+    @classmethod
+    def _address(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = ("http", "https") if info.field_name == "notify_url" else ("smtp", "smtps")
+        if value is not None:
+            address = urlsplit(value.get_secret_value())
+            if address.scheme not in schemes or not address.hostname:
+                # The value is a secret: it is not repeated.
+                raise ValueError(f"should be an address that begins with {' or '.join(f'{s}://' for s in schemes)}")
+        return value
+
+    @field_validator("notify_email")
+    @classmethod
+    def _has_mail_server(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("smtp_url") is None:
+            raise ValueError("an e-mail needs a mail server in CREDITLENS_SMTP_URL")
+        return value
 
     @field_validator("time_zone")
     @classmethod

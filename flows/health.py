@@ -1,0 +1,212 @@
+"""What monitors and operators ask: what is published, how old it is, what runs, how long the disk lasts."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from db import pointer, runs, schema, sizes
+from db.errors import DatabaseError
+from flows import dashboards, nights, services
+from flows import schedule as scheduling
+from flows.settings import Settings
+
+# The next night needs room for its own partitions before the oldest ones go.
+MINIMUM_NIGHTS_OF_ROOM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Sizes in bytes, and how long they may go on growing at one run a day.
+
+    Attributes
+    ----------
+    database_bytes: the whole database.
+    run_bytes: details of one retained run, None before the first.
+    retained_runs: runs whose details are there.
+    daily_bytes: what a night adds once the retention is full: scores are kept for ever.
+    free_bytes, days_until_full: of the disk of the embedded server; None for a server elsewhere, or too far away
+        to say.
+    """
+
+    database_bytes: int
+    run_bytes: int | None
+    retained_runs: int
+    daily_bytes: int | None
+    free_bytes: int | None
+    days_until_full: int | None
+
+
+def growth(settings: Settings, engine: Engine) -> Growth:
+    """How big the database is and how fast it grows."""
+    size = sizes.sizes(engine)
+    free = None
+    if settings.database_url is None:
+        free = shutil.disk_usage((settings.state / "postgres").resolve()).free
+    days = None
+    if free is not None and size.run_bytes:
+        days = days_until_full(
+            free,
+            run_bytes=size.run_bytes,
+            daily_bytes=size.daily_bytes or 0,
+            missing_runs=max(0, settings.retained_runs - size.retained_runs),
+        )
+    return Growth(size.database_bytes, size.run_bytes, size.retained_runs, size.daily_bytes, free, days)
+
+
+def days_until_full(free: int, *, run_bytes: int, daily_bytes: int, missing_runs: int) -> int | None:
+    """Nights that fit on the disk at one a day; None if it is never full.
+
+    Until the retention is full each night adds the details of a run, then only its scores; and one more run needs
+    room while it is loaded.
+    """
+    room = free - run_bytes
+    whole = run_bytes + daily_bytes
+    if room < missing_runs * whole:
+        return max(0, room // whole)
+    left = room - missing_runs * whole
+    days = missing_runs + left // daily_bytes if daily_bytes else math.inf
+    return None if days > 36_500 else int(days)
+
+
+def run_json(run: runs.Run) -> dict[str, Any]:
+    """A published run, as other programs rely on it."""
+    return {
+        "run_id": run.run_id,
+        "as_of": run.as_of.isoformat(),
+        "model_id": run.model_id,
+        "customers": run.customers,
+        "rejected": run.rejected,
+        "seconds": run.seconds,
+    }
+
+
+def status_json(settings: Settings) -> dict[str, Any]:
+    """The state of the installation, as other programs rely on it; a database that is down is not an error.
+
+    `problems` holds one sentence for everything that is not healthy, `message` all of them; both are empty when
+    `healthy`. `notes` is worth knowing and nobody's fault.
+    """
+    schedule = scheduling.schedule_service(settings)
+    found: dict[str, Any] = {
+        "database_url": None,
+        "published": None,
+        "published_at": None,
+        "age_hours": None,
+        "newest_run_id": None,
+        "last_run": None,
+        "last_night": asdict(night) if (night := nights.last(settings)) else None,
+        "dashboards_url": dashboards.url(settings),
+        "prefect_url": services.prefect_url(settings),
+        "schedule_pid": schedule.pid(),
+        "disk": None,
+        "healthy": False,
+        "problems": [],
+        "notes": [],
+        "message": None,
+    }
+    problems: list[str] = found["problems"]
+    try:
+        with services.database(settings) as engine:
+            schema.require_current(engine)
+            found["database_url"] = services.reader_url(settings)
+            _look(settings, engine, found)
+    except DatabaseError as error:
+        problems.append(str(error))
+    if schedule.died():
+        problems.append(
+            f"The schedule's process has ended by itself; see {schedule.log}, start it with `creditlens up`."
+        )
+    elif found["schedule_pid"] and not found["prefect_url"]:
+        problems.append("The schedule is served but no Prefect server answers, so that no night starts.")
+    found["healthy"] = not problems
+    found["message"] = " ".join(problems) or None
+    return found
+
+
+def _look(settings: Settings, engine: Engine, found: dict[str, Any]) -> None:
+    problems: list[str] = found["problems"]
+    run, last, newest = runs.published(engine), runs.latest(engine), pointer.newest(engine)
+    found["disk"] = asdict(disk := growth(settings, engine))
+    if last:
+        found["last_run"] = {"run_id": last.run_id, "status": last.status, "message": last.message}
+    if run is None or newest is None:
+        problems.append("Nothing is published yet; run `creditlens up`.")
+    else:
+        assert newest.published_at is not None and run.published_at is not None
+        age = (datetime.now(UTC) - newest.published_at).total_seconds() / 3600
+        found |= {
+            "published": run_json(run),
+            "published_at": run.published_at.isoformat(),
+            "age_hours": round(age, 2),
+            "newest_run_id": newest.run_id,
+        }
+        if age > settings.stale_hours:
+            problems.append(
+                f"The newest published run ({newest.run_id}) is {age:.0f} hours old; CREDITLENS_STALE_HOURS allows"
+                f" {settings.stale_hours:g}."
+            )
+        if newest.run_id != run.run_id:
+            found["notes"].append(_behind(engine, run, newest))
+    if last and last.status in {"refused", "failed"}:
+        problems.append(f"The last run ({last.run_id}) {last.status}: {last.message}")
+    if disk.free_bytes is not None and disk.free_bytes < MINIMUM_NIGHTS_OF_ROOM * (disk.run_bytes or 0):
+        problems.append(
+            f"The disk has {disk.free_bytes / 1e6:,.0f} MB left,"
+            f" a night needs {(disk.run_bytes or 0) / 1e6:,.0f} MB."
+        )
+
+
+def _behind(engine: Engine, run: runs.Run, newest: runs.Run) -> str:
+    text = f"Readers are on run {run.run_id} of {run.as_of}; the newest is run {newest.run_id} of {newest.as_of}."
+    move = pointer.last_move(engine, run.run_id)
+    if move is not None:
+        text += f" {move.moved_by} moved them on {move.moved_at:%Y-%m-%d at %H:%M} UTC."
+    return text
+
+
+def status_text(found: dict[str, Any]) -> str:
+    """The state of the installation for people; passwords are shown by --json only."""
+    run, disk, last = found["published"], found["disk"], found["last_run"]
+    published = (
+        f"run {run['run_id']} of {run['as_of']}: {run['customers']:,} customers, {run['rejected']:,} rejected,"
+        f" model {run['model_id']}, {run['seconds']} s"
+        if run
+        else "nothing"
+    )
+    lines = [
+        f"Published   {published}",
+        f"Age         {_age(found['age_hours'])}",
+        f"Last run    {last['run_id']} {last['status']}" if last else "Last run    none",
+        f"Database    {'answers; open it with `creditlens sql`' if found['database_url'] else 'not available'}",
+        f"Disk        {_disk(disk)}",
+        f"Prefect     {found['prefect_url'] or 'no server'}",
+        f"Schedule    {'process ' + str(found['schedule_pid']) if found['schedule_pid'] else 'not served'}",
+        f"Dashboards  {found['dashboards_url'] or 'none'}",
+        *(f"Note        {note}" for note in found["notes"]),
+        f"Health      {'good' if found['healthy'] else 'NOT GOOD: ' + str(found['message'])}",
+    ]
+    return "\n".join(lines)
+
+
+def _age(hours: float | None) -> str:
+    return "nothing is published" if hours is None else f"{hours:,.1f} hours since the newest publication"
+
+
+def _disk(disk: dict[str, Any] | None) -> str:
+    if disk is None:
+        return "unknown"
+    said = f"database {disk['database_bytes'] / 1e6:,.0f} MB"
+    if disk["run_bytes"]:
+        said += f", a run {disk['run_bytes'] / 1e6:,.0f} MB, {disk['retained_runs']} kept"
+    if disk["free_bytes"] is not None:
+        said += f"; {disk['free_bytes'] / 1e9:,.1f} GB free"
+        if disk["run_bytes"]:
+            days = disk["days_until_full"]
+            said += ", for over a hundred years" if days is None else f", for {days:,} nights"
+    return said
