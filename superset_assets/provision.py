@@ -153,13 +153,32 @@ def make_users(passwords: dict[str, str]) -> None:
 
 
 def grant_dashboards(wanted: Wanted) -> None:
-    """Each dashboard to the roles of the file. Raises ProvisionError for one that the file does not name."""
+    """Each dashboard to the roles of the file. Raises ProvisionError where files and roles.yaml differ."""
     from superset import db, security_manager
 
-    for dashboard in db.session.query(model("dashboards")).all():
+    dashboards = db.session.query(model("dashboards")).all()
+    unknown = sorted(set(wanted.access) - {dashboard.slug for dashboard in dashboards})
+    if unknown:
+        raise ProvisionError(f"roles.yaml names the dashboard {unknown[0]!r}, which is in no file.")
+    for dashboard in dashboards:
         if dashboard.slug not in wanted.access:
             raise ProvisionError(f"roles.yaml does not say who sees the dashboard {dashboard.slug!r}.")
         dashboard.roles = [security_manager.find_role(name) for name in wanted.access[dashboard.slug]]
+    db.session.commit()
+
+
+def own_everything() -> None:
+    """Everything to the user admin and to all operators: Superset lets only owners and admins edit."""
+    from superset import db, security_manager
+
+    owners = [
+        user
+        for user in security_manager.get_all_users()
+        if {role.name for role in user.roles} & {ROLE_OF_USER["admin"], ROLE_OF_USER["operator"]}
+    ]
+    for kind in ("datasets", "charts", "dashboards"):
+        for asset in db.session.query(model(kind)).all():
+            asset.owners = owners
     db.session.commit()
 
 
@@ -253,6 +272,7 @@ def provision(passwords: dict[str, str]) -> dict[str, int]:
         make_roles(wanted)
         make_users(passwords)
         grant_dashboards(wanted)
+        own_everything()
         step("Checking that everything arrived")
         counts = check(wanted)
         write_through()

@@ -18,6 +18,7 @@ from flask_babel import refresh
 from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
+from superset.security import SupersetSecurityManager
 
 ASSETS = Path(__file__).resolve().parent
 MINIMUM_KEY_LENGTH = 32
@@ -94,6 +95,14 @@ ALEMBIC_SKIP_LOG_CONFIG = True
 # --- who gets in, and what a browser may do -----------------------------------------------------------------------
 
 AUTH_USER_REGISTRATION = False
+
+
+class CUSTOM_SECURITY_MANAGER(SupersetSecurityManager):  # type: ignore[misc]
+    """Superset's own, without the page for registering oneself, which it shows even where nobody may."""
+
+    register_superset_registeruser_view = False
+
+
 PUBLIC_ROLE_LIKE = None
 FAB_API_SWAGGER_UI = False
 WTF_CSRF_ENABLED = True
@@ -290,7 +299,7 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
 
     @app.before_request
     def colours_stay_as_they_are() -> Response | None:
-        """Each dashboard saves the colours that it drew with, whoever looks: for readers, nothing is to be saved."""
+        """Every page saves the colours that it drew with, whoever looks; for readers, nothing is to be saved."""
         parts = request.path.strip("/").split("/")
         if request.method != "PUT" or parts[:3] != ["api", "v1", "dashboard"] or parts[-1] != "colors":
             return None
