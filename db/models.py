@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     ARRAY,
     REAL,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -28,7 +30,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import BIT, JSONB
 from sqlalchemy.schema import SchemaItem
 
 from db.application import APPLICATION_COLUMNS
@@ -241,6 +243,99 @@ former_category = Table(
     Column("customers", Integer, nullable=False),
     Column("defaulted", Integer, nullable=False),
     comment="Per category: how many former customers, and how many of them defaulted; code -1 is missing",
+)
+
+# Bits of former customers stand in the order of their values of one feature, see scoring.cohort. Bit strings are
+# kept out of line and uncompressed: most do not compress, and each is read whole.
+cohort_option = Table(
+    "cohort_option",
+    metadata,
+    Column("model_id", Integer, ForeignKey(model_version.c.model_id, ondelete="CASCADE"), primary_key=True),
+    Column("attribute", Text, primary_key=True),
+    Column("code", SmallInteger, primary_key=True, autoincrement=False),
+    Column("value", Text),
+    Column("label_en", Text, nullable=False),
+    Column("label_fr", Text, nullable=False),
+    Column("repaid", Integer, nullable=False),
+    Column("defaulted", Integer, nullable=False),
+    comment="What former customers can be filtered by: categories and bands, in order; code 0 is everybody",
+)
+
+cohort_feature = Table(
+    "cohort_feature",
+    metadata,
+    Column("model_id", Integer, ForeignKey(model_version.c.model_id, ondelete="CASCADE"), primary_key=True),
+    Column("feature_id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("ord", SmallInteger, nullable=False),
+    Column("origin", Double, nullable=False),
+    Column("per_unit", Double, nullable=False),
+    Column("bits", SmallInteger, nullable=False),
+    Column("exact", Boolean, nullable=False),
+    CheckConstraint("bits BETWEEN 1 AND 31", name="bits_range"),
+    CheckConstraint("per_unit > 0 AND per_unit < 'Infinity'", name="per_unit_range"),
+    comment="Features as whole numbers in their order: value = (origin + code) / per_unit; feature 0 is the score",
+)
+
+cohort_member = Table(
+    "cohort_member",
+    metadata,
+    Column("model_id", Integer, primary_key=True),
+    Column("feature_id", SmallInteger, primary_key=True),
+    Column("target", SmallInteger, primary_key=True),
+    Column("attribute", Text, primary_key=True),
+    Column("code", SmallInteger, primary_key=True),
+    Column("members", BIT(varying=True), nullable=False),
+    ForeignKeyConstraint(
+        ["model_id", "feature_id"],
+        [cohort_feature.c.model_id, cohort_feature.c.feature_id],
+        ondelete="CASCADE",
+        name="fk_cohort_member_feature",
+    ),
+    CheckConstraint("target IN (0, 1)", name="target_known"),
+    comment="Per feature, outcome and option a bitmap of who has the option, in the order of the feature's values",
+)
+
+cohort_slice = Table(
+    "cohort_slice",
+    metadata,
+    Column("model_id", Integer, primary_key=True),
+    Column("feature_id", SmallInteger, primary_key=True),
+    Column("target", SmallInteger, primary_key=True),
+    Column("slice", SmallInteger, primary_key=True),
+    Column("bits", BIT(varying=True), nullable=False),
+    ForeignKeyConstraint(
+        ["model_id", "feature_id"],
+        [cohort_feature.c.model_id, cohort_feature.c.feature_id],
+        ondelete="CASCADE",
+        name="fk_cohort_slice_feature",
+    ),
+    CheckConstraint("target IN (0, 1)", name="target_known"),
+    comment="Per feature and outcome a bitmap of everybody (slice 0) and one per digit of the codes, highest first",
+)
+
+cohort_bin = Table(
+    "cohort_bin",
+    metadata,
+    Column("model_id", Integer, primary_key=True),
+    Column("feature_id", SmallInteger, primary_key=True),
+    Column("bin", SmallInteger, primary_key=True),
+    Column("first_code", BigInteger, nullable=False),
+    Column("last_code", BigInteger, nullable=False),
+    Column("lower", Double),
+    Column("upper", Double),
+    Column("label_en", Text, nullable=False),
+    Column("label_fr", Text, nullable=False),
+    Column("repaid_before", Integer, nullable=False),
+    Column("repaid", Integer, nullable=False),
+    Column("defaulted_before", Integer, nullable=False),
+    Column("defaulted", Integer, nullable=False),
+    ForeignKeyConstraint(
+        ["model_id", "feature_id"],
+        [cohort_feature.c.model_id, cohort_feature.c.feature_id],
+        ondelete="CASCADE",
+        name="fk_cohort_bin_feature",
+    ),
+    comment="Bars of each feature's histogram, each an interval of places; the outer ones are open",
 )
 
 new_customer = Table(

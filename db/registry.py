@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from db import cohort
+from db.cohort import CohortRows
 from db.engine import connect, transaction
 from db.models import (
     feature,
@@ -121,11 +123,12 @@ def promote(
     distributions: Sequence[Mapping[str, Any]],
     categories: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Make a model the current one, in one transaction with its former customers and their distributions.
+    """Make a model the current one, in one transaction with its former customers, their distributions and cohorts.
 
     Those of a model that was promoted before are there already, and are left as they are.
     """
     with transaction(engine) as connection:
+    cohorts: CohortRows | None = None,
         known = connection.scalar(
             select(former_distribution.c.model_id).where(former_distribution.c.model_id == model_id).limit(1)
         )
@@ -141,6 +144,8 @@ def promote(
         )
 
 
+        if cohorts is not None and not cohort.known(connection, model_id):
+            cohort.load(connection, driver(connection), model_id, cohorts)
 def sync_dictionary(
     engine: Engine,
     features: Sequence[Mapping[str, Any]],

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, text, u
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import OperationalError
 
+from db import cohort
 from db.engine import connect, transaction
 from db.errors import BusyError, DatabaseUnavailableError
 from db.models import (
@@ -358,6 +359,7 @@ def _retire_models(engine: Engine) -> None:
         ]
         for table in (former_distribution, former_category):
             connection.execute(delete(table).where(table.c.model_id.in_(unused)))
+        cohort.remove(connection, unused)
     for model_id in unused:
         detach_and_drop(engine, former_customer, model_id)
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from db.application import APPLICATION_COLUMNS
 from db.bulk import Encoded, Masked, Values, encode, text_bytes
+from db.cohort import Bits, CohortRows, PlaceRows
 from db.models import former_customer, new_customer, score, shap_value
 from db.staging import Staging
 from scoring import scorecard
+from scoring.cohort import Cohorts, SlicedFeature, SortedPlaces
 from scoring.contract import Applications, Violation
 from scoring.features import dictionary
 from scoring.preprocess import explained_features, feature_ids, feature_values
@@ -132,6 +134,45 @@ def former_distributions(former: Applications) -> tuple[list[dict[str, Any]], li
                 }
             )
     return distributions, categories
+
+
+def cohort_rows(cohorts: Cohorts) -> CohortRows:
+    """Former customers as bitmaps, as rows of the tables of cohorts; the bitmaps are made as they are read."""
+    return CohortRows(
+        options=[asdict(option) for option in cohorts.options],
+        features=[
+            {"feature_id": feature.feature_id, "ord": feature.ord, **asdict(feature.grid)}
+            for feature in cohorts.features
+        ],
+        places=(_place_rows(feature, *places) for feature, places in cohorts.places()),
+    )
+
+
+def _place_rows(feature: SlicedFeature, repaid: SortedPlaces, defaulted: SortedPlaces) -> PlaceRows:
+    key = feature.feature_id
+    return PlaceRows(
+        bins=[
+            {
+                "feature_id": key,
+                **asdict(bar),
+                "repaid_before": of_repaid[0],
+                "repaid": of_repaid[1],
+                "defaulted_before": of_defaulted[0],
+                "defaulted": of_defaulted[1],
+            }
+            for bar, of_repaid, of_defaulted in zip(feature.bins, repaid.bins, defaulted.bins, strict=True)
+        ],
+        members=[
+            (key, places.outcome, attribute, code, Bits(bitmap.data, bitmap.length))
+            for places in (repaid, defaulted)
+            for (attribute, code), bitmap in places.members.items()
+        ],
+        slices=[
+            (key, places.outcome, number, Bits(bitmap.data, bitmap.length))
+            for places in (repaid, defaulted)
+            for number, bitmap in enumerate(places.slices)
+        ],
+    )
 
 
 def dictionary_rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:

@@ -15,12 +15,13 @@ from sqlalchemy import Engine
 from db import registry, runs, schema
 from flows import sources
 from flows.chunks import RejectedShareError
-from flows.loading import former_distributions, load_former
+from flows.loading import cohort_rows, former_distributions, load_former
 from flows.nightly import io_task, pure_task, recover, scratch_removed
 from flows.progress import reporter
 from flows.services import database
 from flows.settings import Settings, load_settings
 from scoring.bundle import digest
+from scoring.cohort import cohorts
 from scoring.contract import Applications, check_columns, check_rows
 from scoring.model import Trained, train
 
@@ -105,7 +106,13 @@ def load_and_promote(engine: Engine, model_id: int, former: Former, trained: Tra
             load_former(tables, former.applications, trained.out_of_fold_log_odds)
             tables.index()
     distributions, categories = former_distributions(former.applications)
-    registry.promote(engine, model_id, distributions=distributions, categories=categories)
+    registry.promote(
+        engine,
+        model_id,
+        distributions=distributions,
+        categories=categories,
+        cohorts=cohort_rows(cohorts(former.applications, trained.out_of_fold_log_odds)),
+    )
 
 
 @flow(name="training", validate_parameters=False)

@@ -144,6 +144,17 @@ class Grid:
         """The value of each code; shape kept."""
         return (self.origin + codes.astype(np.float64)) / self.per_unit
 
+    def first_code(self, value: float) -> int:
+        """The lowest code of values that are not below `value`; on an inexact grid the code of `value`."""
+        place = value * self.per_unit - self.origin
+        # A millionth of a step is beyond any rounding, and no value lies so near another.
+        return math.ceil(place - 1e-6) if self.exact else round(place)
+
+    def last_code(self, value: float) -> int:
+        """The highest code of values that are not above `value`; on an inexact grid the code of `value`."""
+        place = value * self.per_unit - self.origin
+        return math.floor(place + 1e-6) if self.exact else round(place)
+
 
 @dataclass(frozen=True, slots=True)
 class Bin:
@@ -378,13 +389,13 @@ def histogram_bins(values: Vector, grid: Grid, *, scale: float, whole: bool) -> 
     edges = [None, *limits, None]
     bins: list[Bin] = []
     for number, (lower, upper) in enumerate(pairwise(edges), start=1):
-        # A limit belongs to the bin above it, in people's units. A millionth of a step is beyond any grid's values.
+        # A limit belongs to the bin above it, in people's units.
         if scale > 0:
-            first = 0 if lower is None else math.ceil(lower / scale * grid.per_unit - grid.origin - 1e-6)
-            last = top if upper is None else math.ceil(upper / scale * grid.per_unit - grid.origin - 1e-6) - 1
+            first = 0 if lower is None else grid.first_code(lower / scale)
+            last = top if upper is None else grid.first_code(upper / scale) - 1
         else:
-            first = 0 if upper is None else math.floor(upper / scale * grid.per_unit - grid.origin + 1e-6) + 1
-            last = top if lower is None else math.floor(lower / scale * grid.per_unit - grid.origin + 1e-6)
+            first = 0 if upper is None else grid.last_code(upper / scale) + 1
+            last = top if lower is None else grid.last_code(lower / scale)
         low, high = lower, upper
         # An open bin of whole numbers that holds just one of them is called by it.
         if whole and lower is None and upper is not None and upper == shown.min() + 1:

@@ -1,0 +1,394 @@
+-- Statistics of any cohort of former customers from bitmaps, see scoring/cohort.py: the AND of the bitmaps of the
+-- chosen options is the cohort, in the order of a feature's values. Who shares the first digits of a value is an
+-- interval of places there, which each further digit divides. Groups under 30 get no statistics.
+--
+-- A cell is what a row of the views knows of the cohort, as one list of 14 numbers: model, feature, outcome (0
+-- repaid, 1 defaulted), the customer's own code, and the chosen option of each attribute in this order: credit,
+-- age, annuity_income, gender, education, family, housing, occupation, region, contract. Aggregates put the cells
+-- of their rows one after the other, and only at the end go to the bitmaps, once for all figures.
+--
+-- Readers may not read the bitmaps, so what they call runs with its owner's rights.
+
+CREATE TYPE reporting.cohort_figures AS (
+    members integer,
+    given integer,
+    q10 double precision,
+    q25 double precision,
+    median double precision,
+    q75 double precision,
+    q90 double precision,
+    mean double precision,
+    percentile double precision
+);
+
+CREATE TYPE reporting.cohort_rates AS (
+    members integer,
+    repaid integer,
+    defaulted integer,
+    default_rate double precision,
+    mean_score double precision
+);
+
+CREATE TYPE reporting.cohort_bar_figures AS (
+    members integer,
+    given integer,
+    share double precision
+);
+
+CREATE FUNCTION reporting.choose_every_filter() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE COST 10000 AS $$
+BEGIN
+    RAISE EXCEPTION 'Choose a value (or All) in every cohort filter.';
+END $$;
+COMMENT ON FUNCTION reporting.choose_every_filter() IS
+    'An error: what a row without words, which any condition on the words would have taken away, comes to.';
+
+-- All of an attribute, chosen together with some of it, counts as not chosen.
+CREATE FUNCTION reporting.cohort_choice(cells integer[]) RETURNS TABLE (attribute text, code integer)
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    names CONSTANT text[] :=
+        '{credit,age,annuity_income,gender,education,family,housing,occupation,region,contract}';
+    last CONSTANT integer := cardinality(cells) / 14 - 1;
+BEGIN
+    IF last > 0 AND (
+        SELECT count(DISTINCT cells[14 * r + 5:14 * r + 14]) FROM generate_series(0, last) AS r
+    ) <> (
+        SELECT exp(sum(ln(a.choices)))::bigint
+        FROM (
+            SELECT count(DISTINCT cells[14 * r + 4 + n]) AS choices
+            FROM generate_series(0, last) AS r, generate_series(1, 10) AS n
+            GROUP BY n
+        ) AS a
+    ) THEN
+        RAISE EXCEPTION 'Cohort filters can be combined by AND only.';
+    END IF;
+    RETURN QUERY
+    SELECT DISTINCT names[n], cells[14 * r + 4 + n]
+    FROM generate_series(0, last) AS r, generate_series(1, 10) AS n
+    WHERE cells[14 * r + 4 + n] <> 0;
+END $$;
+COMMENT ON FUNCTION reporting.cohort_choice(integer[]) IS
+    'The options that cells restrict a cohort to; none for everybody.';
+
+CREATE FUNCTION reporting.cohort_bitmap(model integer, feature integer, outcome integer, cells integer[])
+    RETURNS bit varying
+    LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN COALESCE(
+        (
+            SELECT bit_and(chosen.members)
+            FROM (
+                SELECT bit_or(m.members) AS members
+                FROM reporting.cohort_choice(cells) AS c
+                JOIN credit.cohort_member AS m
+                    ON m.model_id = model
+                    AND m.feature_id = feature
+                    AND m.target = outcome
+                    AND m.attribute = c.attribute
+                    AND m.code = c.code
+                GROUP BY c.attribute
+            ) AS chosen
+        ),
+        (
+            SELECT s.bits
+            FROM credit.cohort_slice AS s
+            WHERE s.model_id = model AND s.feature_id = feature AND s.target = outcome AND s.slice = 0
+        )
+    );
+END $$;
+COMMENT ON FUNCTION reporting.cohort_bitmap(integer, integer, integer, integer[]) IS
+    'Who of the former customers with one outcome and a value of a feature is in the cohort of some cells, in '
+    'the order of the values.';
+
+CREATE FUNCTION reporting.describe_cohort(cells integer[]) RETURNS reporting.cohort_figures
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    shares CONSTANT double precision[] := '{0.1,0.25,0.5,0.75,0.9}';
+    model CONSTANT integer := cells[1];
+    feature CONSTANT integer := cells[2];
+    own CONSTANT bigint := cells[4];
+    outcomes CONSTANT integer[] := ARRAY(
+        SELECT DISTINCT cells[14 * r + 3] FROM generate_series(0, cardinality(cells) / 14 - 1) AS r ORDER BY 1
+    );
+    grid credit.cohort_feature;
+    scale double precision;
+    slice record;
+    cohorts bit varying[];
+    total bigint := 0;
+    -- Of each quantile, and last of the customer: the digits so far, the interval of places per outcome that have
+    -- them, and how many of the cohort in it come before the one that is looked for.
+    searches integer := 5;
+    codes bigint[] := '{0,0,0,0,0,0}';
+    lows integer[];
+    highs integer[];
+    ranks bigint[];
+    below bigint := 0;
+    -- What two searches with the same digits share: where the interval divides, and how many have a 0 there.
+    digits_so_far bigint;
+    division integer[];
+    zeros bigint;
+    shown double precision[];
+    found reporting.cohort_figures;
+BEGIN
+    -- Of several features together there is nothing to say.
+    IF cells IS NULL OR feature <> ANY (ARRAY(
+        SELECT cells[14 * r + 2] FROM generate_series(0, cardinality(cells) / 14 - 1) AS r
+    )) THEN
+        RETURN NULL;
+    END IF;
+    SELECT * INTO grid FROM credit.cohort_feature AS f WHERE f.model_id = model AND f.feature_id = feature;
+    scale := CASE feature WHEN 0 THEN 1 ELSE (
+        SELECT f.display_scale FROM credit.feature AS f WHERE f.feature_id = feature
+    ) END;
+    found.members := 0;
+    found.given := 0;
+    FOR o IN 1..cardinality(outcomes) LOOP
+        cohorts[o] := reporting.cohort_bitmap(model, feature, outcomes[o], cells);
+        found.given := found.given + bit_count(cohorts[o]);
+        -- Everybody has a score.
+        found.members := found.members + bit_count(reporting.cohort_bitmap(model, 0, outcomes[o], cells));
+        FOR i IN 1..6 LOOP
+            lows[2 * i + o] := 0;
+            highs[2 * i + o] := length(cohorts[o]);
+        END LOOP;
+    END LOOP;
+    IF found.given < 30 THEN
+        RETURN found;
+    END IF;
+    FOR i IN 1..5 LOOP
+        -- As percentile_disc counts; where people are shown a negated value, from the other end.
+        ranks[i] := ceil(shares[i] * found.given);
+        ranks[i] := CASE WHEN scale > 0 THEN ranks[i] - 1 ELSE found.given - ranks[i] END;
+    END LOOP;
+    IF own >= 0 AND own < 1::bigint << grid.bits THEN
+        searches := 6;
+    END IF;
+
+    FOR slice IN
+        SELECT s.slice AS number, array_agg(s.bits ORDER BY s.target) AS digits
+        FROM credit.cohort_slice AS s
+        WHERE s.model_id = model AND s.feature_id = feature AND s.target = ANY (outcomes) AND s.slice > 0
+        GROUP BY s.slice
+        ORDER BY s.slice
+    LOOP
+        total := 2 * total;
+        FOR o IN 1..cardinality(outcomes) LOOP
+            total := total + bit_count(cohorts[o] & slice.digits[o]);
+        END LOOP;
+        digits_so_far := -1;
+        FOR i IN 1..searches LOOP
+            IF codes[i] <> digits_so_far THEN
+                digits_so_far := codes[i];
+                zeros := 0;
+                FOR o IN 1..cardinality(outcomes) LOOP
+                    division[o] := highs[2 * i + o] - bit_count(substring(
+                        slice.digits[o] FROM lows[2 * i + o] + 1 FOR highs[2 * i + o] - lows[2 * i + o]
+                    ));
+                    zeros := zeros + bit_count(substring(
+                        cohorts[o] FROM lows[2 * i + o] + 1 FOR division[o] - lows[2 * i + o]
+                    ));
+                END LOOP;
+            END IF;
+            IF (CASE i WHEN 6 THEN own >> (grid.bits - slice.number) & 1 = 1 ELSE ranks[i] >= zeros END) THEN
+                codes[i] := 2 * codes[i] + 1;
+                FOR o IN 1..cardinality(outcomes) LOOP
+                    lows[2 * i + o] := division[o];
+                END LOOP;
+                IF i = 6 THEN
+                    below := below + zeros;
+                ELSE
+                    ranks[i] := ranks[i] - zeros;
+                END IF;
+            ELSE
+                codes[i] := 2 * codes[i];
+                FOR o IN 1..cardinality(outcomes) LOOP
+                    highs[2 * i + o] := division[o];
+                END LOOP;
+            END IF;
+        END LOOP;
+    END LOOP;
+
+    FOR i IN 1..5 LOOP
+        shown[i] := (grid.origin + codes[i]) / grid.per_unit * scale;
+    END LOOP;
+    found.q10 := shown[1];
+    found.q25 := shown[2];
+    found.median := shown[3];
+    found.q75 := shown[4];
+    found.q90 := shown[5];
+    found.mean := (grid.origin + total::double precision / found.given) / grid.per_unit * scale;
+    IF searches = 6 THEN
+        IF scale > 0 THEN
+            FOR o IN 1..cardinality(outcomes) LOOP
+                below := below + bit_count(substring(
+                    cohorts[o] FROM lows[12 + o] + 1 FOR highs[12 + o] - lows[12 + o]
+                ));
+            END LOOP;
+        END IF;
+    ELSIF own >= 0 THEN
+        below := found.given;
+    END IF;
+    IF own IS NOT NULL THEN
+        found.percentile := 100.0 * CASE WHEN scale > 0 THEN below ELSE found.given - below END / found.given;
+    END IF;
+    RETURN found;
+END $$;
+COMMENT ON FUNCTION reporting.describe_cohort(integer[]) IS
+    'What cohort_summary comes to, from the cells of its rows.';
+
+CREATE AGGREGATE reporting.cohort_summary(integer[]) (
+    SFUNC = array_cat,
+    STYPE = integer[],
+    FINALFUNC = reporting.describe_cohort
+);
+COMMENT ON AGGREGATE reporting.cohort_summary(integer[]) IS
+    'One feature of a cohort, from column cohort of cohort_comparison: members, members with a value (given), '
+    'and of these, in the unit that people are shown, q10, q25, median, q75, q90 (values that somebody has), '
+    'mean, and percentile (share in % at or below the customer''s value); empty for fewer than 30. Group by '
+    'feature; without outcome it is of all former customers. Take a figure by '
+    '(reporting.cohort_summary(cohort)).median: all figures of a row are worked out once.';
+
+CREATE FUNCTION reporting.rate_cohort(cells integer[]) RETURNS reporting.cohort_rates
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    model CONSTANT integer := cells[1];
+    repaid bit varying;
+    defaulted bit varying;
+    found reporting.cohort_rates;
+BEGIN
+    IF cells IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- In the order of the score, which everybody has.
+    repaid := reporting.cohort_bitmap(model, 0, 0, cells);
+    defaulted := reporting.cohort_bitmap(model, 0, 1, cells);
+    found.members := bit_count(repaid) + bit_count(defaulted);
+    IF found.members < 30 THEN
+        RETURN found;
+    END IF;
+    found.repaid := bit_count(repaid);
+    found.defaulted := bit_count(defaulted);
+    found.default_rate := 100.0 * found.defaulted / found.members;
+    SELECT (
+        f.origin + sum(
+            bit_count(s.bits & CASE s.target WHEN 0 THEN repaid ELSE defaulted END)
+            * (1::bigint << (f.bits - s.slice))
+        )::double precision / found.members
+    ) / f.per_unit
+    INTO found.mean_score
+    FROM credit.cohort_feature AS f
+    JOIN credit.cohort_slice AS s ON s.model_id = f.model_id AND s.feature_id = f.feature_id AND s.slice > 0
+    WHERE f.model_id = model AND f.feature_id = 0
+    GROUP BY f.origin, f.per_unit;
+    RETURN found;
+END $$;
+COMMENT ON FUNCTION reporting.rate_cohort(integer[]) IS 'What cohort_rate comes to, from the cells of its rows.';
+
+CREATE AGGREGATE reporting.cohort_rate(integer[]) (
+    SFUNC = array_cat,
+    STYPE = integer[],
+    FINALFUNC = reporting.rate_cohort
+);
+COMMENT ON AGGREGATE reporting.cohort_rate(integer[]) IS
+    'A cohort as a whole, from column cohort of cohort_default_rate: members, and unless they are fewer than 30 '
+    'how many repaid and defaulted, default_rate in % and mean_score. Take a figure by '
+    '(reporting.cohort_rate(cohort)).default_rate.';
+
+CREATE FUNCTION reporting.cohort_bars(cell integer[])
+    RETURNS TABLE (
+        bin smallint,
+        bin_en text,
+        bin_fr text,
+        lower double precision,
+        upper double precision,
+        first_code bigint,
+        last_code bigint,
+        members integer,
+        given integer
+    )
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog ROWS 25 AS $$
+DECLARE
+    cohort CONSTANT bit varying := reporting.cohort_bitmap(cell[1], cell[2], cell[3], cell);
+BEGIN
+    RETURN QUERY
+    SELECT
+        b.bin,
+        b.label_en,
+        b.label_fr,
+        b.lower,
+        b.upper,
+        b.first_code,
+        b.last_code,
+        bit_count(
+            CASE cell[3]
+                WHEN 0 THEN substring(cohort FROM b.repaid_before + 1 FOR b.repaid)
+                ELSE substring(cohort FROM b.defaulted_before + 1 FOR b.defaulted)
+            END
+        )::integer,
+        bit_count(cohort)::integer
+    FROM credit.cohort_bin AS b
+    WHERE b.model_id = cell[1] AND b.feature_id = cell[2];
+END $$;
+COMMENT ON FUNCTION reporting.cohort_bars(integer[]) IS
+    'The histogram of the cohort of one cell: the bins, the members of each, and how many members have a value '
+    'at all.';
+
+CREATE FUNCTION reporting.total_bar(cells integer[]) RETURNS reporting.cohort_bar_figures
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (
+        WITH cell AS (
+            SELECT
+                cells[14 * r + 1] AS members,
+                cells[14 * r + 2] AS given,
+                cells[14 * r + 3] AS outcome,
+                cells[14 * r + 5:14 * r + 14] AS codes
+            FROM generate_series(0, cardinality(cells) / 14 - 1) AS r
+        ),
+        chosen AS (
+            SELECT c.*
+            FROM cell AS c
+            WHERE NOT EXISTS (
+                SELECT
+                FROM generate_series(1, 10) AS n
+                WHERE c.codes[n] = 0 AND (SELECT max(o.codes[n]) FROM cell AS o) <> 0
+            )
+        ),
+        summed AS (
+            SELECT
+                (SELECT sum(c.members) FROM chosen AS c)::integer AS members,
+                (
+                    SELECT sum(d.given)
+                    FROM (SELECT DISTINCT c.outcome, c.codes, c.given FROM chosen AS c) AS d
+                )::integer AS given
+        )
+        SELECT ROW(
+            s.members,
+            s.given,
+            CASE WHEN s.given >= 30 THEN 100.0 * s.members / s.given END
+        )::reporting.cohort_bar_figures
+        FROM summed AS s
+    );
+COMMENT ON FUNCTION reporting.total_bar(integer[]) IS 'What cohort_bar comes to, from the cells of its rows.';
+
+CREATE AGGREGATE reporting.cohort_bar(integer[]) (
+    SFUNC = array_cat,
+    STYPE = integer[],
+    FINALFUNC = reporting.total_bar
+);
+COMMENT ON AGGREGATE reporting.cohort_bar(integer[]) IS
+    'A bar of a histogram, from column cohort of cohort_histogram: members of the bin, members of the cohort '
+    'with a value (given), and share of the first in the second in %, empty for fewer than 30. Group by bin and '
+    'outcome, or by bin and series.';
+
+CREATE FUNCTION reporting.cohort_note_en(members integer) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN COALESCE(members, 0) < 30 THEN 'fewer than 30 former customers' ELSE '' END;
+COMMENT ON FUNCTION reporting.cohort_note_en(integer) IS
+    'Why a small cohort has no statistics, in English; empty text for 30 members and more.';
+
+CREATE FUNCTION reporting.cohort_note_fr(members integer) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN COALESCE(members, 0) < 30 THEN 'moins de 30 anciens clients' ELSE '' END;
+COMMENT ON FUNCTION reporting.cohort_note_fr(integer) IS
+    'Why a small cohort has no statistics, in French; empty text for 30 members and more.';
