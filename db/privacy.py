@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
-from sqlalchemy import URL, Connection, Engine, func, insert, select, update
+from sqlalchemy import URL, Connection, Engine, delete, func, insert, select, update
 
+from db import cohort
+from db.application import APPLICATION_COLUMNS
+from db.cohort import CohortRows
 from db.engine import connect, psql_url, transaction
-from db.errors import DatabaseError
-from db.models import RUN_PARTITIONED, SCHEMA, former_customer, model_version, partition_name, privacy_request
+from db.models import (
+    RUN_PARTITIONED,
+    SCHEMA,
+    former_category,
+    former_customer,
+    former_distribution,
+    partition_name,
+    privacy_request,
+)
 from db.runs import driver
 from db.staging import partitions
 
 # Superset keeps what people chose (a customer, say) here, as values that only it can read.
 _SUPERSET_STORES = {"key_value": "value", "cache": "value"}
-
-
-class ErasureError(DatabaseError):
-    """Something that has to be erased was not where it should be; nothing was changed."""
 
 
 def keyed_hash(key: str, customer_id: int) -> str:
@@ -237,19 +243,25 @@ _DICTIONARY = ("feature", "feature_category", "score_band", "cohort_option", "co
 _APART = ["run_check", "rejected_application", *_DICTIONARY]
 
 
-def erase(engine: Engine, customer_id: int) -> dict[str, int]:
+def erase(engine: Engine, customer_id: int, *, describe: Callable[[Connection, int], None]) -> dict[str, int]:
     """Remove every row about one person from schema `credit`, in one transaction; rows removed by table.
 
-    In every table with a customer_id his rows go, also in runs that are not published. His bit goes from every
-    bitmap of former customers, so that no cohort counts him. The ledger's messages lose the number. Statistics over
-    everybody (quantiles, importances, the models) stay. The caller holds the run lock.
+    In every table with a customer_id his rows go, also in runs that are not published. The ledger's messages lose
+    the number. Statistics over all applicants of a night and the models stay. The caller holds the run lock.
 
-    Raises ErasureError if the bitmaps of a model are not in the order of its former customers.
+    Parameters
+    ----------
+    describe: called in the transaction for each model of which he was a former customer; says anew what is said of
+        its former customers as a whole (quantiles, bitmaps), without him.
     """
     removed: dict[str, int] = {}
     with transaction(engine) as connection:
         server = driver(connection)
-        _forget_places(connection, customer_id, removed)
+        models = connection.scalars(
+            select(former_customer.c.model_id)
+            .where(former_customer.c.customer_id == customer_id)
+            .order_by(former_customer.c.model_id)
+        ).all()
         for table, column, kind in _columns(server):
             if kind == "number":
                 statement = "DELETE FROM {table} WHERE {column} = %(id)s"
@@ -263,6 +275,8 @@ def erase(engine: Engine, customer_id: int) -> dict[str, int]:
                     " WHERE {column} ~ %(pattern)s"
                 )
                 _count(removed, table, _execute(server, table, statement, column, customer_id))
+        for model_id in models:
+            describe(connection, model_id)
     return removed
 
 
@@ -278,73 +292,42 @@ def _execute(server: psycopg.Connection[Any], table: str, statement: str, column
     ).rowcount
 
 
-def _forget_places(connection: Connection, customer_id: int, removed: dict[str, int]) -> None:
-    """Take the person's bit out of every bitmap; those after it move up by one, as their rows do."""
-    server = driver(connection)
-    for (model_id,) in connection.execute(
-        select(model_version.c.model_id).order_by(model_version.c.model_id)
-    ).all():
-        if not server.execute(
-            "SELECT 1 FROM credit.cohort_member WHERE model_id = %s LIMIT 1", [model_id]
-        ).fetchone():
-            continue
-        place = _place(server, model_id, customer_id)
-        if place is None:
-            continue
-        target, number = place
-        server.execute(
-            "UPDATE credit.cohort_option AS o SET"
-            " repaid = repaid - CASE WHEN %(target)s = 0 THEN 1 ELSE 0 END,"
-            " defaulted = defaulted - CASE WHEN %(target)s = 1 THEN 1 ELSE 0 END"
-            " FROM credit.cohort_member AS m WHERE m.model_id = o.model_id AND m.attribute = o.attribute"
-            " AND m.code = o.code AND m.target = %(target)s AND get_bit(m.members, %(place)s) = 1"
-            " AND o.model_id = %(model)s",
-            {"target": target, "place": number, "model": model_id},
-        )
-        for table, column in (("cohort_member", "members"), ("cohort_slice", "bits")):
-            rows = server.execute(
-                sql.SQL(
-                    "UPDATE {table} SET {bits} = substring({bits} FROM 1 FOR %(place)s)"
-                    " || substring({bits} FROM %(place)s + 2) WHERE model_id = %(model)s AND target = %(target)s"
-                ).format(table=sql.Identifier(SCHEMA, table), bits=sql.Identifier(column)),
-                {"target": target, "place": number, "model": model_id},
-            ).rowcount
-            _count(removed, table, rows)
+def former_rows(connection: Connection, model_id: int) -> bytes:
+    """The former customers of a model as CSV with a header: id, target, log_odds, the application's columns."""
+    names = ["customer_id", "target", "log_odds", *(name for name, _ in APPLICATION_COLUMNS)]
+    query = sql.SQL(
+        "COPY (SELECT {columns} FROM {table} WHERE model_id = {model} ORDER BY customer_id)"
+        " TO STDOUT (FORMAT csv, HEADER)"
+    ).format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+        table=sql.Identifier(SCHEMA, former_customer.name),
+        model=sql.Literal(model_id),
+    )
+    with driver(connection).cursor() as cursor, cursor.copy(query) as copy:
+        return b"".join(bytes(part) for part in copy)
 
 
-def _place(server: psycopg.Connection[Any], model_id: int, customer_id: int) -> tuple[int, int] | None:
-    """(outcome, place from 0) of a former customer in a model's bitmaps, None if he is none of them.
+def replace_descriptions(
+    connection: Connection,
+    model_id: int,
+    *,
+    distributions: Sequence[Mapping[str, Any]],
+    categories: Sequence[Mapping[str, Any]],
+    cohorts: CohortRows,
+) -> None:
+    """Put other quantiles, counts and bitmaps in place of what is said of a model's former customers as a whole."""
+    for table, rows in ((former_distribution, distributions), (former_category, categories)):
+        connection.execute(delete(table).where(table.c.model_id == model_id))
+        connection.execute(insert(table), [{"model_id": model_id, **row} for row in rows])
+    if cohort.known(connection, model_id):
+        cohort.remove(connection, [model_id])
+        cohort.load(connection, driver(connection), model_id, cohorts)
 
-    Bitmaps and rows were written in the same order, and rows of a table that is only ever loaded and deleted from
-    keep theirs. That it is so is checked: as many rows as bits, and at the place the person's own score.
-    """
-    row = server.execute(
-        "SELECT target, place, rows, score FROM ("
-        "  SELECT customer_id, target, score, row_number() OVER (PARTITION BY target ORDER BY ctid) - 1 AS place,"
-        "         count(*) OVER (PARTITION BY target) AS rows"
-        "  FROM credit.former_customer WHERE model_id = %s) AS ordered WHERE customer_id = %s",
-        [model_id, customer_id],
-    ).fetchone()
-    if row is None:
-        return None
-    target, place, rows, score = row
-    seen = server.execute(
-        "SELECT min(length(s.bits)), max(length(s.bits)), round((max(f.origin) + coalesce("
-        "    sum(get_bit(s.bits, %(place)s)::bigint << (f.bits - s.slice)) FILTER (WHERE s.slice > 0), 0)"
-        "  )::numeric / max(f.per_unit)::numeric)"
-        " FROM credit.cohort_slice AS s JOIN credit.cohort_feature AS f USING (model_id, feature_id)"
-        " WHERE s.model_id = %(model)s AND s.target = %(target)s AND s.feature_id = 0 AND"
-        "  length(s.bits) > %(place)s",
-        {"model": model_id, "target": target, "place": place},
-    ).fetchone()
-    assert seen is not None
-    shortest, longest, decoded = seen
-    if (shortest, longest) != (rows, rows) or abs(decoded - score) > 1:
-        raise ErasureError(
-            f"The bitmaps of model {model_id} are not in the order of its former customers ({rows} rows,"
-            f" {longest} bits, score {score} against {decoded}); train a model anew, then erase again."
-        )
-    return int(target), int(place)
+
+_DESCRIPTIONS = (
+    *("former_distribution", "former_category"),
+    *("cohort_option", "cohort_feature", "cohort_bin", "cohort_member", "cohort_slice"),
+)
 
 
 def scrub(engine: Engine, tables: Sequence[str]) -> list[str]:
@@ -356,6 +339,7 @@ def scrub(engine: Engine, tables: Sequence[str]) -> list[str]:
         server = driver(connection)
         partitioned = {table.name: table for table in (*RUN_PARTITIONED, former_customer)}
         names = [name for name in tables if name not in partitioned]
+        names += _DESCRIPTIONS if former_customer.name in tables else ()
         names += [partition_name(partitioned[name], key) for name, key, _ in partitions(server) if name in tables]
         server.rollback()
         server.autocommit = True

@@ -19,12 +19,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
+from sqlalchemy import Connection
 
 from db import privacy, runs, schema
 from db.errors import DatabaseError
 from flows import backups, services
+from flows.loading import cohort_rows, former_distributions
 from flows.settings import Settings
+from scoring.cohort import cohorts
+from scoring.contract import Applications
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
@@ -285,7 +290,7 @@ def erase(settings: Settings, customer_id: int, *, by: str) -> dict[str, Any]:
     with services.database(settings) as engine, runs.exclusive(engine):
         schema.require_current(engine)
         request_id = privacy.record(engine, kind="erase", customer_hash=customer_hash(settings, customer_id), by=by)
-        removed = privacy.erase(engine, customer_id)
+        removed = privacy.erase(engine, customer_id, describe=describe_former)
         scrubbed = privacy.scrub(engine, sorted(removed))
         superset = backups.superset_url(settings, engine)
         if superset is not None:
@@ -309,6 +314,25 @@ def erase(settings: Settings, customer_id: int, *, by: str) -> dict[str, Any]:
         "cached_results_dropped": cached,
         "files_not_ours": left.foreign_files,
     }
+
+
+def describe_former(connection: Connection, model_id: int) -> None:
+    """Say anew what is said of a model's former customers as a whole: quantiles, categories, bitmaps."""
+    frame = pl.read_csv(privacy.former_rows(connection, model_id), infer_schema=False).cast(pl.Float64)
+    former = Applications(
+        frame["customer_id"].cast(pl.Int32).to_numpy(),
+        frame.drop("customer_id", "target", "log_odds").to_numpy(order="fortran"),
+        frame["target"].cast(pl.Int8).to_numpy(),
+        np.arange(1, len(frame) + 1),
+    )
+    distributions, categories = former_distributions(former)
+    privacy.replace_descriptions(
+        connection,
+        model_id,
+        distributions=distributions,
+        categories=categories,
+        cohorts=cohort_rows(cohorts(former, frame["log_odds"].to_numpy())),
+    )
 
 
 def _state_files(settings: Settings) -> list[Path]:
