@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help up down test lint bench superset requirements clean
+.PHONY: help up down test lint bench superset audit requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,11 +49,23 @@ $(SUPERSET)/installed: superset_assets/requirements.txt
 	$(SUPERSET)/bin/python -m pip install --quiet --require-hashes -r superset_assets/requirements.txt
 	@touch $@
 
-requirements: ## Compile both requirements.txt anew from pyproject.toml (needs uv)
+AUDIT := .venv-audit
+audit: $(AUDIT)/installed ## Look for known vulnerabilities in all pinned packages, and list them (.creditlens/sbom-*.json)
+	@$(AUDIT)/bin/python .ci/audit.py
+
+$(AUDIT)/installed: .ci/audit-requirements.txt
+	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)."; exit 1; }
+	test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --require-hashes -r .ci/audit-requirements.txt
+	@touch $@
+
+requirements: ## Compile all pinned requirements anew from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header \
 		--quiet pyproject.toml -o requirements.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --group superset --no-annotate --no-header \
 		--quiet -o superset_assets/requirements.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 --group audit --no-annotate --no-header \
+		--quiet -o .ci/audit-requirements.txt
 
 clean: ## Remove what was built; the state folder .creditlens is kept
-	rm -rf $(VENV) $(SUPERSET) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(SUPERSET) $(AUDIT) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
