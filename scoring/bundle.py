@@ -15,10 +15,11 @@ from typing import Any
 
 from scoring.errors import ArtefactError
 from scoring.explain import Engine, engine
+from scoring.monitoring import Baseline
 from scoring.preprocess import Preprocessing, explained_features
 
 FORMAT = "creditlens-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ModelBundle:
     base_value: expected log-odds of default.
     parameters, metrics: how it was trained and how good it is (out of fold).
     reference_log_odds: ascending out-of-fold log-odds of the former customers, as 1,001 quantiles.
+    baseline: how the former customers spread over the bins that later nights are compared in.
     """
 
     booster_text: str
@@ -40,6 +42,7 @@ class ModelBundle:
     parameters: Mapping[str, Any]
     metrics: Mapping[str, Any]
     reference_log_odds: tuple[float, ...]
+    baseline: Baseline
     training: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -72,6 +75,7 @@ class ModelBundle:
             "parameters": self.parameters,
             "metrics": self.metrics,
             "reference_log_odds": list(self.reference_log_odds),
+            "baseline": self.baseline.to_json(),
             "training": self.training,
             "booster": self.booster_text,
         }
@@ -110,6 +114,7 @@ class ModelBundle:
             parameters=content["parameters"],
             metrics=content["metrics"],
             reference_log_odds=tuple(content["reference_log_odds"]),
+            baseline=Baseline.from_json(content["baseline"]),
             training=content["training"],
         )
         features = [feature.name for feature in explained_features()]

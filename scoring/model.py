@@ -18,8 +18,10 @@ from scoring.bundle import ModelBundle
 from scoring.contract import Applications
 from scoring.errors import TrainingError
 from scoring.explain import engine
+from scoring.fairness import groups
+from scoring.monitoring import Baseline
 from scoring.preprocess import Preprocessing, explained_features
-from scoring.scorecard import default_probability, exact_score, quantiles
+from scoring.scorecard import default_probability, exact_score, quantiles, score
 from scoring.trees import parse_model
 
 FOLDS = 5
@@ -99,8 +101,14 @@ def train(
         preprocessing=preprocessing,
         base_value=engine(text, preprocessing.groups, len(explained_features())).base_value,
         parameters=parameters,
-        metrics={**metrics(target, log_odds), "fold_auc": fold_aucs, "search": tried},
+        metrics={
+            **metrics(target, log_odds),
+            "groups": groups(former, log_odds),
+            "fold_auc": fold_aucs,
+            "search": tried,
+        },
         reference_log_odds=tuple(quantiles(log_odds)),
+        baseline=Baseline.fit(former.values, log_odds),
         training={"rows": len(former), "seed": seed, "lightgbm": lightgbm.__version__},
     )
     return Trained(bundle, log_odds)
@@ -152,12 +160,13 @@ def does_not_differ(auc: float, best: float) -> bool:
 
 
 def metrics(target: NDArray[np.int8], log_odds: NDArray[np.float64]) -> dict[str, Any]:
-    """How well log-odds tell defaulters: AUC, Gini, KS, Brier score, calibration and gains by decile.
+    """How well log-odds tell defaulters: AUC, Gini, KS, Brier score, calibration, gains by decile, scores.
 
     KS is the largest distance between the two outcomes' cumulative distributions; a gain is the share of all
-    defaults found among the riskiest rows so far.
+    defaults found among the riskiest rows so far, and lift the default rate of a decile as a multiple of that of
+    everybody. Scores are counted with the defaults among them.
     """
-    probability = default_probability(log_odds)
+    probability, exact, scores = default_probability(log_odds), exact_score(log_odds), score(log_odds)
     auc = float(roc_auc_score(target, log_odds))
     false_positive, true_positive, _ = roc_curve(target, log_odds)
     riskiest_first = np.argsort(-log_odds, kind="stable")
@@ -169,7 +178,7 @@ def metrics(target: NDArray[np.int8], log_odds: NDArray[np.float64]) -> dict[str
         "ks": float(np.max(true_positive - false_positive)),
         "brier": float(brier_score_loss(target, probability)),
         "default_rate": float(target.mean()),
-        "mean_score": float(exact_score(log_odds).mean()),
+        "mean_score": float(exact.mean()),
         "calibration": [
             {
                 "bin": position + 1,
@@ -180,8 +189,26 @@ def metrics(target: NDArray[np.int8], log_odds: NDArray[np.float64]) -> dict[str
             for position, rows in enumerate(reversed(deciles))
         ],
         "gains": [
-            {"share_of_customers": (position + 1) / 10, "share_of_defaults": float(count / max(1, found[-1]))}
-            for position, count in enumerate(found)
+            {
+                "decile": position + 1,
+                "customers": len(rows),
+                "defaulted": int(target[rows].sum()),
+                "default_rate": float(target[rows].mean()),
+                "lift": float(target[rows].mean() / max(target.mean(), 1e-9)),
+                "share_of_customers": (position + 1) / 10,
+                "share_of_defaults": float(found[position] / max(1, found[-1])),
+                "minimum_score": float(exact[rows].min()),
+                "maximum_score": float(exact[rows].max()),
+            }
+            for position, rows in enumerate(deciles)
+        ],
+        "scores": [
+            {
+                "score": int(value),
+                "customers": int((scores == value).sum()),
+                "defaulted": int(target[scores == value].sum()),
+            }
+            for value in np.unique(scores)
         ],
     }
 

@@ -32,6 +32,7 @@ from flows.settings import Settings
 from scoring.batch import score_batch
 from scoring.bundle import ModelBundle, digest
 from scoring.contract import Applications, check_rows
+from scoring.monitoring import Baseline
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import quantiles
 from tests.benchmarks.measure import (
@@ -90,6 +91,7 @@ def install_heavy_model(former: Path) -> ModelBundle:
         parameters=HEAVY,
         metrics={"auc": 0.0, "gini": 0.0, "ks": 0.0, "brier": 0.0},
         reference_log_odds=tuple(quantiles(log_odds)),
+        baseline=Baseline.fit(everybody.values, log_odds),
     )
     artefact = bundle.to_bytes()
     with services.database(settings()) as engine:
