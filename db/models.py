@@ -445,6 +445,74 @@ run_check = Table(
     comment="What the audit of a run looked at, and what it saw",
 )
 
+feature_bin = Table(
+    "feature_bin",
+    metadata,
+    Column("model_id", Integer, ForeignKey(model_version.c.model_id, ondelete="CASCADE"), primary_key=True),
+    Column("feature_id", SmallInteger, primary_key=True),
+    Column("bin", SmallInteger, primary_key=True),
+    Column("minimum", Double),
+    Column("maximum", Double),
+    Column("customers", Integer, nullable=False),
+    comment="Bins of a feature's values, and how many of the model's former customers were in each; -1 is missing",
+)
+
+run_summary = Table(
+    "run_summary",
+    metadata,
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id, ondelete="CASCADE"), primary_key=True),
+    Column("customers", Integer, nullable=False),
+    Column("mean_score", Double, nullable=False),
+    Column("mean_default_probability", Double, nullable=False),
+    Column("approval_rate", Double, nullable=False),
+    Column("score_psi", Double),
+    _probability("mean_default_probability"),
+    _probability("approval_rate"),
+    comment="A run as a whole, kept for ever: means, approval rate, drift of its scores",
+)
+
+run_score = Table(
+    "run_score",
+    metadata,
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id, ondelete="CASCADE"), primary_key=True),
+    Column("score", SmallInteger, primary_key=True, autoincrement=False),
+    Column("band", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("customers", Integer, nullable=False),
+    CheckConstraint("score BETWEEN 0 AND 100", name="score_range"),
+    comment="How many customers of a run have each score, and the band and decision that it meant, kept for ever",
+)
+
+run_feature = Table(
+    "run_feature",
+    metadata,
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id, ondelete="CASCADE"), primary_key=True),
+    Column("feature_id", SmallInteger, primary_key=True),
+    Column("customers", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    Column("unknown", Integer, nullable=False),
+    Column("mean_absolute_contribution", Double, nullable=False),
+    Column("mean_contribution", Double, nullable=False),
+    Column("mean_absolute_points", Double, nullable=False),
+    Column("psi", Double),
+    Column("correlation", Double),
+    CheckConstraint("correlation BETWEEN -1 AND 1", name="correlation_range"),
+    comment="Each feature over a run, kept for ever: missing values, importance, drift, direction",
+)
+
+run_feature_bin = Table(
+    "run_feature_bin",
+    metadata,
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id, ondelete="CASCADE"), primary_key=True),
+    Column("feature_id", SmallInteger, primary_key=True),
+    Column("bin", SmallInteger, primary_key=True),
+    Column("customers", Integer, nullable=False),
+    Column("mean_contribution", Double, nullable=False),
+    Column("mean_points", Double, nullable=False),
+    Column("points_deviation", Double, nullable=False),
+    comment="Each bin of a feature over a run, kept for ever: how many customers, and what it did to their scores",
+)
+
 RUN_PARTITIONED = (new_customer, score, shap_value)
 
 

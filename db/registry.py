@@ -25,6 +25,7 @@ from db.models import (
 )
 from db.runs import driver
 from db.staging import Staging, attach, staging
+from db.statistics import add_bins
 
 FORMER_PARTITIONED = (former_customer,)
 
@@ -58,8 +59,12 @@ def register(
     feature_set: Sequence[Mapping[str, Any]],
     artefact: bytes,
     artefact_sha256: str,
+    bins: Sequence[Mapping[str, Any]] = (),
 ) -> int:
-    """Add a model as a candidate; its model_id. The same artefact again is the same model."""
+    """Add a model as a candidate, with the bins that its nights are compared in; its model_id.
+
+    The same artefact again is the same model.
+    """
     with transaction(engine) as connection:
         model_id: int | None = connection.scalar(
             select(model_version.c.model_id).where(model_version.c.artefact_sha256 == artefact_sha256)
@@ -81,6 +86,7 @@ def register(
             )
             .returning(model_version.c.model_id)
         ).scalar_one()
+        add_bins(connection, created, bins)
         return created
 
 
@@ -122,13 +128,13 @@ def promote(
     *,
     distributions: Sequence[Mapping[str, Any]],
     categories: Sequence[Mapping[str, Any]],
+    cohorts: CohortRows | None = None,
 ) -> None:
     """Make a model the current one, in one transaction with its former customers, their distributions and cohorts.
 
     Those of a model that was promoted before are there already, and are left as they are.
     """
     with transaction(engine) as connection:
-    cohorts: CohortRows | None = None,
         known = connection.scalar(
             select(former_distribution.c.model_id).where(former_distribution.c.model_id == model_id).limit(1)
         )
@@ -138,14 +144,14 @@ def promote(
             connection.execute(insert(former_distribution), rows)
             rows = [{"model_id": model_id, **row} for row in categories]
             connection.execute(insert(former_category), rows)
+        if cohorts is not None and not cohort.known(connection, model_id):
+            cohort.load(connection, driver(connection), model_id, cohorts)
         connection.execute(update(model_version).where(model_version.c.stage == "current").values(stage="retired"))
         connection.execute(
             update(model_version).where(model_version.c.model_id == model_id).values(stage="current")
         )
 
 
-        if cohorts is not None and not cohort.known(connection, model_id):
-            cohort.load(connection, driver(connection), model_id, cohorts)
 def sync_dictionary(
     engine: Engine,
     features: Sequence[Mapping[str, Any]],

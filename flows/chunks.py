@@ -19,6 +19,7 @@ from scoring.batch import Scored, score_batch
 from scoring.bundle import ModelBundle
 from scoring.contract import Checked, Violation, check_rows
 from scoring.errors import ScoringError
+from scoring.monitoring import Sums
 
 # Written down per run in full; beyond that, one of each rejected row, so that no rejection is unexplained.
 KEPT_VIOLATIONS = 10_000
@@ -33,9 +34,10 @@ class RejectedShareError(ScoringError):
 
 @dataclass
 class Tally:
-    """What has come through the contract so far, and a random sample of what was made of it."""
+    """What has come through the contract so far, sums over what was made of it, and a random sample of that."""
 
     sample: list[Scored] = field(default_factory=list)
+    sums: Sums | None = None
     engine_error: Future[float] | None = None
     customers: int = 0
     rejected: int = 0
@@ -56,6 +58,8 @@ class Tally:
     def merge(self, other: Tally) -> None:
         """Count what another tally has counted."""
         self.sample += other.sample
+        if other.sums is not None:
+            self.sums = other.sums if self.sums is None else self.sums + other.sums
         self.customers += other.customers
         self.rejected += other.rejected
         self.violations += (
@@ -90,7 +94,7 @@ def scoring_pipeline(
         tally.add(checked)
         require()
         scored = score_batch(bundle, checked.accepted, threads=threads)
-        tally.sample.append(take_sample(scored))
+        tally.merge(Tally(sample=[take_sample(scored)], sums=Sums.of(scored, bundle.baseline, bundle.base_value)))
         return scored
 
     stages: dict[str, Callable[[Any], Any]] = {"check": partial(check_chunk, survey), "score": score}

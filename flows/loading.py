@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from db.bulk import Encoded, Masked, Values, encode, text_bytes
 from db.cohort import Bits, CohortRows, PlaceRows
 from db.models import former_customer, new_customer, score, shap_value
 from db.staging import Staging
+from db.statistics import RunStatistics
 from scoring import scorecard
 from scoring.cohort import Cohorts, SlicedFeature, SortedPlaces
 from scoring.contract import Applications, Violation
@@ -23,6 +25,7 @@ from scoring.preprocess import explained_features, feature_ids, feature_values
 if TYPE_CHECKING:
     # At run time it would bring LightGBM and scikit-learn into every command.
     from scoring.batch import Scored
+    from scoring.monitoring import Baseline, Summary
 
 
 def encode_scored(scored: Scored) -> tuple[Encoded, ...]:
@@ -173,6 +176,22 @@ def _place_rows(feature: SlicedFeature, repaid: SortedPlaces, defaulted: SortedP
             for number, bitmap in enumerate(places.slices)
         ],
     )
+
+
+def bin_rows(baseline: Baseline) -> list[dict[str, Any]]:
+    """The bins of a model and how its former customers spread over them, as rows of `feature_bin`."""
+    return [asdict(line) for line in baseline.lines()]
+
+
+def run_statistics(summary: Summary) -> RunStatistics:
+    """A night as a whole as rows of its tables; a number that there is none of becomes NULL."""
+    whole = {each.name: getattr(summary, each.name) for each in fields(summary)}
+    lists = {name: [_known(asdict(line)) for line in whole.pop(name)] for name in ("scores", "features", "bins")}
+    return RunStatistics(summary=_known(whole), **lists)
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
 def dictionary_rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:

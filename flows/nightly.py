@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from db import audit as auditing
-from db import registry, runs, schema
+from db import registry, runs, schema, statistics
 from db.errors import DatabaseError, DatabaseUnavailableError
 from db.models import RUN_PARTITIONED
 from db.staging import staging
@@ -31,7 +31,7 @@ from flows.chunks import (
     scoring_pipeline,
     start_second_opinion,
 )
-from flows.loading import rejection_rows
+from flows.loading import rejection_rows, run_statistics
 from flows.nights import accounted
 from flows.progress import reporter
 from flows.scaleout import score_on_dask
@@ -40,6 +40,7 @@ from flows.settings import Settings, load_settings
 from scoring.bundle import ModelBundle
 from scoring.contract import check_columns
 from scoring.errors import ScoringError
+from scoring.monitoring import summarise
 from scoring.preprocess import feature_ids
 
 log = logging.getLogger("creditlens")
@@ -156,8 +157,12 @@ def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle) -> Non
 
 
 @io_task
-def publish(engine: Engine, run_id: int, tally: Tally, seconds: dict[str, float]) -> bool:
-    """Attach the run, then move the readers' pointer."""
+def publish(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, seconds: dict[str, float]) -> bool:
+    """Write down what the night looks like as a whole, attach the run, then move the readers' pointer."""
+    with timed(seconds, "statistics"):
+        summary = summarise(tally.sums, bundle.baseline) if tally.sums else None
+        if summary:
+            statistics.record(engine, run_id, run_statistics(summary))
     return runs.publish(
         engine,
         run_id,
@@ -213,7 +218,7 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
             with timed(seconds, "audit"):
                 audit(engine, run_id, tally, bundle)
             lock.require_held()
-            is_current = publish(engine, run_id, tally, seconds)
+            is_current = publish(engine, run_id, tally, bundle, seconds)
         retire(engine, settings)
         return Night("published", runs.get(engine, run_id), is_current)
 

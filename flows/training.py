@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from db import registry, runs, schema
 from flows import sources
 from flows.chunks import RejectedShareError
-from flows.loading import cohort_rows, former_distributions, load_former
+from flows.loading import bin_rows, cohort_rows, former_distributions, load_former
 from flows.nightly import io_task, pure_task, recover, scratch_removed
 from flows.progress import reporter
 from flows.services import database
@@ -95,6 +95,7 @@ def register(engine: Engine, former: Former, trained: Trained) -> int:
         feature_set=trained.bundle.feature_set,
         artefact=artefact,
         artefact_sha256=digest(artefact),
+        bins=bin_rows(trained.bundle.baseline),
     )
 
 

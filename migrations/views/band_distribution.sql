@@ -1,13 +1,7 @@
 CREATE VIEW reporting.band_distribution AS
 WITH counted AS (
-    SELECT s.run_id, s.band, count(*) AS customers
-    FROM (
-        SELECT kept.run_id, kept.band
-        FROM credit.score AS kept
-        JOIN credit.scoring_run AS own ON own.run_id = kept.run_id AND own.retired_at IS NULL
-        UNION ALL
-        SELECT past.run_id, past.band FROM credit.past_score AS past
-    ) AS s
+    SELECT s.run_id, s.band, sum(s.customers)::bigint AS customers
+    FROM credit.run_score AS s
     GROUP BY s.run_id, s.band
 )
 SELECT
@@ -21,7 +15,8 @@ SELECT
     b.decision_fr AS decision_label_fr,
     c.customers,
     (100 * c.customers / sum(c.customers) OVER (PARTITION BY r.run_id))::double precision AS share,
-    r.is_current
+    r.is_current,
+    dense_rank() OVER (ORDER BY r.as_of DESC) AS nights_ago
 FROM counted AS c
 JOIN reporting.run_history AS r ON r.run_id = c.run_id
 LEFT JOIN credit.score_band AS b ON b.band = c.band
@@ -43,3 +38,5 @@ COMMENT ON COLUMN reporting.band_distribution.customers IS
     'How many applicants of the run are in the band; a band without any has no row.';
 COMMENT ON COLUMN reporting.band_distribution.share IS 'The same as a share of the run''s applicants, in %.';
 COMMENT ON COLUMN reporting.band_distribution.is_current IS 'Whether this is the run that readers see.';
+COMMENT ON COLUMN reporting.band_distribution.nights_ago IS
+    'Place of the run by date, 1 is the newest: nights_ago <= 30 are the last 30 nights.';

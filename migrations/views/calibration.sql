@@ -4,7 +4,8 @@ SELECT
     c.bin,
     c.customers,
     c.mean_probability,
-    c.default_rate
+    c.default_rate,
+    COALESCE(m.model_id = (SELECT run.model_id FROM reporting.published_run AS run), false) AS is_published
 FROM credit.model_version AS m
 CROSS JOIN LATERAL jsonb_to_recordset(m.metrics -> 'calibration')
     AS c (bin integer, customers integer, mean_probability double precision, default_rate double precision);
@@ -18,3 +19,4 @@ COMMENT ON COLUMN reporting.calibration.customers IS 'How many former customers 
 COMMENT ON COLUMN reporting.calibration.mean_probability IS
     'Their mean probability of default as the model saw it, 0 to 1.';
 COMMENT ON COLUMN reporting.calibration.default_rate IS 'Share of them who did default, 0 to 1.';
+COMMENT ON COLUMN reporting.calibration.is_published IS 'Whether the scores that readers see are this model''s.';

@@ -1,15 +1,5 @@
 CREATE VIEW reporting.data_quality AS
-WITH new_value AS (
-    SELECT
-        v.feature_id,
-        count(*) AS customers,
-        count(*) FILTER (WHERE v.numeric_value IS NULL AND v.category_code IS NULL) AS missing,
-        count(*) FILTER (WHERE v.category_code = 0) AS code_zero
-    FROM credit.shap_value AS v
-    WHERE v.run_id = (SELECT p.run_id FROM credit.published_run AS p)
-    GROUP BY v.feature_id
-),
-former_value AS (
+WITH former_value AS (
     SELECT d.feature_id, d.customers, d.missing
     FROM credit.former_distribution AS d
     WHERE d.model_id = (SELECT run.model_id FROM reporting.published_run AS run) AND d.outcome = 'all'
@@ -26,20 +16,20 @@ SELECT
     n.customers,
     n.missing,
     100.0::double precision * n.missing / n.customers AS missing_share,
-    -- 0 of a flag is its "no".
-    CASE WHEN f.kind = 'category' THEN n.code_zero ELSE 0 END AS unknown,
+    n.unknown,
     (100.0 * o.missing / NULLIF(o.customers, 0))::double precision AS former_missing_share,
     f.label_fr,
     f.kind,
     n.feature_id
-FROM new_value AS n
+FROM credit.run_feature AS n
 CROSS JOIN reporting.published_run AS run
 JOIN credit.feature AS f ON f.feature_id = n.feature_id
-LEFT JOIN former_value AS o ON o.feature_id = n.feature_id;
+LEFT JOIN former_value AS o ON o.feature_id = n.feature_id
+WHERE n.run_id = (SELECT p.run_id FROM credit.published_run AS p);
 
 COMMENT ON VIEW reporting.data_quality IS
     'How many values of each feature are missing or unknown in the published run, and how many were missing among '
-    'former customers. Reads millions of rows: takes a second or two.';
+    'former customers.';
 COMMENT ON COLUMN reporting.data_quality.run_id IS 'The published run.';
 COMMENT ON COLUMN reporting.data_quality.feature IS
     'Column name as in the application file, or name of the derived feature, see feature.';

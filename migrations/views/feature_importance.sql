@@ -1,36 +1,38 @@
--- The left join is there for the points alone: a query that does not ask for them is planned without it.
 CREATE VIEW reporting.feature_importance AS
-WITH mean AS (
-    SELECT
-        v.feature_id,
-        avg(abs(v.contribution)) AS absolute_contribution,
-        avg(v.contribution) AS contribution,
-        avg(abs(v.contribution * scale.points_per_log_odds)) AS absolute_points,
-        count(*) AS customers
-    FROM credit.shap_value AS v
-    LEFT JOIN reporting.point_scale AS scale ON scale.customer_id = v.customer_id
-    WHERE v.run_id = (SELECT p.run_id FROM credit.published_run AS p)
-    GROUP BY v.feature_id
-)
 SELECT
     f.name AS feature,
     f.label_en AS label,
     f.label_fr,
-    m.absolute_contribution AS mean_absolute_contribution,
-    m.contribution AS mean_contribution,
-    m.absolute_points AS mean_absolute_points,
-    100 * m.absolute_contribution / NULLIF(sum(m.absolute_contribution) OVER (), 0) AS share,
-    rank() OVER (ORDER BY m.absolute_contribution DESC) AS rank,
+    m.mean_absolute_contribution,
+    m.mean_contribution,
+    m.mean_absolute_points,
+    100 * m.mean_absolute_contribution / NULLIF(sum(m.mean_absolute_contribution) OVER (), 0) AS share,
+    rank() OVER (ORDER BY m.mean_absolute_contribution DESC) AS rank,
     m.customers,
     f.kind,
     f.actionable,
-    m.feature_id
-FROM mean AS m
-JOIN credit.feature AS f ON f.feature_id = m.feature_id;
+    m.feature_id,
+    direction.correlation,
+    CASE
+        WHEN f.kind IN ('category', 'flag') THEN 'depends on the category'
+        WHEN direction.correlation >= 0.1 THEN '▲ a higher value raises the score'
+        WHEN direction.correlation <= -0.1 THEN '▼ a higher value lowers the score'
+        ELSE '◆ neither higher nor lower alone'
+    END AS direction_en,
+    CASE
+        WHEN f.kind IN ('category', 'flag') THEN 'dépend de la catégorie'
+        WHEN direction.correlation >= 0.1 THEN '▲ une valeur plus élevée augmente le score'
+        WHEN direction.correlation <= -0.1 THEN '▼ une valeur plus élevée diminue le score'
+        ELSE '◆ ni plus ni moins à elle seule'
+    END AS direction_fr
+FROM credit.run_feature AS m
+JOIN credit.feature AS f ON f.feature_id = m.feature_id
+-- Days before today are shown as years: a larger value to people is a smaller one in the file.
+CROSS JOIN LATERAL (SELECT m.correlation * sign(f.display_scale) AS correlation) AS direction
+WHERE m.run_id = (SELECT p.run_id FROM credit.published_run AS p);
 
 COMMENT ON VIEW reporting.feature_importance IS
-    'How much each feature moves the scores of the published run, over all applicants. Reads millions of rows: '
-    'takes a second or two.';
+    'How much each feature moves the scores of the published run, over all applicants.';
 COMMENT ON COLUMN reporting.feature_importance.feature IS
     'Column name as in the application file, or name of the derived feature, see feature.';
 COMMENT ON COLUMN reporting.feature_importance.label IS 'Short name of the feature in English.';
@@ -50,3 +52,10 @@ COMMENT ON COLUMN reporting.feature_importance.kind IS 'What sort of value it is
 COMMENT ON COLUMN reporting.feature_importance.actionable IS
     'Whether applicants can soundly change the value themselves before they apply again.';
 COMMENT ON COLUMN reporting.feature_importance.feature_id IS 'Number of the feature, see feature.';
+COMMENT ON COLUMN reporting.feature_importance.correlation IS
+    'Correlation, -1 to 1, of the value as people are shown it (by deciles of former customers) with its points; '
+    'positive if higher values raise the score; empty for a category or flag.';
+COMMENT ON COLUMN reporting.feature_importance.direction_en IS
+    'What a higher value does to the score, in English; correlations within 0.1 of 0 say neither.';
+COMMENT ON COLUMN reporting.feature_importance.direction_fr IS
+    'What a higher value does to the score, in French; correlations within 0.1 of 0 say neither.';

@@ -108,6 +108,34 @@ CREATE FUNCTION reporting.points_per_log_odds(base_value double precision, log_o
 COMMENT ON FUNCTION reporting.points_per_log_odds(double precision, double precision) IS
     'How many score points one unit of contribution (log-odds of default) is worth to a customer; negative.';
 
+CREATE FUNCTION reporting.drift_level(psi double precision) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN psi >= 0.25 THEN 'shifted' WHEN psi >= 0.1 THEN 'watch' WHEN psi < 0.1 THEN 'stable' END;
+COMMENT ON FUNCTION reporting.drift_level(double precision) IS
+    'What a population stability index means: stable under 0.1, watch under 0.25, else shifted; nothing for none.';
+
+CREATE FUNCTION reporting.drift_level_en(psi double precision) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE reporting.drift_level(psi)
+        WHEN 'shifted' THEN '▲ shifted'
+        WHEN 'watch' THEN '△ watch'
+        WHEN 'stable' THEN '✔ stable'
+        ELSE 'not known'
+    END;
+COMMENT ON FUNCTION reporting.drift_level_en(double precision) IS
+    'What a population stability index means, in English, with a sign.';
+
+CREATE FUNCTION reporting.drift_level_fr(psi double precision) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE reporting.drift_level(psi)
+        WHEN 'shifted' THEN '▲ a changé'
+        WHEN 'watch' THEN '△ à surveiller'
+        WHEN 'stable' THEN '✔ stable'
+        ELSE 'inconnu'
+    END;
+COMMENT ON FUNCTION reporting.drift_level_fr(double precision) IS
+    'What a population stability index means, in French, with a sign.';
+
 -- Dashboards ask without templates, so a view cannot demand its customer as a parameter. In a view's WHERE this
 -- function remembers, for the length of the statement, the first customer that it was asked about. Its cost makes the
 -- planner apply the customer's id first. It is volatile so that it is never left out or run in parallel.

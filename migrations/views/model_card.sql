@@ -16,7 +16,8 @@ SELECT
     m.parameters,
     m.metrics,
     m.training_sha256,
-    m.artefact_sha256
+    m.artefact_sha256,
+    (m.metrics ->> 'mean_score')::double precision AS former_mean_score
 FROM credit.model_version AS m;
 
 COMMENT ON VIEW reporting.model_card IS
@@ -43,3 +44,5 @@ COMMENT ON COLUMN reporting.model_card.parameters IS 'Parameters that it was tra
 COMMENT ON COLUMN reporting.model_card.metrics IS 'All that was measured of it (JSON).';
 COMMENT ON COLUMN reporting.model_card.training_sha256 IS 'SHA-256 of the file or files that it was trained on.';
 COMMENT ON COLUMN reporting.model_card.artefact_sha256 IS 'SHA-256 of the stored model.';
+COMMENT ON COLUMN reporting.model_card.former_mean_score IS
+    'Mean score before rounding of the former customers, each scored by a model that never saw them.';

@@ -1,22 +1,22 @@
 CREATE VIEW reporting.score_distribution AS
 WITH new_score AS (
-    SELECT s.score, count(*) AS customers
-    FROM credit.score AS s
+    SELECT s.score, s.customers
+    FROM credit.run_score AS s
     WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p)
-    GROUP BY s.score
 ),
 former_score AS (
-    SELECT c.score, count(*) AS customers, sum(c.target) AS defaulted
-    FROM credit.former_customer AS c
-    WHERE c.model_id = (SELECT run.model_id FROM reporting.published_run AS run)
-    GROUP BY c.score
+    SELECT s.score, s.customers, s.defaulted
+    FROM credit.model_version AS m
+    CROSS JOIN LATERAL jsonb_to_recordset(m.metrics -> 'scores')
+        AS s (score smallint, customers integer, defaulted integer)
+    WHERE m.model_id = (SELECT run.model_id FROM reporting.published_run AS run)
 )
 SELECT
     run.run_id,
     run.as_of,
     grid.score::smallint AS score,
     COALESCE(n.customers, 0) AS customers,
-    (100 * COALESCE(n.customers, 0) / sum(n.customers) OVER ())::double precision AS share,
+    (100.0 * COALESCE(n.customers, 0) / sum(n.customers) OVER ())::double precision AS share,
     (
         SELECT b.band
         FROM credit.score_band AS b
@@ -25,7 +25,7 @@ SELECT
         LIMIT 1
     ) AS band,
     COALESCE(o.customers, 0) AS former_customers,
-    (100 * COALESCE(o.customers, 0) / sum(o.customers) OVER ())::double precision AS former_share,
+    (100.0 * COALESCE(o.customers, 0) / sum(o.customers) OVER ())::double precision AS former_share,
     100.0::double precision * o.defaulted / o.customers AS former_default_rate
 FROM reporting.published_run AS run
 CROSS JOIN generate_series(0, 100) AS grid (score)

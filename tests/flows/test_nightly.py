@@ -84,6 +84,33 @@ def test_the_run_says_how_long_each_stage_took_and_what_the_audit_saw(installati
     assert all(passed for _, passed in checks)
 
 
+def test_a_night_writes_down_what_it_looks_like_as_a_whole(installation, first) -> None:
+    run_id = first.run.run_id
+    summary = installation.rows(
+        "SELECT s.customers, s.mean_score, s.approval_rate, s.score_psi < 1,"
+        " (SELECT avg(100 * (1 - default_probability)) FROM credit.score WHERE run_id = s.run_id),"
+        " (SELECT avg((decision = 'accept')::int)::float8 FROM credit.score WHERE run_id = s.run_id)"
+        f" FROM credit.run_summary AS s WHERE run_id = {run_id}"
+    )
+    (customers, mean_score, approval_rate, drift_known, mean, accepted) = summary[0]
+    assert (customers, drift_known) == (300, True)
+    assert (mean_score, approval_rate) == pytest.approx((mean, accepted))
+    assert "statistics" in first.run.stage_seconds
+    per_feature = installation.rows(
+        f"SELECT count(*), min(customers), max(customers) FROM credit.run_feature WHERE run_id = {run_id}"
+    )
+    assert per_feature == [(128, 300, 300)]
+    wrong = installation.value(
+        "SELECT count(*) FROM (SELECT feature_id, sum(customers) AS n, sum(customers * mean_contribution) AS total"
+        f" FROM credit.run_feature_bin WHERE run_id = {run_id} GROUP BY 1) AS b"
+        " FULL JOIN (SELECT feature_id, count(*) AS n, sum(contribution::float8) AS total FROM credit.shap_value"
+        f" WHERE run_id = {run_id} GROUP BY 1) AS v USING (feature_id)"
+        " WHERE b.n IS DISTINCT FROM v.n OR abs(b.total - v.total) > 1e-4"
+    )
+    assert wrong == 0
+    assert installation.value("SELECT count(DISTINCT feature_id) FROM credit.feature_bin") == 128
+
+
 def test_the_same_file_again_changes_nothing(installation, first, files, nightly) -> None:
     again = nightly(files[1])
     assert (again.outcome, again.run.run_id) == ("unchanged", first.run.run_id)

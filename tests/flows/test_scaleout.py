@@ -41,6 +41,23 @@ def everything(installation, run_id: int) -> dict[str, list[tuple[object, ...]]]
     }
 
 
+def night_as_a_whole(installation, run_id: int) -> list[tuple[object, ...]]:
+    """The numbers that the run wrote down about itself: sums of several chunks, in one order."""
+    return [
+        row
+        for query in (
+            "SELECT customers, mean_score, mean_default_probability, approval_rate, score_psi"
+            " FROM credit.run_summary",
+            "SELECT score, customers FROM credit.run_score",
+            "SELECT feature_id, missing, unknown, mean_absolute_contribution, mean_contribution,"
+            " mean_absolute_points, psi, coalesce(correlation, 9) FROM credit.run_feature",
+            "SELECT feature_id, bin, customers, mean_contribution, mean_points, points_deviation"
+            " FROM credit.run_feature_bin",
+        )
+        for row in installation.rows(f"{query} WHERE run_id = {run_id} ORDER BY 1, 2")
+    ]
+
+
 @pytest.fixture(scope="module")
 def on_one_machine(installation, files, model):
     from flows.nightly import nightly
@@ -55,6 +72,9 @@ def test_two_workers_write_the_same_rows_and_values_as_one_process(installation,
     night = nightly(files[1], force=True)
     assert night.run.customers == 300
     assert everything(installation, night.run.run_id) == everything(installation, on_one_machine.run.run_id)
+    statistics = night_as_a_whole(installation, night.run.run_id)
+    for found, expected in zip(statistics, night_as_a_whole(installation, on_one_machine.run.run_id), strict=True):
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.usefixtures("two_workers")

@@ -10,14 +10,15 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine, text
 
-from db import registry, runs
+from db import registry, runs, statistics
 from db.models import RUN_PARTITIONED
 from db.staging import staging
-from flows.loading import encode_scored, former_distributions, load_former
+from flows.loading import bin_rows, encode_scored, former_distributions, load_former, run_statistics
 from scoring.batch import Scored, score_batch
 from scoring.bundle import digest
 from scoring.contract import Applications, check_rows
 from scoring.model import Trained
+from scoring.monitoring import Sums, summarise
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def load_model(engine: Engine, trained: Trained, former: Applications) -> int:
         feature_set=trained.bundle.feature_set,
         artefact=artefact,
         artefact_sha256=digest(artefact),
+        bins=bin_rows(trained.bundle.baseline),
     )
     with registry.former_customers(engine, model_id) as tables:
         load_former(tables, former, trained.out_of_fold_log_odds)
@@ -76,6 +78,10 @@ def publish_night(
             for rows in encode_scored(chunk):
                 tables.write(rows)
         tables.index()
+    first, second = (Sums.of(chunk, trained.bundle.baseline, trained.bundle.base_value) for chunk in chunks)
+    summary = summarise(first + second, trained.bundle.baseline)
+    assert summary is not None
+    statistics.record(engine, run_id, run_statistics(summary))
     runs.publish(
         engine,
         run_id,

@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db import registry, roles, runs
+from db import registry, roles, runs, statistics
 from db.bulk import Masked, encode, text_bytes
 from db.engine import make_engine, transaction
 from db.models import RUN_PARTITIONED, former_customer, new_customer, score, shap_value
 from db.staging import staging
+from flows.loading import cohort_rows
 from migrations.reporting import ORDER, VIEWS, create_views, drop_views
+from scoring.cohort import cohorts
+from scoring.contract import Applications
 from scoring.features import by_name, input_features
 from scoring.scorecard import band_index, bands
+from scoring.scorecard import points as score_points
 from scoring.scorecard import score as rounded_score
 
 # What each view promises to the programs that read it, in this order; more columns may follow.
@@ -37,6 +41,15 @@ PROMISED = {
     "customer_explanation": "customer_id feature label value contribution score_points rank direction",
     "customer_comparison": "customer_id feature label label_fr value value_fr numeric_value outcome"
     " former_customers former_mean q10 q25 median q75 q90 percentile share_of_former default_rate",
+    "cohort_comparison": "customer_id feature feature_en feature_fr feature_order outcome outcome_en outcome_fr"
+    " unit_en unit_fr decimals customer_value cohort_credit_en cohort_credit_fr cohort_age_en cohort_age_fr"
+    " cohort_annuity_income_en cohort_annuity_income_fr cohort_gender_en cohort_gender_fr cohort_education_en"
+    " cohort_education_fr cohort_family_en cohort_family_fr cohort_housing_en cohort_housing_fr"
+    " cohort_occupation_en cohort_occupation_fr cohort_region_en cohort_region_fr cohort_contract_en"
+    " cohort_contract_fr cohort",
+    "cohort_filter": "ord cohort_credit_en cohort_credit_fr cohort_age_en cohort_age_fr",
+    "cohort_option": "attribute code value label_en label_fr members defaulted",
+    "cohort_feature": "feature feature_en feature_fr feature_order label_en label_fr unit_en unit_fr",
     "score_history": "customer_id run_id as_of score default_probability log_odds decision band model_id superseded"
     " is_current",
     "customer_change": "customer_id feature label label_fr previous_run_id run_id previous_value value"
@@ -191,7 +204,7 @@ def query(reader: Engine) -> Query:
 def test_every_file_of_the_folder_is_run_and_there_is_one_view_to_a_file(query: Query) -> None:
     assert sorted(ORDER) == sorted(path.stem for path in VIEWS.glob("*.sql"))
     views = {row["relname"] for row in query(_VIEWS)}
-    assert views == set(ORDER) - {"functions", "table_functions"}
+    assert views == set(ORDER) - {"functions", "table_functions", "cohort_functions", "cohort_statistics"}
 
 
 def test_every_view_column_and_function_has_a_comment(query: Query) -> None:
@@ -227,7 +240,9 @@ def test_every_view_can_be_read_by_an_analyst_to_the_last_row(query: Query) -> N
 
 def test_a_view_for_one_customer_refuses_to_answer_for_several(query: Query) -> None:
     for view in _guarded(query):
-        with pytest.raises(DBAPIError, match="Choose exactly one customer"):
+        with pytest.raises(
+            DBAPIError, match=r"Choose (exactly one customer|a value \(or All\) in every cohort filter)"
+        ):
             query(f"SELECT * FROM reporting.{view}")
 
 
@@ -671,13 +686,15 @@ def test_every_category_column_can_be_turned_back_into_words(query: Query) -> No
 
 
 def _guarded(query: Query) -> set[str]:
-    """Views that answer for one customer at a time."""
-    guard = "SELECT viewname FROM pg_views WHERE schemaname = 'reporting' AND definition LIKE '%one_customer(%'"
-    return {row["viewname"] for row in query(guard)}
+    """Views that answer for one customer, or one cohort, at a time."""
+    guards = ("one_customer(", "choose_every_filter(", "reporting.cohort_selection", "reporting.cohort_customer")
+    known = "SELECT viewname FROM pg_views WHERE schemaname = 'reporting' AND position(:guard IN definition) > 0"
+    return {row["viewname"] for guard in guards for row in query(known, guard=guard)}
 
 
 _VIEWS = "SELECT relname FROM pg_class WHERE relnamespace = 'reporting'::regnamespace AND relkind = 'v'"
 FORMER = 1000
+FORMER_LOG_ODDS = np.linspace(-4, 2, FORMER)
 
 
 def _former() -> dict[str, NDArray[np.float64]]:
@@ -718,6 +735,10 @@ def _model(engine: Engine, name: str, base_value: float) -> int:
             "ks": 0.4,
             "brier": 0.07,
             "default_rate": 0.08,
+            "mean_score": 90.5,
+            "scores": _former_scores(),
+            "gains": [{"decile": 1, "customers": 100, "defaulted": 40, "share_of_customers": 0.1}],
+            "groups": [{"kind": "gender", "code": 1, "customers": 12}],
             "calibration": [
                 {"bin": 1, "customers": 60, "mean_probability": 0.05, "default_rate": 0.04},
                 {"bin": 2, "customers": 40, "mean_probability": 0.12, "default_rate": 0.14},
@@ -726,13 +747,26 @@ def _model(engine: Engine, name: str, base_value: float) -> int:
         feature_set=[],
         artefact=name.encode(),
         artefact_sha256=name * 64,
+        bins=[{"feature_id": by_name()["AMT_CREDIT"].feature_id, "bin": 1, "customers": FORMER}],
     )
+
+
+def _former_scores() -> list[dict[str, int]]:
+    scores, defaulted = rounded_score(FORMER_LOG_ODDS), _outcomes()["defaulted"]
+    return [
+        {
+            "score": int(value),
+            "customers": int((scores == value).sum()),
+            "defaulted": int(defaulted[scores == value].sum()),
+        }
+        for value in np.unique(scores)
+    ]
 
 
 def _load_former(engine: Engine, model_id: int) -> None:
     former, outcomes = _former(), _outcomes()
     defaulted = outcomes["defaulted"]
-    log_odds = np.linspace(-4, 2, FORMER)
+    log_odds = FORMER_LOG_ODDS
     stored = {
         name.lower(): Masked(values, values == -1) if by_name()[name].categories else values
         for name, values in former.items()
@@ -779,7 +813,24 @@ def _load_former(engine: Engine, model_id: int) -> None:
                     "quantiles": np.quantile(present, np.linspace(0, 1, 1001)).tolist(),
                 }
             )
-    registry.promote(engine, model_id, distributions=distributions, categories=categories)
+    registry.promote(
+        engine,
+        model_id,
+        distributions=distributions,
+        categories=categories,
+        cohorts=cohort_rows(cohorts(_applications(former, defaulted), log_odds)),
+    )
+
+
+def _applications(former: dict[str, NDArray[np.float64]], defaulted: NDArray[np.bool_]) -> Applications:
+    """The same former customers with all columns, missing where nothing was made up."""
+    nothing = np.full(FORMER, np.nan)
+    values = [
+        np.where(former[feature.name] == -1, np.nan, former[feature.name]) if feature.name in former else nothing
+        for feature in input_features()
+    ]
+    ids = np.arange(1, FORMER + 1)
+    return Applications(ids.astype(np.int32), np.column_stack(values), defaulted.astype(np.int8), ids)
 
 
 def _night(
@@ -849,6 +900,7 @@ def _night(
             )
         )
         tables.index()
+    statistics.record(engine, run_id, _statistics(values, contributions, log_odds, base_value))
     runs.publish(
         engine,
         run_id,
@@ -858,6 +910,60 @@ def _night(
         stage_seconds={"load": 0.5},
     )
     return run_id
+
+
+def _statistics(
+    values: NDArray[np.float64],
+    contributions: NDArray[np.float64],
+    log_odds: NDArray[np.float64],
+    base_value: float,
+) -> statistics.RunStatistics:
+    """What a night would write down about itself, with one bin."""
+    scores = rounded_score(log_odds)
+    points = np.abs(score_points(contributions, log_odds, base_value))
+    probability = 1 / (1 + np.exp(-log_odds))
+    return statistics.RunStatistics(
+        summary={
+            "customers": len(values),
+            "mean_score": 100 * (1 - probability.mean()),
+            "mean_default_probability": probability.mean(),
+            "approval_rate": np.mean(scores >= 85),
+            "score_psi": 0.05,
+        },
+        scores=[
+            {
+                "score": int(value),
+                "band": bands()[index].band,
+                "decision": bands()[index].decision,
+                "customers": int((scores == value).sum()),
+            }
+            for value, index in zip(np.unique(scores), band_index(np.unique(scores)), strict=True)
+        ],
+        features=[
+            {
+                "feature_id": by_name()[name].feature_id,
+                "customers": len(values),
+                "missing": int(np.isnan(values[:, at]).sum()),
+                "unknown": int((values[:, at] == 0).sum()) if by_name()[name].kind == "category" else 0,
+                "mean_absolute_contribution": np.abs(contributions[:, at]).mean(),
+                "mean_contribution": contributions[:, at].mean(),
+                "mean_absolute_points": points[:, at].mean(),
+                "psi": 0.15,
+                "correlation": None,
+            }
+            for at, name in enumerate(FEATURES)
+        ],
+        bins=[
+            {
+                "feature_id": by_name()["AMT_CREDIT"].feature_id,
+                "bin": 1,
+                "customers": len(values),
+                "mean_contribution": 0.1,
+                "mean_points": -1.0,
+                "points_deviation": 0.5,
+            }
+        ],
+    )
 
 
 def _loops(engine: Engine, statement: str) -> dict[str, int]:
