@@ -79,7 +79,9 @@ def load(connection: Connection, driver: Driver[Any], model_id: int, rows: Cohor
     for table, content in ((cohort_option, rows.options), (cohort_feature, rows.features)):
         connection.execute(insert(table), [{"model_id": model_id, **row} for row in content])
     for places in rows.places:
-        connection.execute(insert(cohort_bin), [{"model_id": model_id, **row} for row in places.bins])
+        # A feature that nobody has a value of has no bins.
+        if places.bins:
+            connection.execute(insert(cohort_bin), [{"model_id": model_id, **row} for row in places.bins])
         _copy(driver, model_id, cohort_member, ("int2", "int2", "text", "int2", "varbit"), places.members)
         _copy(driver, model_id, cohort_slice, ("int2", "int2", "int2", "varbit"), places.slices)
 

@@ -687,7 +687,7 @@ def test_every_category_column_can_be_turned_back_into_words(query: Query) -> No
 
 def _guarded(query: Query) -> set[str]:
     """Views that answer for one customer, or one cohort, at a time."""
-    guards = ("one_customer(", "choose_every_filter(", "reporting.cohort_selection", "reporting.cohort_customer")
+    guards = ("one_customer(", "choose_every_filter(", "cohort_selection", "cohort_customer")
     known = "SELECT viewname FROM pg_views WHERE schemaname = 'reporting' AND position(:guard IN definition) > 0"
     return {row["viewname"] for guard in guards for row in query(known, guard=guard)}
 
