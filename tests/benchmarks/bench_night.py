@@ -25,12 +25,13 @@ from db.models import shap_value
 from db.staging import attach, staging
 from flows import services, sources
 from flows.chunks import check_chunk
-from flows.loading import former_distributions, load_former, shap_columns
+from flows.loading import cohort_rows, former_distributions, load_former, shap_columns
 from flows.pipeline import Pipeline
 from flows.samples import write_applications, write_sample
 from flows.settings import Settings
 from scoring.batch import score_batch
 from scoring.bundle import ModelBundle, digest
+from scoring.cohort import cohorts
 from scoring.contract import Applications, check_rows
 from scoring.monitoring import Baseline
 from scoring.preprocess import Preprocessing, explained_features
@@ -115,7 +116,13 @@ def install_heavy_model(former: Path) -> ModelBundle:
                 f"{len(everybody):,} former customers loaded in {time.perf_counter() - started:.1f} s", flush=True
             )
         distributions, categories = former_distributions(everybody)
-        registry.promote(engine, model_id, distributions=distributions, categories=categories)
+        registry.promote(
+            engine,
+            model_id,
+            distributions=distributions,
+            categories=categories,
+            cohorts=cohort_rows(cohorts(everybody, log_odds)),
+        )
     return bundle
 
 

@@ -13,9 +13,10 @@ from sqlalchemy import Engine, text
 from db import registry, runs, statistics
 from db.models import RUN_PARTITIONED
 from db.staging import staging
-from flows.loading import bin_rows, encode_scored, former_distributions, load_former, run_statistics
+from flows.loading import bin_rows, cohort_rows, encode_scored, former_distributions, load_former, run_statistics
 from scoring.batch import Scored, score_batch
 from scoring.bundle import digest
+from scoring.cohort import cohorts
 from scoring.contract import Applications, check_rows
 from scoring.model import Trained
 from scoring.monitoring import Sums, summarise
@@ -55,7 +56,13 @@ def load_model(engine: Engine, trained: Trained, former: Applications) -> int:
         load_former(tables, former, trained.out_of_fold_log_odds)
         tables.index()
     distributions, categories = former_distributions(former)
-    registry.promote(engine, model_id, distributions=distributions, categories=categories)
+    registry.promote(
+        engine,
+        model_id,
+        distributions=distributions,
+        categories=categories,
+        cohorts=cohort_rows(cohorts(former, trained.out_of_fold_log_odds)),
+    )
     return model_id
 
 

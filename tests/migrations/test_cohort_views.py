@@ -217,7 +217,7 @@ def check_comparison(world: World, customer: int, rows: list[dict[str, Any]], wh
         if np.isnan(own):
             assert row["percentile"] is None
         else:
-            # On an inexact grid who is within a step of the customer, or within single precision, may count as equal.
+            # On an inexact grid who is within a step, or within single precision, may count as equal.
             near = 0 if grids[key].exact else 2 * step + 1.3e-7 * abs(own)
             low, high = (100 * np.mean(shown <= own + shift) for shift in (-near, near))
             assert low - 1e-9 <= row["percentile"] <= high + 1e-9, row
