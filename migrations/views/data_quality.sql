@@ -20,7 +20,9 @@ SELECT
     (100.0 * o.missing / NULLIF(o.customers, 0))::double precision AS former_missing_share,
     f.label_fr,
     f.kind,
-    n.feature_id
+    n.feature_id,
+    (100.0 * n.missing / n.customers - 100.0 * o.missing / NULLIF(o.customers, 0))::double precision
+        AS missing_difference
 FROM credit.run_feature AS n
 CROSS JOIN reporting.published_run AS run
 JOIN credit.feature AS f ON f.feature_id = n.feature_id
@@ -44,3 +46,5 @@ COMMENT ON COLUMN reporting.data_quality.former_missing_share IS
 COMMENT ON COLUMN reporting.data_quality.label_fr IS 'Short name of the feature in French.';
 COMMENT ON COLUMN reporting.data_quality.kind IS 'What sort of value it is, see feature.';
 COMMENT ON COLUMN reporting.data_quality.feature_id IS 'Number of the feature, see feature.';
+COMMENT ON COLUMN reporting.data_quality.missing_difference IS
+    'Missing share less that of former customers, in percentage points.';

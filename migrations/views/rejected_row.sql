@@ -9,7 +9,27 @@ SELECT
     x.rule,
     x.value,
     r.source_name,
-    f.label_fr
+    f.label_fr,
+    CASE x.rule
+        WHEN 'required' THEN 'a value is due here'
+        WHEN 'type' THEN 'not a number'
+        WHEN 'finite' THEN 'infinite'
+        WHEN 'whole' THEN 'not a whole number'
+        WHEN 'range' THEN 'outside what is possible'
+        WHEN 'unique' THEN 'this number is in the file twice'
+        WHEN 'fields' THEN 'not as many fields as columns'
+        ELSE x.rule
+    END AS rule_en,
+    CASE x.rule
+        WHEN 'required' THEN 'une valeur est obligatoire'
+        WHEN 'type' THEN 'pas un nombre'
+        WHEN 'finite' THEN 'infini'
+        WHEN 'whole' THEN 'pas un nombre entier'
+        WHEN 'range' THEN 'hors du possible'
+        WHEN 'unique' THEN 'ce numéro est deux fois dans le fichier'
+        WHEN 'fields' THEN 'pas autant de champs que de colonnes'
+        ELSE x.rule
+    END AS rule_fr
 FROM credit.rejected_application AS x
 JOIN credit.scoring_run AS r ON r.run_id = x.run_id
 LEFT JOIN credit.feature AS f ON f.name = upper(x.column_name);
@@ -30,3 +50,5 @@ COMMENT ON COLUMN reporting.rejected_row.value IS 'Value as written in the file;
 COMMENT ON COLUMN reporting.rejected_row.source_name IS 'Name of the file.';
 COMMENT ON COLUMN reporting.rejected_row.label_fr IS
     'That column in French; empty if it is none of the dictionary''s.';
+COMMENT ON COLUMN reporting.rejected_row.rule_en IS 'What is wrong with the value, in words in English.';
+COMMENT ON COLUMN reporting.rejected_row.rule_fr IS 'What is wrong with the value, in words in French.';

@@ -1,3 +1,4 @@
+-- Checks have names for programs; here are the words for people. A check that is not in the list keeps its name.
 CREATE VIEW reporting.run_check AS
 SELECT
     c.run_id,
@@ -5,8 +6,52 @@ SELECT
     c.severity,
     c.observed,
     c.expected,
-    c.passed
-FROM credit.run_check AS c;
+    c.passed,
+    COALESCE(word.check_en, c.name) AS check_en,
+    COALESCE(word.check_fr, c.name) AS check_fr,
+    CASE c.severity WHEN 'fail' THEN 'stops the publication' ELSE 'a warning' END AS severity_en,
+    CASE c.severity WHEN 'fail' THEN 'empêche la publication' ELSE 'un avertissement' END AS severity_fr,
+    CASE WHEN c.passed THEN '✔ passed' ELSE '✖ not passed' END AS result_en,
+    CASE WHEN c.passed THEN '✔ réussi' ELSE '✖ non réussi' END AS result_fr,
+    r.as_of,
+    newest.runs_ago::integer AS runs_ago
+FROM credit.run_check AS c
+JOIN credit.scoring_run AS r ON r.run_id = c.run_id
+JOIN (
+    SELECT checked.run_id, row_number() OVER (ORDER BY checked.run_id DESC) AS runs_ago
+    FROM (SELECT DISTINCT o.run_id FROM credit.run_check AS o) AS checked
+) AS newest ON newest.run_id = c.run_id
+LEFT JOIN (
+    VALUES
+        ('applications_loaded', 'Applications loaded', 'Demandes chargées'),
+        ('applications_scored', 'Applications with a score', 'Demandes avec un score'),
+        ('scores_loaded', 'Scores loaded', 'Scores chargés'),
+        ('customers_explained', 'Customers with an explanation', 'Clients avec une explication'),
+        ('explanations_incomplete', 'Customers without all features', 'Clients sans tous les éléments'),
+        ('scores_not_finite', 'Scores that are no number', 'Scores qui ne sont pas un nombre'),
+        ('scores_out_of_range', 'Scores outside 0 to 100', 'Scores hors de 0 à 100'),
+        (
+            'scores_not_of_their_probability',
+            'Scores that do not follow from the probability',
+            'Scores qui ne découlent pas de la probabilité'
+        ),
+        ('contributions_not_finite', 'Contributions that are no number', 'Contributions qui ne sont pas un nombre'),
+        (
+            'additivity_error',
+            'Largest gap between base value plus contributions and the log-odds',
+            'Plus grand écart entre valeur de base plus contributions et log-odds'
+        ),
+        (
+            'probability_error',
+            'Largest gap between a probability and its log-odds',
+            'Plus grand écart entre une probabilité et ses log-odds'
+        ),
+        (
+            'engine_error',
+            'Largest gap to the reference engine, on a sample',
+            'Plus grand écart au moteur de référence, sur un échantillon'
+        )
+) AS word (name, check_en, check_fr) ON word.name = c.name;
 
 COMMENT ON VIEW reporting.run_check IS 'What was checked of each run before it was published, and what was seen.';
 COMMENT ON COLUMN reporting.run_check.run_id IS 'The run, see run_history.';
@@ -16,3 +61,11 @@ COMMENT ON COLUMN reporting.run_check.severity IS
 COMMENT ON COLUMN reporting.run_check.observed IS 'What was seen.';
 COMMENT ON COLUMN reporting.run_check.expected IS 'What should have been seen.';
 COMMENT ON COLUMN reporting.run_check.passed IS 'Whether the two agree.';
+COMMENT ON COLUMN reporting.run_check.check_en IS 'What was checked, in words in English.';
+COMMENT ON COLUMN reporting.run_check.check_fr IS 'What was checked, in words in French.';
+COMMENT ON COLUMN reporting.run_check.severity_en IS 'What a check that does not pass does, in English.';
+COMMENT ON COLUMN reporting.run_check.severity_fr IS 'What a check that does not pass does, in French.';
+COMMENT ON COLUMN reporting.run_check.result_en IS 'Whether it passed, in English, with a sign.';
+COMMENT ON COLUMN reporting.run_check.result_fr IS 'Whether it passed, in French, with a sign.';
+COMMENT ON COLUMN reporting.run_check.as_of IS 'Date that the scores of the run are of.';
+COMMENT ON COLUMN reporting.run_check.runs_ago IS 'Place of the run among those that were checked, 1 is the newest.';

@@ -23,7 +23,23 @@ SELECT
     r.started_at,
     r.finished_at,
     r.published_at,
-    r.status = 'published' AND r.retired_at IS NULL AS details_retained
+    r.status = 'published' AND r.retired_at IS NULL AS details_retained,
+    CASE
+        WHEN r.run_id = (SELECT p.run_id FROM credit.published_run AS p) THEN '✔ what readers see'
+        WHEN r.status = 'published' AND r.run_id < newest.run_id THEN 'published, done again since'
+        WHEN r.status = 'published' THEN 'published'
+        WHEN r.status = 'refused' THEN '✖ input refused'
+        WHEN r.status = 'failed' THEN '✖ failed'
+        ELSE 'under way'
+    END AS status_en,
+    CASE
+        WHEN r.run_id = (SELECT p.run_id FROM credit.published_run AS p) THEN '✔ ce que voient les lecteurs'
+        WHEN r.status = 'published' AND r.run_id < newest.run_id THEN 'publiée, refaite depuis'
+        WHEN r.status = 'published' THEN 'publiée'
+        WHEN r.status = 'refused' THEN '✖ données refusées'
+        WHEN r.status = 'failed' THEN '✖ échouée'
+        ELSE 'en cours'
+    END AS status_fr
 FROM credit.scoring_run AS r
 LEFT JOIN newest ON newest.as_of = r.as_of;
 
@@ -53,3 +69,5 @@ COMMENT ON COLUMN reporting.run_history.finished_at IS 'When the run ended, howe
 COMMENT ON COLUMN reporting.run_history.published_at IS 'When readers could see the run; empty if never.';
 COMMENT ON COLUMN reporting.run_history.details_retained IS
     'Whether applications and explanations of the run are still kept; scores are kept for ever.';
+COMMENT ON COLUMN reporting.run_history.status_en IS 'What became of the run, in words in English, with a sign.';
+COMMENT ON COLUMN reporting.run_history.status_fr IS 'What became of the run, in words in French, with a sign.';

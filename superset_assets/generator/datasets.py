@@ -16,7 +16,8 @@ def dataset(name: str, said: Mapping[str, Any], view: View) -> dict[str, Any]:
     """The asset of the dataset on view `name`.
 
     `said` may hold `metrics` (by key: expression, label, format; those without a label only sort), `labels` of
-    columns, and `links` (calculated columns). Whatever is said in two languages comes twice, with the language at the end of its name.
+    columns, and `links` (calculated columns). Whatever is said in two languages comes twice, with the language at
+    the end of its name.
     """
     labels = {column: spoken(label, column[-2:]) for column, label in _labels(said).items()}
     columns = [
