@@ -1,0 +1,92 @@
+"""Cohorts are written as bit strings with their model, and go with its former customers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from db import cohort, registry, runs
+from db.cohort import Bits, CohortRows, PlaceRows
+from db.engine import transaction
+from tests.db import ledger
+
+TABLES = ("cohort_option", "cohort_member", "cohort_feature", "cohort_slice", "cohort_bin")
+
+
+def rows() -> CohortRows:
+    """Ten people who repaid, nobody who defaulted, one feature of one digit."""
+    option = {"label_en": "All", "label_fr": "Tous", "value": None, "repaid": 10, "defaulted": 0}
+    bar = {"bin": 1, "first_code": 0, "last_code": 1, "lower": None, "upper": None, "label_en": "All"}
+    counts = {"label_fr": "Tous", "repaid_before": 0, "repaid": 10, "defaulted_before": 0, "defaulted": 0}
+    return CohortRows(
+        options=[{"attribute": "gender", "code": 0, **option}],
+        features=[{"feature_id": 0, "ord": 1, "origin": 0.0, "per_unit": 1.0, "bits": 1, "exact": True}],
+        places=iter(
+            [
+                PlaceRows(
+                    bins=[{"feature_id": 0, **bar, **counts}],
+                    members=[(0, 0, "gender", 1, Bits(b"\xa0\x40", 10)), (0, 1, "gender", 1, Bits(b"", 0))],
+                    slices=[(0, 0, 0, Bits(b"\xff\xc0", 10)), (0, 0, 1, Bits(b"\x0f\xc0", 10))],
+                )
+            ]
+        ),
+    )
+
+
+def promote(engine: Engine, name: str, cohorts: CohortRows | None) -> int:
+    model_id = ledger.new_model(engine, name)
+    with registry.former_customers(engine, model_id) as tables:
+        tables.index()
+    distribution: dict[str, Any] = {"feature_id": 1, "outcome": "all", "customers": 0, "missing": 0}
+    category = {"feature_id": 2, "category_code": 1, "customers": 0, "defaulted": 0}
+    registry.promote(engine, model_id, distributions=[distribution], categories=[category], cohorts=cohorts)
+    return model_id
+
+
+def counted(engine: Engine, model_id: int) -> list[int]:
+    with engine.connect() as connection:
+        found = [
+            connection.scalar(text(f"SELECT count(*) FROM credit.{table} WHERE model_id = :id"), {"id": model_id})
+            for table in TABLES
+        ]
+    return [int(number or 0) for number in found]
+
+
+def test_bits_are_stored_in_their_order_and_length_and_go_with_the_model(engine: Engine) -> None:
+    first = promote(engine, "a", rows())
+    with engine.connect() as connection:
+        bits = connection.execute(text("SELECT bits::text FROM credit.cohort_slice ORDER BY slice")).scalars().all()
+        members = connection.execute(
+            text("SELECT members::text FROM credit.cohort_member ORDER BY target")
+        ).scalars()
+        assert bits == ["1111111111", "0000111111"]
+        assert members.all() == ["1010000001", ""]
+        assert cohort.known(connection, first)
+        assert not cohort.known(connection, first + 1)
+    assert counted(engine, first) == [1, 2, 1, 2, 1]
+
+    second = promote(engine, "b", rows())
+    assert counted(engine, first) == counted(engine, second)
+    # No run uses the first model, and it is not the current one.
+    runs.retire(engine, retained_runs=2)
+    assert counted(engine, first) == [0] * len(TABLES)
+    assert counted(engine, second) == [1, 2, 1, 2, 1]
+
+
+def test_a_model_from_before_cohorts_gets_them_when_it_is_promoted_again(engine: Engine) -> None:
+    model_id = promote(engine, "c", None)
+    assert counted(engine, model_id) == [0] * len(TABLES)
+    registry.promote(engine, model_id, distributions=[], categories=[], cohorts=rows())
+    registry.promote(engine, model_id, distributions=[], categories=[], cohorts=rows())
+    assert counted(engine, model_id) == [1, 2, 1, 2, 1]
+
+
+def test_what_cannot_be_written_leaves_nothing(engine: Engine) -> None:
+    bad = rows()
+    broken = CohortRows(bad.options, [{**bad.features[0], "bits": 40}], bad.places)
+    model_id = ledger.new_model(engine, "d")
+    with pytest.raises(Exception, match="bits_range"), transaction(engine) as connection:
+        cohort.load(connection, runs.driver(connection), model_id, broken)
+    assert counted(engine, model_id) == [0] * len(TABLES)
