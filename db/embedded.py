@@ -35,6 +35,7 @@ DATABASE = "creditlens"
 SERVICE_USER = "creditlens"
 ROOT_HOME = Path("/var/lib/creditlens")
 START_TIMEOUT_SECONDS = 300
+DYING_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,9 @@ class EmbeddedPostgres:
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
             process = psutil.Process(int(lines[0]))
-            return int(lines[3]) if process.name().startswith("postgres") else None
+            # One that was killed may be there for a while, waiting for its parent to notice.
+            runs = process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE
+            return int(lines[3]) if runs else None
         except (FileNotFoundError, NotADirectoryError, IndexError, ValueError, psutil.Error):
             return None
 
@@ -100,7 +103,13 @@ class EmbeddedPostgres:
                 self._initialise()
             if self.port() is None:
                 self._launch()
-            self._ensure_owner_and_database()
+            try:
+                self._ensure_owner_and_database()
+            except EmbeddedPostgresError:
+                if not self._ends():
+                    raise
+                self._launch()
+                self._ensure_owner_and_database()
         return self.url()
 
     def stop(self) -> bool:
@@ -109,6 +118,15 @@ class EmbeddedPostgres:
             return False
         with self._locked():
             self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", "120")
+        return True
+
+    def _ends(self) -> bool:
+        """Whether a server that does not answer is gone within a few seconds: one that was killed takes a while."""
+        deadline = time.monotonic() + 5
+        while self.port() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
         return True
 
     def _initialise(self) -> None:
@@ -129,6 +147,20 @@ class EmbeddedPostgres:
             file.writelines(f"{name} = {value}\n" for name, value in _server_settings().items())
 
     def _launch(self) -> None:
+        deadline = time.monotonic() + DYING_SECONDS
+        while True:
+            try:
+                self._start_server()
+                return
+            except EmbeddedPostgresError:
+                # A server that was killed, and its sessions, are there for a moment more.
+                remains = ("pre-existing shared memory block", 'lock file "postmaster.pid" already exists')
+                dying = any(said in line for line in self._log_tail(50) for said in remains)
+                if not dying or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    def _start_server(self) -> None:
         port = free_port(preferred=self._last_port())
         options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
         try:
@@ -137,11 +169,13 @@ class EmbeddedPostgres:
                 "-t", str(START_TIMEOUT_SECONDS), "-o", options,
             )  # fmt: skip
         except EmbeddedPostgresError as error:
-            tail = self.log.read_text(errors="replace").splitlines()[-5:] if self.log.exists() else []
             raise EmbeddedPostgresError(
-                "The embedded Postgres did not start; its log ends with: " + " | ".join(tail)
+                "The embedded Postgres did not start; its log ends with: " + " | ".join(self._log_tail(5))
             ) from error
         (self._folder / "port").write_text(str(port))
+
+    def _log_tail(self, lines: int) -> list[str]:
+        return self.log.read_text(errors="replace").splitlines()[-lines:] if self.log.exists() else []
 
     def _last_port(self) -> int | None:
         try:
@@ -275,8 +309,9 @@ def _superuser_connection(url: URL) -> Iterator[psycopg.Connection]:
             connection = psycopg.connect(text, autocommit=True, connect_timeout=10)
             break
         except psycopg.OperationalError as error:
-            # Crash recovery answers "the database system is starting up" until the WAL is replayed.
-            if "starting up" not in str(error) or time.monotonic() > deadline:
+            # What a server answers until it has replayed its WAL.
+            replaying = any(said in str(error) for said in ("starting up", "recovery mode", "not yet accepting"))
+            if not replaying or time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"The embedded Postgres does not answer: {error}") from error
             time.sleep(0.2)
     with connection:

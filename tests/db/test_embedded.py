@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,3 +105,20 @@ def test_it_is_set_up_closed(postgres: EmbeddedPostgres, setting: str, value: st
         rules = connection.scalars(text("SELECT DISTINCT auth_method FROM pg_hba_file_rules")).all()
     engine.dispose()
     assert list(rules) == ["scram-sha-256"]
+
+
+def test_it_starts_at_once_after_it_was_killed_under_a_busy_session(open_folder: Path) -> None:
+    server = EmbeddedPostgres(open_folder / "killed", new_password(), new_password())
+    try:
+        url = server.start().set(drivername="postgresql").render_as_string(hide_password=False)
+        busy = psycopg.connect(url, autocommit=True)
+        busy.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS answer")
+        busy.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 20000000)")
+        os.kill(int((server.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        engine = make_engine(server.start())
+        busy.close()
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM kept")) == 1000
+        engine.dispose()
+    finally:
+        server.stop()
