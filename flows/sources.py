@@ -26,6 +26,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from scoring.contract import ID, Violation, as_numbers
+from scoring.features import application_columns
 
 BLOCK_BYTES = 4 << 20
 # The longest real record has about 1,000 bytes; a longer one is an unclosed quote or not such a file.
@@ -377,6 +378,10 @@ def _survey_parquet(path: Path, chunk_rows: int) -> Survey:
     rows = file.metadata.num_rows
     if not rows:
         raise SourceError(f"{path} has no applications.")
+    for column in file.schema_arrow:
+        if column.name in application_columns() and not _is_number_or_text(column.type):
+            raise SourceError(f"{path}: column {column.name} is of type {column.type}; give numbers or text.")
+    _require_readable(path, file, chunk_rows)
     chunks = tuple(
         Chunk(start + 1, min(chunk_rows, rows - start), start, min(start + chunk_rows, rows))
         for start in range(0, rows, chunk_rows)
@@ -384,6 +389,22 @@ def _survey_parquet(path: Path, chunk_rows: int) -> Survey:
     header = tuple(file.schema_arrow.names)
     survey = Survey(path, path, "parquet", _file_digest(path), header, rows, chunks, np.empty(0, np.int64))
     return _with_duplicates(survey)
+
+
+def _require_readable(path: Path, file: parquet.ParquetFile, rows: int) -> None:
+    """Decode the whole file once, `rows` at a time: Arrow says what is wrong where Polars would panic."""
+    try:
+        for _ in file.iter_batches(batch_size=rows):
+            pass
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{path} is not a sound Parquet file: {_first_line(error)}") from None
+
+
+def _is_number_or_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_number_or_text(kind.value_type)
+    known = ("integer", "floating", "decimal", "boolean", "string", "large_string", "string_view", "null")
+    return any(getattr(pa.types, f"is_{name}")(kind) for name in known)
 
 
 def _read_parquet(survey: Survey, chunk: Chunk) -> pl.DataFrame:

@@ -171,6 +171,16 @@ def test_a_parquet_file_with_damaged_pages_is_refused(tmp_path: Path) -> None:
         surveyed(tmp_path, bytes(content), "damaged.parquet")
 
 
+@pytest.mark.parametrize("kind", [pl.Date, pl.Duration, pl.Binary, pl.List(pl.Int64)])
+def test_a_parquet_column_of_a_type_that_is_neither_number_nor_text_is_refused(
+    tmp_path: Path, kind: pl.DataType
+) -> None:
+    odd = applications(5).with_columns(pl.lit(None, dtype=kind).alias("DAYS_BIRTH"))
+    odd.write_parquet(tmp_path / "odd.parquet")
+    with pytest.raises(SourceError, match=r"column DAYS_BIRTH is of type .*; give numbers or text\."):
+        survey(tmp_path / "odd.parquet", chunk_rows=3, scratch=tmp_path)
+
+
 def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="unknown kind"):
         surveyed(tmp_path, b"x", "a.xlsx")
