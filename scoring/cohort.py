@@ -127,8 +127,9 @@ class Grid:
         low, high = float(present[0]), float(present[-1])
         for per_unit in _DECIMAL_GRIDS:
             bits = round((high - low) * per_unit).bit_length()
-            # Division rounds correctly, so it gives back just those doubles that decimals of the file become.
-            if bits <= _MOST_BITS and np.array_equal(np.rint(present * per_unit) / per_unit, present):
+            # A decimal that went through arithmetic can be off in its last digits: 0.08320000000000001.
+            decimals = np.rint(present * per_unit) / per_unit
+            if bits <= _MOST_BITS and np.allclose(decimals, present, rtol=1e-12, atol=0):
                 return Grid(float(np.rint(low * per_unit)), float(per_unit), max(bits, 1), exact=True)
         if low == high:
             return Grid(low, 1.0, 1, exact=True)
