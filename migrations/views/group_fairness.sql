@@ -30,8 +30,8 @@ SELECT
     END AS note_en,
     CASE
         WHEN g.approval_rate IS NULL THEN U&'moins de 30 clients\00A0: pas de taux'
-        WHEN g.ratio_to_best < 0.8 THEN '▼ moins des quatre cinquièmes du meilleur groupe'
-        ELSE '✔ au moins les quatre cinquièmes du meilleur groupe'
+        WHEN g.ratio_to_best < 0.8 THEN '▼ moins de quatre cinquièmes du meilleur groupe'
+        ELSE '✔ au moins quatre cinquièmes du meilleur groupe'
     END AS note_fr,
     m.model_id
 FROM credit.model_version AS m

@@ -144,3 +144,13 @@ def test_another_feature_list_is_refused(trained: Trained, key: str) -> None:
     artefact = json.dumps(content).encode()
     with pytest.raises(ArtefactError, match="another feature list"):
         ModelBundle.from_bytes(artefact, digest(artefact))
+
+
+@pytest.mark.usefixtures("no_parser")
+def test_a_bundle_from_before_the_bins_says_to_train_again(trained: Trained) -> None:
+    content = json.loads(trained.bundle.to_bytes())
+    del content["baseline"]
+    content["version"] = 1
+    artefact = json.dumps(content).encode()
+    with pytest.raises(ArtefactError, match="has version 1, this program reads 2; train again"):
+        ModelBundle.from_bytes(artefact, digest(artefact))
