@@ -23,9 +23,13 @@ ASSETS = Path(__file__).resolve().parent
 STEP, FAILED = "step: ", "failed: "
 KINDS = ("databases", "datasets", "charts", "dashboards")
 ROLE_OF_USER = {"admin": "Admin", "advisor": "Advisor", "analyst": "Analyst", "operator": "Operator"}
+# Rights on one thing each, which come and go with the assets; who has everything has them by all_database_access.
+GRANTED_FOR_ALL = ("database_access", "catalog_access", "schema_access", "datasource_access")
 TELEMETRY = "https://apachesuperset.gateway.scarf.sh/pixel/"
 # A picture of one transparent point; what the script appends to the address becomes its fragment.
 NO_TELEMETRY = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7#"
+# Rights on one thing each come and go with the things; who may everything has them all by another right.
+RIGHTS_ON_ONE_THING = ("database_access", "catalog_access", "schema_access", "datasource_access")
 
 
 class ProvisionError(Exception):
@@ -78,19 +82,34 @@ def make_permissions() -> None:
 
 
 def import_assets(wanted: Wanted) -> None:
-    """Everything in the files, over what is there, as the user admin."""
+    """Everything in the files, over what is there, as the user admin. Raises ProvisionError naming file and key."""
     from superset import security_manager
+    from superset.commands.exceptions import CommandException
     from superset.commands.importers.v1.assets import ImportAssetsCommand
     from superset.utils.core import override_user
 
-    with override_user(security_manager.find_user("admin")):
-        ImportAssetsCommand(dict(wanted.contents)).run()
+    try:
+        with override_user(security_manager.find_user("admin")):
+            ImportAssetsCommand(dict(wanted.contents)).run()
+    except CommandException as error:
+        raise ProvisionError(f"The import failed: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """What Superset knows about a failed import and does not say: the file and key, or the first cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    messages = getattr(error, "normalized_messages", None)
+    return json.dumps(messages(), default=str) if messages else f"{type(error).__name__}: {error}"
 
 
 def remove_others(wanted: Wanted) -> list[str]:
     """Delete what is in Superset and not in the files; the names of what went."""
     from superset import db
+    from superset.models.dashboard import dashboard_slices
 
+    # The import writes an empty link for each dashboard without charts.
+    db.session.execute(dashboard_slices.delete().where(dashboard_slices.c.dashboard_id.is_(None)))
     removed = []
     for kind in reversed(KINDS):
         for found in db.session.query(model(kind)).all():
@@ -118,7 +137,7 @@ def permissions_of(name: str, roles: dict[str, dict[str, Any]], known: Iterable[
     """Permissions, as `can_read on Dashboard`, of one role of the file."""
     role = roles[name]
     if "everything_but" in role:
-        return {text for text in known if not forbidden(text, role["everything_but"])}
+        return {text for text in known if not forbidden(text, [*role["everything_but"], *RIGHTS_ON_ONE_THING])}
     wanted = set(role["permissions"])
     for database in role.get("databases", []):
         wanted |= {text for text in known if text.startswith(f"database_access on [{database}].(id:")}
@@ -200,7 +219,8 @@ def check(wanted: Wanted) -> dict[str, int]:
     for dashboard in db.session.query(model("dashboards")).all():
         name = wanted.uuids["dashboards"][str(dashboard.uuid)]
         linked = {str(chart.uuid) for chart in dashboard.slices}
-        missing += [f"{chart} of {name}" for chart in sorted(charts_of(wanted.contents[name]) - linked)]
+        for chart in sorted(charts_of(wanted.contents[name]) - linked):
+            missing.append(f"{wanted.uuids['charts'].get(chart, f'the chart {chart} (in no file)')} on {name}")
     if missing:
         raise ProvisionError(f"The import has left out {len(missing)} of the files' assets: {', '.join(missing)}.")
     return {kind: len(wanted.uuids[kind]) for kind in KINDS}

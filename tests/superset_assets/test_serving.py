@@ -1,0 +1,131 @@
+"""What Superset sends to a browser: headers, cookies, languages, looks, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+
+import httpx
+import pytest
+
+from flows import dashboards, services
+from tests.superset_fixture import Superset, csrf_token
+
+
+def bootstrap(page: str) -> dict:
+    """What a page tells the browser's part of Superset."""
+    found = re.search(r'data-bootstrap="([^"]+)"', page)
+    assert found
+    return json.loads(unescape(found[1]))["common"]
+
+
+def test_the_login_page_answers_and_so_does_the_health_check(superset: Superset) -> None:
+    assert dashboards.url(superset.settings) == superset.url
+    assert services.answers(f"{superset.url}/health")
+
+
+def test_the_content_security_policy_names_no_other_host_and_no_unsafe_script(superset: Superset) -> None:
+    for page in ("/login/", "/superset/dashboard/customer-en/"):
+        policy = superset.client("advisor").get(page, follow_redirects=True).headers["content-security-policy"]
+        assert not re.search(r"https?://|\b[\w-]+\.(com|org|net|io|sh|de)\b", policy)
+        script = re.search(r"script-src ([^;]+)", policy)
+        assert script
+        assert "unsafe" not in script[1]
+        assert "'nonce-" in script[1]
+
+
+def test_headers_that_keep_a_page_to_itself(superset: Superset) -> None:
+    headers = superset.client(None).get("/login/").headers
+    assert headers["x-frame-options"] == "SAMEORIGIN"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    other = superset.client(None).get("/login/", headers={"Origin": "https://elsewhere.example"}).headers
+    assert "access-control-allow-origin" not in other
+
+
+def test_the_session_cookie_is_closed_to_scripts_and_other_sites(superset: Superset) -> None:
+    with httpx.Client(base_url=superset.url, trust_env=False) as client:
+        cookie = client.get("/login/").headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+
+
+def test_a_write_without_the_pages_token_is_refused(superset: Superset) -> None:
+    client = superset.client("admin")
+    token = client.headers.pop("X-CSRFToken")
+    try:
+        answer = client.put("/api/v1/dashboard/1", json={"dashboard_title": "Taken over"})
+    finally:
+        client.headers["X-CSRFToken"] = token
+    assert answer.status_code == 400
+    assert "CSRF" in answer.text
+
+
+def test_pages_and_scripts_ask_for_nothing_from_elsewhere(superset: Superset) -> None:
+    page = superset.client("advisor").get("/superset/dashboard/customer-en/").text
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
+    patched = list((superset.settings.state / "superset" / "scripts").glob("*.js"))
+    assert len(patched) == 1
+    served = superset.client(None).get(f"/static/assets/{patched[0].name}")
+    assert served.status_code == 200
+    assert "scarf.sh" not in served.text
+    assert "max-age=31536000" in served.headers["cache-control"]
+
+
+@pytest.mark.parametrize("name", ["logo.svg", "logo-dark.svg", "favicon.svg"])
+def test_logo_and_icon_are_served_to_everybody(superset: Superset, name: str) -> None:
+    answer = superset.client(None).get(f"/creditlens/{name}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("image/svg+xml")
+
+
+def test_a_dashboard_is_shown_in_its_own_language(superset: Superset) -> None:
+    client = superset.client("advisor")
+    for language, decimal in (("fr", ","), ("en", ".")):
+        told = bootstrap(client.get(f"/superset/dashboard/customer-{language}/").text)
+        assert told["locale"] == language
+        assert told["d3_format"]["decimal"] == decimal
+        home = client.get("/")
+        assert home.headers["location"] == f"/superset/dashboard/customer-{language}/"
+    assert client.get("/superset/language_pack/fr/").status_code == 200
+
+
+def test_the_theme_is_ours_in_light_and_dark(superset: Superset) -> None:
+    told = bootstrap(superset.client("advisor").get("/superset/dashboard/customer-en/").text)
+    assert told["theme"]["default"]["token"]["colorPrimary"] == "#0072B2"
+    assert told["theme"]["dark"]["token"]["brandLogoUrl"] == "/creditlens/logo-dark.svg"
+    assert "creditlens" in [scheme["id"] for scheme in told["extra_categorical_color_schemes"]]
+
+
+@pytest.mark.parametrize(
+    "feature",
+    ["ENABLE_TEMPLATE_PROCESSING", "EMBEDDED_SUPERSET", "ALERT_REPORTS", "TAGGING_SYSTEM", "DRILL_BY",
+     "DRILL_TO_DETAIL", "ENABLE_JAVASCRIPT_CONTROLS", "ALLOW_ADHOC_SUBQUERY"],
+)  # fmt: skip
+def test_what_is_not_needed_is_off(superset: Superset, feature: str) -> None:
+    told = bootstrap(superset.client("advisor").get("/superset/dashboard/customer-en/").text)
+    assert told["feature_flags"][feature] is False
+
+
+def test_an_answer_is_cached_until_another_run_is_published(superset: Superset) -> None:
+    client = superset.client("admin")
+    dataset = next(
+        found["id"]
+        for found in client.get("/api/v1/dataset/?q=(page_size:100)").json()["result"]
+        if found["table_name"] == "run_history"
+    )
+    body = {
+        "datasource": {"id": dataset, "type": "table"},
+        "queries": [{"columns": ["run_id", "is_current"], "row_limit": 7}],
+    }
+
+    def ask() -> dict:
+        answer = client.post("/api/v1/chart/data", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["result"][0]
+
+    first, again = ask(), ask()
+    assert (bool(first["is_cached"]), bool(again["is_cached"])) == (False, True)
+    assert first["data"] == again["data"]
+    assert csrf_token(client, "/dashboard/list/")
