@@ -6,7 +6,6 @@ everything and started nothing, which saves each night the seconds that imports 
 
 from __future__ import annotations
 
-import atexit
 import functools
 import json
 import mmap
@@ -69,13 +68,15 @@ def command(
     for descriptor, name in ((1, "output"), (2, "errors")):
         os.dup2(os.open(files[name], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), descriptor)
     note_stages(files["stages"])
-    atexit.register(note_peak, files["peak"])
     for name, limit in limits.items():
         resource.setrlimit(getattr(resource, name), (limit, limit))
     from flows.cli import main
 
     sys.argv = ["creditlens", *arguments]
-    main()
+    try:
+        main()
+    finally:
+        note_peak(files["peak"])
 
 
 @dataclass

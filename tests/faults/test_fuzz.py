@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,9 +15,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 
+from db.application import APPLICATION_COLUMNS
 from flows import chunks, sources
 from flows.loading import encode_scored, rejection_rows
-from flows.nightly import survey_input
 from flows.settings import Settings
 from scoring.batch import Scored
 from scoring.bundle import ModelBundle
@@ -24,8 +25,10 @@ from scoring.errors import ScoringError
 from scoring.model import Trained
 from tests.faults import broken_files, oracle
 from tests.faults.broken_files import File
+from tests.faults.conftest import Site
 
 FILES, FILES_OF_A_PART = 2_000, 250
+WHOLE_NIGHTS = 60
 MEMORY_GROWTH_MB = 400
 
 
@@ -33,6 +36,8 @@ def score_file(
     path: Path, bundle: ModelBundle, options: Settings
 ) -> tuple[sources.Survey, chunks.Tally, list[Scored]]:
     """What a night does with a file, without Prefect and without the database."""
+    from flows.nightly import survey_input
+
     survey = survey_input.fn(path, options)
     tally = chunks.Tally()
     pipeline = chunks.scoring_pipeline(
@@ -51,15 +56,18 @@ def score_file(
     return survey, tally, scored
 
 
+def expected_of(file: File, path: Path) -> oracle.Expected:
+    if file.name.endswith(".parquet"):
+        table = parquet.read_table(path)
+        return oracle.expected(table.column_names, [list(row.values()) for row in table.to_pylist()])
+    return oracle.read_csv(file.plain)
+
+
 def hold_against_the_file(
     file: File, path: Path, survey: sources.Survey, tally: chunks.Tally, scored: list[Scored], base_value: float
 ) -> None:
     """Every row of the file is accepted with exactly its own numbers, or rejected with a reason."""
-    if file.name.endswith(".parquet"):
-        table = parquet.read_table(path)
-        expected = oracle.expected(table.column_names, [list(row.values()) for row in table.to_pylist()])
-    else:
-        expected = oracle.read_csv(file.plain)
+    expected = expected_of(file, path)
     assert survey.rows == tally.customers + tally.rejected == len(expected.rows)
     accepted = {}
     for batch in scored:
@@ -84,12 +92,72 @@ def hold_against_the_file(
         assert np.array_equal(values, np.array(due[1]), equal_nan=True), f"Row {row} was read wrong"
 
 
+@pytest.mark.timeout(1800)
+def test_whole_nights_with_broken_files_publish_the_files_own_numbers_or_refuse(
+    site: Site, tmp_path: Path, seed: int, everything: bool
+) -> None:
+    ended: Counter[str] = Counter()
+    started = time.monotonic()
+
+    @hypothesis_seed(seed)
+    @settings(
+        max_examples=WHOLE_NIGHTS if everything else WHOLE_NIGHTS // 10,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(file=broken_files.files, share=st.sampled_from(("0.01", "1.0", "1.0")))
+    def check(file: File, share: float) -> None:
+        path = tmp_path / file.name
+        path.write_bytes(file.content)
+        before = site.reader.run_id
+        night = site.night(path, "--force", CREDITLENS_REJECTED_SHARE=share, CREDITLENS_CHUNK_ROWS="7")
+        code = night.wait()
+        outcome = str(night.answer["outcome"])
+        ended[outcome] += 1
+        assert "Traceback" not in night.errors and "panicked" not in night.errors, night.errors
+        assert (code, outcome) in {(0, "published"), (2, "refused")}, night.errors
+        if outcome == "refused":
+            assert is_a_sentence(str(night.answer["message"]))
+            assert site.reader.run_id == before
+        else:
+            hold_the_tables_against_the_file(site, file, path, int(str(night.answer["run_id"])))
+
+    check()
+    print(f"{sum(ended.values())} whole nights in {time.monotonic() - started:.0f} s: {dict(ended)}")
+
+
+def hold_the_tables_against_the_file(site: Site, file: File, path: Path, run_id: int) -> None:
+    """What was written is what stands in the file, as precisely as the columns are."""
+    due = expected_of(file, path)
+    owner = site.installation
+    columns = [("customer_id", ""), *APPLICATION_COLUMNS]
+    names = ", ".join(f'"{name}"' for name, _ in columns)
+    written = {
+        row[0]: row[1:] for row in owner.rows(f"SELECT {names} FROM credit.new_customer WHERE run_id = {run_id}")
+    }
+    rejected = {row for (row,) in owner.rows(
+        f"SELECT DISTINCT row_number FROM credit.rejected_application WHERE run_id = {run_id}"
+    )}  # fmt: skip
+    accepted = set(range(1, len(due.rows) + 1)) - rejected
+    assert due.sound <= accepted
+    assert len(accepted) == len(written)
+    for row in accepted:
+        expected = due.rows[row - 1]
+        assert expected is not None
+        customer, values = expected
+        found = np.array([math.nan if value is None else value for value in written[customer]], dtype=float)
+        np.testing.assert_allclose(found, values, rtol=1e-6, equal_nan=True)
+
+
 def is_a_sentence(message: str) -> bool:
     return bool(message) and "\n" not in message and len(message) < 1_000 and message.rstrip().endswith((".", '"'))
 
 
 @pytest.mark.timeout(3600)
 def test_any_broken_file_ends_in_an_explained_night_or_in_a_sentence(
+    prefect_api: str,
     trained: Trained,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
