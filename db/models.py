@@ -245,8 +245,8 @@ former_category = Table(
     comment="Per category: how many former customers, and how many of them defaulted; code -1 is missing",
 )
 
-# Bits of former customers stand in the order of their values of one feature, see scoring.cohort. Bit strings are
-# kept out of line and uncompressed: most do not compress, and each is read whole.
+# Bits of former customers stand in the order of their values of one feature, see scoring.cohort. Digits of sorted
+# values, and the members of rare options, compress to a fraction.
 cohort_option = Table(
     "cohort_option",
     metadata,

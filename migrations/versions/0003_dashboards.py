@@ -128,9 +128,6 @@ def _cohorts() -> None:
         schema="credit",
         comment="Bars of each feature's histogram, each an interval of places; the outer ones are open",
     )
-    # Compressing takes longer than reading what it would save.
-    op.execute("ALTER TABLE credit.cohort_member ALTER members SET STORAGE EXTERNAL")
-    op.execute("ALTER TABLE credit.cohort_slice ALTER bits SET STORAGE EXTERNAL")
 
 
 def _run_statistics() -> None:
