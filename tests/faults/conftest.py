@@ -30,6 +30,13 @@ def everything() -> bool:
 
 
 @pytest.fixture(scope="session")
+def only_with_everything(everything: bool) -> None:
+    """For tests that take minutes and break rarely."""
+    if not everything:
+        pytest.skip("A part of `make faults`.")
+
+
+@pytest.fixture(scope="session")
 def seed() -> int:
     """The seed of everything random; printed, and set with CREDITLENS_FAULT_SEED to see the same again."""
     chosen = int(os.environ.get("CREDITLENS_FAULT_SEED") or random.SystemRandom().randrange(2**31))

@@ -1,0 +1,82 @@
+"""No network at all: everything works, and nothing is attempted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# A network of its own with one way out that leads nowhere and counts; whoever asks for a name asks there too.
+SCRIPT = r"""
+set -eu
+sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+ip link set lo up
+ip link add out type veth peer name nowhere
+ip link set nowhere up
+ip link set out up
+ip address add 192.0.2.2/24 dev out
+ip neighbour add 192.0.2.1 lladdr 02:00:00:00:00:01 dev out
+ip route add default via 192.0.2.1
+mount --bind "$RESOLV" /etc/resolv.conf
+sent() { echo "sent $1 $(cat /proc/net/dev | sed -n 's/^ *out: *//p' | awk '{print $10}')"; }
+sent before
+"$PYTHON" -m flows.cli up --no-dashboards --json
+"$PYTHON" -m flows.cli train --json
+"$PYTHON" -m flows.cli nightly --force --json
+"$PYTHON" -m flows.cli status --json
+"$PYTHON" -m flows.cli down --json
+sent after
+"$PYTHON" -c 'import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("198.51.100.1", 9))'
+"$PYTHON" -c 'import urllib.request; urllib.request.urlopen("http://name.invalid", timeout=1)' 2>/dev/null || true
+sent attempts
+"""
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("ip"),
+    reason="Only root with unshare and ip can take the network away.",
+)
+@pytest.mark.usefixtures("only_with_everything")
+def test_without_a_network_everything_works_and_nothing_is_attempted(open_folder: Path) -> None:
+    resolv = open_folder / "resolv.conf"
+    resolv.write_text("nameserver 192.0.2.1\noptions timeout:1 attempts:1\n")
+    state = open_folder / "no-network"
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CREDITLENS_", "PREFECT_", "DATABASE_URL", "DO_NOT_TRACK"))
+    }
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-c", SCRIPT],
+        env={
+            **kept,
+            "PYTHON": sys.executable,
+            "RESOLV": str(resolv),
+            "CREDITLENS_STATE": str(state),
+            "CREDITLENS_SYNTHETIC_FORMER": "1500",
+            "CREDITLENS_SYNTHETIC_NEW": "200",
+            "CREDITLENS_TRIALS": "0",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=380,
+    )
+    if "Operation not permitted" in done.stderr and "sent" not in done.stdout:
+        pytest.skip(f"No network of its own: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [answer.get("outcome") for answer in answers[:3:2]] == ["published", "published"]
+    assert answers[3]["healthy"] is True
+    packets = {name: int(count) for name, count in re.findall(r"sent (\w+) (\d+)", done.stdout)}
+    print(packets)
+    assert packets["after"] == packets["before"]
+    # The counter does count: a packet, and a question for a name.
+    assert packets["attempts"] >= packets["after"] + 2
