@@ -1,7 +1,8 @@
 """The nightly schedule: one served deployment, one run at a time, missed nights caught up once.
 
-Prefect plans runs ahead on its server. While nobody serves, planned runs pass; the flow that runs next scores
-the newest file, which makes scoring the missed nights' files needless: they held the same applications.
+Prefect plans runs ahead on its server. While nobody serves, planned runs become late; whoever serves next starts
+them one after the other. The first scores the newest file, which is all that there is to catch up with, and the
+others find that file unchanged: one night is published, and nothing piles up.
 """
 
 from __future__ import annotations
