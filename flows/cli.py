@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Engine
 
 from db import registry
 from flows import dashboards, dashboards_command, health, operating, services, sources
@@ -20,6 +21,7 @@ from flows.nights import accounted
 from flows.preparing import prepare_database
 from flows.progress import reporting
 from flows.settings import Settings, SettingsError, load_settings
+from scoring.errors import OutdatedArtefactError
 
 log = logging.getLogger("creditlens")
 
@@ -82,9 +84,9 @@ def up(
         services.wait_for_prefect(settings)
         services.use_prefect(settings, quiet=not foreground)
         with services.database(settings) as engine:
-            trained = registry.current_model(engine)
+            trained = usable_model(engine)
         if trained is None:
-            log.info("Training a model, as there is none; a few minutes with all former customers ...")
+            log.info("Training a model, as there is none to use; a few minutes with all former customers ...")
             trained = run_training(former, None)
         night = run_nightly(applications)
         if not foreground:
@@ -250,6 +252,21 @@ def data_files(settings: Settings, *, make: bool = True) -> tuple[list[Path], Pa
         with reporting():
             write_sample(folder, former=settings.synthetic_former, new=settings.synthetic_new)
     return sources.find(folder, "application_train"), sources.find(folder, "application_test")[0]
+
+
+def usable_model(engine: Engine) -> registry.ModelRecord | None:
+    """The current model, unless there is none or it is of another version of this program."""
+    from scoring.bundle import ModelBundle
+
+    record = registry.current_model(engine)
+    if record is None:
+        return None
+    try:
+        ModelBundle.from_bytes(*registry.artefact(engine, record.model_id))
+    except OutdatedArtefactError as error:
+        log.warning("Model %s cannot be used: %s", record.model_id, error)
+        return None
+    return record
 
 
 def run_nightly(applications: Path, as_of: date | None = None, force: bool = False) -> Any:

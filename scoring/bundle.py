@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from scoring.errors import ArtefactError
+from scoring.errors import ArtefactError, OutdatedArtefactError
 from scoring.explain import Engine, engine
 from scoring.monitoring import Baseline
 from scoring.preprocess import Preprocessing, explained_features
@@ -103,7 +103,7 @@ class ModelBundle:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ArtefactError("The model artefact is no creditlens model.")
         if content.get("version") != FORMAT_VERSION:
-            raise ArtefactError(
+            raise OutdatedArtefactError(
                 f"The model artefact has version {content.get('version')}, this program reads {FORMAT_VERSION};"
                 " train again."
             )

@@ -13,5 +13,9 @@ class ArtefactError(ScoringError):
     """A model artefact is not what it was registered as, or not of a kind that this program reads."""
 
 
+class OutdatedArtefactError(ArtefactError):
+    """A model artefact of another version of this program; training again makes a new one."""
+
+
 class TrainingError(ScoringError):
     """The former customers do not suffice to train a model."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
 import pytest
+from sqlalchemy import text
 
 from db import registry
-from scoring.bundle import ModelBundle
+from scoring.bundle import ModelBundle, digest
 from scoring.contract import Applications
 from scoring.errors import ColumnsError
 from scoring.model import Trained
@@ -85,3 +87,21 @@ def test_a_missing_file_is_refused_by_name(installation) -> None:
 
     with pytest.raises(SourceError, match=r"no file .*nowhere\.csv"):
         training([Path("/nowhere.csv")])
+
+
+def test_a_model_of_another_version_is_not_used_but_replaced(
+    installation, record: registry.ModelRecord, caplog: pytest.LogCaptureFixture
+) -> None:
+    from flows.cli import usable_model
+
+    engine = installation.engine
+    assert usable_model(engine) == record
+    artefact, _ = registry.artefact(engine, record.model_id)
+    older = json.dumps(json.loads(artefact) | {"version": 1}).encode()
+    statement = text(
+        "UPDATE credit.model_version SET artefact = :artefact, artefact_sha256 = :sha WHERE model_id = :id"
+    )
+    with engine.begin() as connection:
+        connection.execute(statement, {"artefact": older, "sha": digest(older), "id": record.model_id})
+    assert usable_model(engine) is None
+    assert "train again" in caplog.text
