@@ -67,6 +67,8 @@ def serve(settings: Settings, *, assets: Path = ASSETS) -> None:
     """`set_up`, then become the server: for a container, whose process is to be the service itself."""
     with _one_at_a_time(settings):
         prepare(settings, assets=assets, force=False)
+        server(settings).adopt()
+        (settings.state / "superset.port").write_text(str(settings.superset_port))
     command = _server_command()
     os.execve(
         command[0], command, {**os.environ, **_environment(settings), **_bind(settings, settings.superset_port)}

@@ -39,6 +39,19 @@ def test_ports_are_published_on_loopback_only(compose: dict) -> None:
 
 
 def test_the_schedules_command_is_the_one_that_the_command_line_tests_run(compose: dict) -> None:
-    assert compose["services"]["creditlens"]["command"] == ["up", "--foreground"]
-    assert "--foreground" in (PROJECT / "tests" / "flows" / "test_cli.py").read_text()
-    assert 'CMD ["up", "--foreground"]' in (PROJECT / "Dockerfile").read_text()
+    assert compose["services"]["creditlens"]["command"] == ["up", "--foreground", "--no-dashboards"]
+    assert '"up", "--foreground", "--no-dashboards"' in (PROJECT / "tests" / "flows" / "test_cli.py").read_text()
+    assert 'CMD ["up", "--foreground", "--no-dashboards"]' in (PROJECT / "Dockerfile").read_text()
+
+
+def test_the_dashboards_command_is_the_one_that_its_tests_run(compose: dict) -> None:
+    assert compose["services"]["dashboards"]["command"] == ["dashboards", "--foreground"]
+    assert '"dashboards", "--foreground"' in (PROJECT / "tests" / "flows" / "test_dashboards.py").read_text()
+    assert 'CMD ["dashboards", "--foreground"]' in (PROJECT / "Dockerfile").read_text()
+
+
+def test_each_image_is_a_stage_of_the_dockerfile(compose: dict) -> None:
+    stages = (PROJECT / "Dockerfile").read_text()
+    for service in compose["services"].values():
+        if "build" in service:
+            assert f" AS {service['build']['target']}\n" in stages

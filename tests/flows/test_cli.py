@@ -25,6 +25,8 @@ SIZES = {
     "CREDITLENS_SYNTHETIC_NEW": "200",
     "CREDITLENS_TRIALS": "0",
     "CREDITLENS_RETAINED_RUNS": "3",
+    # tests/flows/test_dashboards.py has them.
+    "CREDITLENS_DASHBOARDS": "false",
 }
 
 
@@ -65,7 +67,7 @@ def machine(open_folder: Path) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def first(machine: Machine) -> dict:
-    done = machine("up", "--json")
+    done = machine("up", "--no-dashboards", "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -212,7 +214,8 @@ def test_a_short_secret_refuses_to_start(open_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "down", "status", "nightly", "train", "sample", "schedule", "migrate", "sql"]
+    "command",
+    ["up", "down", "status", "nightly", "train", "sample", "schedule", "migrate", "sql", "dashboards"],
 )
 def test_every_command_explains_itself(machine: Machine, command: str) -> None:
     done = machine(command, "--help")
@@ -229,10 +232,10 @@ def test_down_stops_what_up_started_and_up_finds_everything_again(machine: Machi
     # An earlier test's refused file is the last run, which a monitor must hear of.
     before = machine.json("status", code=1)
     assert "refused" in before["message"]
-    assert machine.json("down") == {"schedule": True, "prefect": True, "postgres": True}
+    assert machine.json("down") == {"dashboards": False, "schedule": True, "prefect": True, "postgres": True}
     stopped = machine.json("status", code=1)
     assert (stopped["healthy"], stopped["published"], stopped["prefect_url"]) == (False, None, None)
-    assert machine.json("down") == {"schedule": False, "prefect": False, "postgres": False}
+    assert machine.json("down") == {"dashboards": False, "schedule": False, "prefect": False, "postgres": False}
     machine.json("migrate")
     assert machine.json("status", code=1)["published"] == before["published"]
 
@@ -247,7 +250,7 @@ def test_any_postgres_serves_and_the_container_command_goes_on_serving(
     log = open_folder / "container.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*COMMAND, "up", "--foreground"],
+            [*COMMAND, "up", "--foreground", "--no-dashboards"],
             env={**kept, **SIZES, "CREDITLENS_STATE": str(other.state), **other.environment},
             stdout=output,
             stderr=subprocess.STDOUT,
