@@ -118,11 +118,18 @@ class Background:
                 start_new_session=True,
                 env={**os.environ, **environment},
             )
-        started = psutil.Process(process.pid).create_time()
-        self._file.write_text(json.dumps({"pid": process.pid, "started": started}))
+        self._know(process.pid)
         # It is meant to outlive us: without a return code, Popen would warn that it is left behind.
         process.returncode = 0
         return process.pid
+
+    def adopt(self) -> None:
+        """Be known as this process, which is about to become the service."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        self._know(os.getpid())
+
+    def _know(self, pid: int) -> None:
+        self._file.write_text(json.dumps({"pid": pid, "started": psutil.Process(pid).create_time()}))
 
     def stop(self, patience: float = 20.0) -> bool:
         """Ask it and its children to end, and end them after `patience` seconds; True if it ran."""
