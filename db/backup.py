@@ -500,6 +500,8 @@ def access_differences(url: URL, manifest: Manifest) -> list[str]:
     said += [
         f"{role} may {privilege} on {kind} {name}, which was not saved"
         for kind, name, role, privilege in sorted(given - due)
+        # A role that was not there when it was saved is one of this program's own.
+        if role in manifest.roles or role == "PUBLIC"
     ]
     return said
 
@@ -556,5 +558,7 @@ def _environment(url: URL) -> dict[str, str]:
 
 
 def _last_line(said: bytes | None, *, first: bool = False) -> str:
+    """The last line that a program said, or the first of its errors, notices left aside."""
     lines = (said or b"").decode(errors="replace").strip().splitlines() or ["nothing"]
-    return lines[0 if first else -1]
+    errors = [line for line in lines if "ERROR" in line or "error:" in line] or lines
+    return errors[0] if first else lines[-1]

@@ -31,6 +31,7 @@ from db.errors import EmbeddedPostgresError
 
 SUPERUSER = "postgres"
 OWNER = "creditlens"
+WRITER = "creditlens_writer"
 DATABASE = "creditlens"
 SERVICE_USER = "creditlens"
 ROOT_HOME = Path("/var/lib/creditlens")
@@ -198,6 +199,8 @@ class EmbeddedPostgres:
                 connection.execute(
                     sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER))
                 )
+        with _superuser_connection(self.url(SUPERUSER)) as connection:
+            _close_locks(connection)
 
     def _run(self, program: str, *arguments: str) -> None:
         user = _service_user()
@@ -261,6 +264,30 @@ class EmbeddedPostgres:
             else:
                 self.home.mkdir()
         self._give_to_service_user(self._folder)
+
+
+def _close_locks(connection: psycopg.Connection) -> None:
+    """Leave advisory locks to those who write: a reader who held the run lock would keep every night out.
+
+    Postgres gives them to everybody, and only a superuser can take them back. Done once per database.
+    """
+    functions = connection.execute(
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
+        " AND proname ~ '^pg_(try_)?advisory_' AND has_function_privilege('public', oid, 'EXECUTE')"
+    ).fetchall()
+    if not functions:
+        return
+    writer = sql.Identifier(WRITER)
+    with connection.transaction():
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [WRITER]).fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(writer))
+            connection.execute(sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(writer, sql.Identifier(OWNER)))
+        for (signature,) in functions:
+            function = sql.SQL(signature)
+            connection.execute(sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(function))
+            connection.execute(
+                sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}, {}").format(function, sql.Identifier(OWNER), writer)
+            )
 
 
 def packaged_binaries() -> Path:

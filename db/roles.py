@@ -1,4 +1,4 @@
-"""Roles and grants: readers see schema `reporting` and nothing else."""
+"""Roles and grants: readers see schema `reporting` and nothing else, the jobs write runs and models."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, text
 
-from db.engine import transaction
-from db.models import REPORTING
+from db.embedded import WRITER
+from db.engine import connect, transaction
+from db.models import REPORTING, RUN_PARTITIONED, SCHEMA, former_customer
 from db.runs import driver
+from db.staging import partitions
 
 READER = "creditlens_reader"
 ANALYST = "creditlens_analyst"
@@ -82,3 +84,70 @@ def _grant(engine: Engine, connection: Connection) -> None:
                 reporting=sql.Identifier(REPORTING),
             )
         )
+
+
+# Attaching and detaching need the ownership of the partitioned tables; nothing else is the writer's.
+_WRITERS_OWN = (*RUN_PARTITIONED, former_customer)
+_READ_ONLY = ("feature", "feature_category", "score_band")
+_OPERATORS_OWN = ("pointer_move", "privacy_request")
+
+
+def ensure_writer(engine: Engine, password: str) -> bool:
+    """Make or update the role of the nightly job and of training; idempotent.
+
+    It may write schema `credit` but for the dictionary and the operators' records, and owns the tables that are
+    partitioned by run or model, because attaching a partition takes that. It makes no roles, changes no schema and
+    sees no view.
+
+    Returns False, having changed nothing, where the server does not let us make it; then the job runs as whoever
+    the settings name.
+    """
+    try:
+        with transaction(engine) as connection:
+            known = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": WRITER})
+            names = {
+                "writer": sql.Identifier(WRITER),
+                "database": sql.Identifier(engine.url.database or "postgres"),
+                "credit": sql.Identifier(SCHEMA),
+                "password": sql.Literal(password),
+                "read_only": _tables(*_READ_ONLY),
+                "apart": _tables(*_OPERATORS_OWN),
+            }
+            for statement in (*(() if known else ("CREATE ROLE {writer}",)), *_WRITER_STATEMENTS):
+                driver(connection).execute(sql.SQL(statement).format(**names))
+            parts = [f"{table}_{'m' if table == former_customer.name else 'r'}{key:08d}"
+                     for table, key, _ in partitions(driver(connection))]  # fmt: skip
+            for table in (*(table.name for table in _WRITERS_OWN), *parts):
+                statement = sql.SQL("ALTER TABLE {} OWNER TO {}").format(_tables(table), sql.Identifier(WRITER))
+                driver(connection).execute(statement)
+    except InsufficientPrivilege:
+        return False
+    return True
+
+
+def has_writer(engine: Engine) -> bool:
+    """Whether the runs of this database are the writer's."""
+    query = text(
+        "SELECT 1 FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner"
+        " WHERE c.oid = to_regclass('credit.score') AND r.rolname = :role"
+    )
+    with connect(engine) as connection:
+        return connection.scalar(query, {"role": WRITER}) is not None
+
+
+def _tables(*names: str) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(SCHEMA, name) for name in names)
+
+
+_WRITER_STATEMENTS = (
+    "ALTER ROLE {writer} LOGIN PASSWORD {password} CONNECTION LIMIT 40",
+    # A member inherits: the owner goes on changing the schema of these tables, and its views read them.
+    "GRANT {writer} TO CURRENT_USER",
+    "GRANT CONNECT ON DATABASE {database} TO {writer}",
+    "GRANT USAGE ON SCHEMA public TO {writer}",
+    "GRANT SELECT ON public.alembic_version TO {writer}",
+    "GRANT USAGE, CREATE ON SCHEMA {credit} TO {writer}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {credit} TO {writer}",
+    "REVOKE INSERT, UPDATE, DELETE ON {read_only} FROM {writer}",
+    "REVOKE ALL ON {apart} FROM {writer}",
+)

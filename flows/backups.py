@@ -13,7 +13,7 @@ from db.engine import connect, parse_url
 from db.errors import RefusedError
 from db.superset import SUFFIX, ensure_metadata_database
 from flows import services
-from flows.preparing import ensure_readers
+from flows.preparing import ensure_roles
 from flows.settings import Settings
 
 
@@ -66,7 +66,7 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
         backup.restore_data(engine.url, file, manifest)
         backup.require_same(backup.differences(engine.url, manifest.data, backup.SCHEMAS))
         schema.upgrade(engine)
-        ensure_readers(settings, engine)
+        ensure_roles(settings, engine)
         if manifest.superset is not None:
             url = superset_url(settings, engine)
             if url is None or settings.superset_database_url is None:

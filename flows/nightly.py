@@ -194,7 +194,7 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
     settings = load_settings()
     with (
         accounted(settings),
-        database(settings) as engine,
+        database(settings, writer=True) as engine,
         runs.exclusive(engine) as lock,
         scratch_removed(settings),
     ):

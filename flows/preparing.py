@@ -7,6 +7,7 @@ import logging
 from sqlalchemy import Engine
 
 from db import registry, roles, schema
+from db.embedded import WRITER
 from flows import services
 from flows.loading import dictionary_rows
 from flows.settings import Settings
@@ -20,14 +21,16 @@ def prepare_database(settings: Settings) -> str | None:
     with services.database(settings) as engine:
         schema.upgrade(engine)
         registry.sync_dictionary(engine, *dictionary_rows())
-        ensure_readers(settings, engine)
+        ensure_roles(settings, engine)
         return schema.current(engine)
 
 
-def ensure_readers(settings: Settings, engine: Engine) -> None:
-    """The reading roles with this installation's passwords and grants; a warning where we may not make them."""
+def ensure_roles(settings: Settings, engine: Engine) -> None:
+    """The roles with this installation's passwords and their grants; a warning where we may not make them."""
     secrets = settings.secrets()
     passwords = {roles.ANALYST: secrets["analyst"], roles.DASHBOARD: secrets["dashboard"]}
+    if engine.url.username != WRITER:
+        roles.ensure_writer(engine, secrets["writer"])
     if not roles.ensure_readers(engine, passwords):
         log.warning(
             "This database user may not make roles: ask the server's administrator for %s and %s, with %s granted.",

@@ -48,7 +48,7 @@ def score_and_load(run_id: int, model_id: int, part: sources.Survey, chunks: int
     bundle = _bundle(settings, model_id)
     tally = Tally()
     first_row, rows = part.chunks[0].first_row, sum(chunk.rows for chunk in part.chunks)
-    with database(settings) as engine, joining(engine, RUN_PARTITIONED, run_id) as tables:
+    with database(settings, writer=True) as engine, joining(engine, RUN_PARTITIONED, run_id) as tables:
         claimed = runs.claim_chunk(tables, run_id, first_row, rows)
         pipeline = scoring_pipeline(
             part,
@@ -129,7 +129,7 @@ def task_runner(settings: Settings) -> tuple[Any, int]:
 @lru_cache(maxsize=1)
 def _bundle(settings: Settings, model_id: int) -> ModelBundle:
     """The model, fetched, compared with its digest and prepared once per worker process."""
-    with database(settings) as engine:
+    with database(settings, writer=True) as engine:
         return ModelBundle.from_bytes(*registry.artefact(engine, model_id))
 
 

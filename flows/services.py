@@ -18,10 +18,10 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine
 
-from db.embedded import free_port
+from db.embedded import WRITER, free_port
 from db.engine import make_engine, parse_url, psql_url, require_supported_server
 from db.errors import DatabaseUnavailableError
-from db.roles import ANALYST, DASHBOARD
+from db.roles import ANALYST, DASHBOARD, has_writer
 from flows.settings import Settings
 
 PREFECT_START_SECONDS = 90
@@ -46,10 +46,19 @@ def connect_database(settings: Settings) -> Engine:
     return make_engine(embedded.url())
 
 
-@contextmanager
-def database(settings: Settings) -> Iterator[Engine]:
-    """`connect_database` for the block; its connections are closed at the end."""
+def connect_writer(settings: Settings) -> Engine:
+    """An engine for the jobs: as the writer where the database has one, else as whom the settings name."""
     engine = connect_database(settings)
+    if engine.url.username == WRITER or not has_writer(engine):
+        return engine
+    engine.dispose()
+    return make_engine(engine.url.set(username=WRITER, password=settings.secrets()["writer"]))
+
+
+@contextmanager
+def database(settings: Settings, *, writer: bool = False) -> Iterator[Engine]:
+    """`connect_database` (or `connect_writer`) for the block; its connections are closed at the end."""
+    engine = connect_writer(settings) if writer else connect_database(settings)
     try:
         yield engine
     finally:

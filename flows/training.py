@@ -126,7 +126,7 @@ def training(former_files: Sequence[Path], trials: int | None = None) -> registr
     trials: random search trials beside the default parameters; the setting by default.
     """
     settings = load_settings()
-    with database(settings) as engine, runs.exclusive(engine), scratch_removed(settings):
+    with database(settings, writer=True) as engine, runs.exclusive(engine), scratch_removed(settings):
         schema.require_current(engine)
         recover(engine)
         former = read_former([Path(file) for file in former_files], settings)

@@ -21,6 +21,7 @@ from scoring.contract import Applications, check_rows
 from scoring.model import Trained, train
 from scoring.sample import applications
 from tests.installation import files as files
+from tests.installation import foreign_postgres as foreign_postgres
 from tests.installation import installation as installation
 from tests.prefect_fixture import prefect_api as prefect_api
 from tests.superset_fixture import superset as superset

@@ -72,7 +72,8 @@ def foreign_postgres(open_folder: Path) -> Iterator[str]:
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     older = packaged_binaries().parent.parent / "pginstall" / "bin"
     binaries = next((path for path in reversed(debian) if (path / "initdb").exists()), older)
-    folder = open_folder / "foreign"
+    port = free_port(None)
+    folder = open_folder / f"foreign-{port}"
     folder.mkdir()
     user = {}
     if os.geteuid() == 0:
@@ -83,7 +84,6 @@ def foreign_postgres(open_folder: Path) -> Iterator[str]:
         user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     password = new_password()
     (folder / "password").write_text(password)
-    port = free_port(None)
     run = {"check": True, "cwd": folder, "stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL, **user}
     data = str(folder / "data")
     subprocess.run(

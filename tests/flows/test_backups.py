@@ -41,6 +41,7 @@ def patch() -> Iterator[pytest.MonkeyPatch]:
 def source(engine: Engine, patch: pytest.MonkeyPatch, open_folder: Path) -> Settings:
     """Three nights of which one is retired, refused rows, a former customer, and a database of Superset."""
     settings = settings_of(patch, open_folder / "backup-source", psql_url(engine.url))
+    assert roles.ensure_writer(engine, settings.secrets()["writer"])
     model_id = ledger.new_model(engine)
     for day in range(3):
         ledger.night(engine, model_id, day=ledger.DAY + timedelta(days=day), sha256=str(day) * 64)

@@ -1,0 +1,167 @@
+"""Who may do what with every table, view and function: a written matrix, walked on a server of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import psycopg
+import pytest
+
+from db import roles
+from db.embedded import OWNER, SUPERUSER, WRITER
+from db.engine import psql_url
+from flows import backups, services
+from flows.preparing import prepare_database
+from flows.settings import Settings
+from scoring.sample import applications
+
+# What each role may do, by the first pattern that fits an object; everything else is refused.
+READS = {"reporting relation": "SELECT", "reporting function": "EXECUTE"}
+MATRIX: dict[str, dict[str, str]] = {
+    roles.ANALYST: READS,
+    roles.DASHBOARD: READS,
+    WRITER: {
+        r"credit relation (feature|feature_category|score_band)$": "SELECT",
+        r"credit relation (pointer_move|privacy_request)$": "",
+        r"credit relation (new_customer|score|shap_value|former_customer)(_[rm]\d{8})?$": (
+            "SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER"
+        ),
+        r"credit relation ": "SELECT INSERT UPDATE DELETE",
+        r"public relation alembic_version$": "SELECT",
+    },
+    "creditlens_nobody": {},
+}
+PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+
+
+@pytest.fixture(scope="module")
+def settings(prefect_api: str, open_folder: Path, new_frame: pl.DataFrame) -> Iterator[Settings]:
+    """An installation with a server of its own, on which the writer has trained and run a night."""
+    from flows.nightly import nightly
+    from flows.training import training
+
+    folder = open_folder / "access"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CREDITLENS_DATABASE_URL", "DATABASE_URL", "CREDITLENS_DATA"):
+            patch.delenv(name, raising=False)
+        patch.setenv("CREDITLENS_STATE", str(folder / "state"))
+        patch.setenv("CREDITLENS_TRIALS", "0")
+        patch.setenv("CREDITLENS_THREADS", "1")
+        patch.setenv("CREDITLENS_RETAINED_RUNS", "2")
+        made = Settings()
+        prepare_database(made)
+        applications(2_000, seed=1, labelled=True).write_csv(folder / "train.csv")
+        training([folder / "train.csv"])
+        for night in range(4):
+            new_frame.with_columns(pl.col("AMT_CREDIT") + night).write_csv(folder / "test.csv")
+            nightly(folder / "test.csv")
+        with psycopg.connect(psql_url(made.embedded().url(SUPERUSER)), autocommit=True) as connection:
+            connection.execute("CREATE ROLE creditlens_nobody LOGIN")
+        yield made
+        made.embedded().stop()
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(psql_url(settings.embedded().url(SUPERUSER)), autocommit=True) as connection:
+        yield connection
+
+
+def test_the_jobs_run_as_the_writer_and_retire_what_is_old(settings: Settings, server: psycopg.Connection) -> None:
+    with services.database(settings, writer=True) as engine:
+        assert engine.url.username == WRITER
+    owners = server.execute(
+        "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname ~ '_r\\d{8}$' AND relkind = 'r'"
+    ).fetchall()
+    assert owners == [(WRITER,)]
+    assert server.execute("SELECT count(*) FROM credit.scoring_run WHERE retired_at IS NOT NULL").fetchone() == (2,)
+    with psycopg.connect(services.reader_url(settings)) as reader:
+        assert reader.execute("SELECT count(*) FROM reporting.customer").fetchone() == (300,)
+
+
+@pytest.mark.parametrize("role", MATRIX)
+def test_a_role_may_do_what_the_matrix_says_with_every_object(server: psycopg.Connection, role: str) -> None:
+    wrong, walked = [], 0
+    objects = server.execute(
+        "SELECT n.nspname || ' relation ' || c.relname, c.oid, 'relation' FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm')"
+        "  AND n.nspname IN ('credit', 'reporting', 'public')"
+        " UNION ALL SELECT n.nspname || ' function ' || p.proname, p.oid, 'function' FROM pg_proc p"
+        " JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('credit', 'reporting', 'public')"
+    ).fetchall()
+    for name, oid, kind in objects:
+        may = next((given for pattern, given in MATRIX[role].items() if re.match(pattern, name)), "").split()
+        check = "has_table_privilege" if kind == "relation" else "has_function_privilege"
+        schema = name.split()[0]
+        for privilege in PRIVILEGES if kind == "relation" else ("EXECUTE",):
+            row = server.execute(
+                f"SELECT {check}(%s, %s::oid, %s) AND has_schema_privilege(%s, %s, 'USAGE')",
+                [role, oid, privilege, role, schema],
+            ).fetchone()
+            walked += 1
+            if row != (privilege in may,):
+                wrong.append(f"{role}: {privilege} on {name} is {row}")
+    assert wrong == []
+    assert walked > 300
+
+
+def test_nobody_but_the_owner_changes_the_schema_and_only_who_writes_takes_locks(
+    server: psycopg.Connection,
+) -> None:
+    creates = [
+        (role, schema)
+        for role in MATRIX
+        for schema in ("credit", "reporting", "public")
+        if server.execute("SELECT has_schema_privilege(%s, %s, 'CREATE')", [role, schema]).fetchone() == (True,)
+    ]
+    assert creates == [(WRITER, "credit")]
+    for role in MATRIX:
+        row = server.execute(
+            "SELECT has_database_privilege(%s, current_database(), 'CONNECT'),"
+            " has_database_privilege(%s, current_database(), 'TEMP'), rolcreaterole OR rolcreatedb OR rolsuper"
+            " FROM pg_roles WHERE rolname = %s",
+            [role, role, role],
+        ).fetchone()
+        assert row == (role != "creditlens_nobody", False, False), role
+        locks = server.execute(
+            "SELECT bool_or(has_function_privilege(%s, oid, 'EXECUTE')), count(*) FROM pg_proc"
+            " WHERE proname ~ '^pg_(try_)?advisory_'",
+            [role],
+        ).fetchone()
+        assert locks is not None
+        assert (locks[0], locks[1] > 10) == (role == WRITER, True), role
+
+
+def test_a_reader_can_keep_no_night_out(settings: Settings) -> None:
+    with (
+        psycopg.connect(services.reader_url(settings)) as reader,
+        pytest.raises(psycopg.errors.InsufficientPrivilege, match="advisory"),
+    ):
+        reader.execute("SELECT pg_advisory_lock(1)")
+
+
+def test_the_writer_cannot_read_who_asked_about_whom_or_change_a_view(settings: Settings) -> None:
+    with services.database(settings, writer=True) as engine:
+        for statement in (
+            "SELECT * FROM credit.privacy_request",
+            "DELETE FROM credit.feature",
+            "SELECT * FROM reporting.customer",
+            "DROP VIEW reporting.customer CASCADE",
+            "ALTER TABLE credit.scoring_run ADD COLUMN x int",
+            f"SET ROLE {OWNER}",
+        ):
+            with engine.connect() as connection, pytest.raises(Exception, match="InsufficientPrivilege"):
+                connection.exec_driver_sql(statement)
+
+
+def test_preparing_again_and_a_backup_keep_the_matrix(settings: Settings, open_folder: Path) -> None:
+    prepare_database(settings)
+    file = open_folder / "access.backup"
+    backups.save(settings, file)
+    backups.bring_back(settings, file, force=True)
+    with services.database(settings, writer=True) as engine:
+        assert engine.url.username == WRITER

@@ -1,0 +1,72 @@
+"""The operators' commands as they are typed: answers, exit codes, one sentence for what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.db import ledger
+from tests.installation import Installation
+
+
+def command(*arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments],
+        env=dict(os.environ), input=answer, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def nights(installation: Installation) -> list[int]:
+    model_id = ledger.new_model(installation.engine)
+    return [
+        ledger.night(installation.engine, model_id, day=ledger.DAY + timedelta(days=day), sha256=str(day) * 64)
+        for day in range(2)
+    ]
+
+
+@pytest.mark.parametrize("name", ["publish", "backup", "restore", "export", "erase"])
+def test_every_command_explains_itself(name: str) -> None:
+    done = command(name, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 8
+
+
+def test_publish_says_where_readers_are_and_refuses_in_one_sentence(
+    installation: Installation, nights: list[int]
+) -> None:
+    done = command("publish", str(nights[0]), "--by", "olga", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["run_id"], answer["from_run_id"], answer["moved_by"]) == (nights[0], nights[1], "olga")
+    again = command("publish", str(nights[0]))
+    assert again.returncode == 2
+    assert "already" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_a_backup_restores_by_force_only(installation: Installation, nights: list[int], tmp_path: Path) -> None:
+    file = tmp_path / "all.backup"
+    assert "rows of" in command("backup", str(file)).stdout
+    refused = command("restore", str(file), "--json")
+    assert refused.returncode == 2
+    assert "--force" in json.loads(refused.stdout)["message"]
+
+
+def test_erasing_asks_first_and_says_what_it_did(
+    installation: Installation, nights: list[int], tmp_path: Path
+) -> None:
+    asked = command("erase", "7", answer="n\n")
+    assert asked.returncode == 2
+    assert "credit.shap_value.customer_id" in asked.stderr
+    exported = command("export", "7", str(tmp_path / "copy"), "--language", "fr", "--json")
+    assert len(json.loads(exported.stdout)["files"]) == 2
+    done = command("erase", "7", answer="y\n")
+    assert done.returncode == 0, done.stderr
+    assert "no trace of 7 is left" in done.stdout and "until they expire" in done.stdout
+    assert json.loads(command("export", "7", str(tmp_path / "none"), "--json").stdout)["outcome"] == "nothing"
