@@ -59,6 +59,12 @@ $(AUDIT)/installed: .ci/audit-requirements.txt
 	$(AUDIT)/bin/python -m pip install --quiet --require-hashes -r .ci/audit-requirements.txt
 	@touch $@
 
+assets: $(VENV)/installed ## Write the dashboards' files anew from superset_assets/generator/source
+	$(BIN)/python -m superset_assets.generator
+
+screenshots: $(VENV)/installed ## Take the pictures of the README anew, from synthetic applications (needs Chromium)
+	$(BIN)/python -m superset_assets.screenshots
+
 requirements: ## Compile all pinned requirements anew from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header \
 		--quiet pyproject.toml -o requirements.txt
