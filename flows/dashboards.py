@@ -183,7 +183,7 @@ def _provision(settings: Settings) -> None:
             problem = None
             for line in process.stdout:
                 if line.startswith(STEP):
-                    log.info("Dashboards: %s ...", line.removeprefix(STEP).strip())
+                    log.info("Dashboards: %s", line.removeprefix(STEP).strip())
                 elif line.startswith(FAILED):
                     problem = line.removeprefix(FAILED).strip()
     if process.returncode != 0:
@@ -203,7 +203,7 @@ def _start(settings: Settings) -> str:
     port = free_port(settings.superset_port)
     (settings.state / "superset.port").write_text(str(port))
     process.start(_server_command(), {**_environment(settings), **_bind(settings, port)})
-    log.info("Dashboards: waiting for Superset ...")
+    log.info("Dashboards: waiting for Superset to answer")
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.pid() is not None:
         if address := url(settings):

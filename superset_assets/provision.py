@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,36 +274,33 @@ def provision(passwords: dict[str, str]) -> dict[str, int]:
     configuration = json.loads(Path(os.environ["CREDITLENS_SUPERSET_CONFIGURATION"]).read_text())
     wanted = read_files(Path(configuration["assets"]))
     patch_scripts(Path(configuration["state"]) / "scripts")
-    step("Starting Superset")
+    step("starting Superset")
     from superset.app import create_app
 
     app = create_app()
     with app.app_context():
-        step("Bringing its own tables up to date")
+        step("bringing its own tables up to date")
         upgrade_schema()
-        step("Making permissions, roles and users")
+        step("making permissions, roles and users")
         make_permissions()
         make_users({"admin": passwords["admin"]})
-        step(f"Importing {len(wanted.uuids['charts'])} charts and {len(wanted.uuids['dashboards'])} dashboards")
+        step(f"importing {len(wanted.uuids['charts'])} charts and {len(wanted.uuids['dashboards'])} dashboards")
         import_assets(wanted)
         for name in remove_others(wanted):
-            step(f"Removed {name}, which is in no file")
+            step(f"removed {name}, which is in no file")
         make_roles(wanted)
         make_users(passwords)
         grant_dashboards(wanted)
         own_everything()
-        step("Checking that everything arrived")
+        step("checking that everything arrived")
         counts = check(wanted)
         write_through()
         return counts
 
 
-_started = time.monotonic()
-
-
 def step(text: str) -> None:
     """Tell the caller what comes next."""
-    print(f"{STEP}{time.monotonic() - _started:.1f} {text}", flush=True)
+    print(f"{STEP}{text}", flush=True)
 
 
 def main() -> int:
@@ -314,7 +310,7 @@ def main() -> int:
     except ProvisionError as error:
         print(f"{FAILED}{error}", flush=True)
         return 1
-    step("Done: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
+    step("everything is there: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
     return 0
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, g, redirect, request, send_from_directory, session
 from flask_babel import refresh
+from reader_connections import connect
 from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
@@ -62,7 +63,11 @@ PREVENT_UNSAFE_DB_CONNECTIONS = True
 def DB_CONNECTION_MUTATOR(uri: URL, params: dict[str, Any], *_: Any) -> tuple[URL, dict[str, Any]]:
     """The committed addresses hold a role and nothing else: here they get host, port and password."""
     real = _installation["reporting_urls"].get(uri.username)
-    return (make_url(real) if real else uri), params
+    if not real:
+        return uri, params
+    if uri.username == "creditlens_dashboard":
+        params = {**params, "creator": lambda: connect(real), "use_native_hstore": False}
+    return make_url(real), params
 
 
 # --- what is on and what is off -----------------------------------------------------------------------------------
