@@ -170,7 +170,7 @@ def _provision(settings: Settings) -> None:
     with report.open("w") as errors:
         process = subprocess.Popen(
             [str(ENVIRONMENT / "bin" / "python"), str(ASSETS / "provision.py")],
-            env={**os.environ, **_environment(settings), "CREDITLENS_SUPERSET_PROVISIONING": "yes"},
+            env={**os.environ, **_environment(settings)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

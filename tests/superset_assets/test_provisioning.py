@@ -288,6 +288,7 @@ def test_a_placeholder_for_a_key_refuses_to_start(superset: Superset, tmp_path: 
         env={
             "CREDITLENS_SUPERSET_CONFIGURATION": str(file),
             "SUPERSET_CONFIG_PATH": str(dashboards.ASSETS / "superset_config.py"),
+            "PYTHONPATH": str(dashboards.ASSETS),
         },
         capture_output=True,
         text=True,

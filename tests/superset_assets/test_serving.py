@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Iterator
 from html import unescape
 
 import httpx
+import psycopg
 import pytest
+from sqlalchemy import Engine, text
 
+from db.embedded import SUPERUSER, EmbeddedPostgres
+from db.engine import make_engine, psql_url, transaction
 from flows import dashboards, services
-from tests.superset_fixture import Superset, csrf_token
+from tests.superset_fixture import Superset
 
 
 def bootstrap(page: str) -> dict:
@@ -108,24 +114,95 @@ def test_what_is_not_needed_is_off(superset: Superset, feature: str) -> None:
     assert told["feature_flags"][feature] is False
 
 
-def test_an_answer_is_cached_until_another_run_is_published(superset: Superset) -> None:
-    client = superset.client("admin")
-    dataset = next(
-        found["id"]
-        for found in client.get("/api/v1/dataset/?q=(page_size:100)").json()["result"]
-        if found["table_name"] == "run_history"
-    )
+@pytest.fixture(scope="module")
+def metadata(superset: Superset) -> Iterator[Engine]:
+    """Superset's own database, as its owner."""
+    engine = make_engine(dashboards.metadata_url(superset.settings))
+    yield engine
+    engine.dispose()
+
+
+def chart_data(superset: Superset, user: str, table: str, columns: list[str], customer: int | None = None) -> dict:
+    """What a dataset answers; `result` with rows, or the errors."""
+    client = superset.client(user)
+    found = superset.client("admin").get("/api/v1/dataset/?q=(page_size:100)").json()["result"]
+    dataset = next(dataset["id"] for dataset in found if dataset["table_name"] == table)
+    filters = [{"col": "customer_id", "op": "==", "val": customer}] if customer else []
     body = {
         "datasource": {"id": dataset, "type": "table"},
-        "queries": [{"columns": ["run_id", "is_current"], "row_limit": 7}],
+        "queries": [{"columns": columns, "filters": filters, "row_limit": 7}],
     }
+    answer = client.post("/api/v1/chart/data", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["result"][0]
 
+
+def test_an_answer_is_cached_and_another_published_run_has_answers_of_its_own(superset: Superset) -> None:
     def ask() -> dict:
-        answer = client.post("/api/v1/chart/data", json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["result"][0]
+        return chart_data(superset, "admin", "run_history", ["run_id", "is_current"])
 
     first, again = ask(), ask()
     assert (bool(first["is_cached"]), bool(again["is_cached"])) == (False, True)
     assert first["data"] == again["data"]
-    assert csrf_token(client, "/dashboard/list/")
+    pointer = "UPDATE credit.published_run SET run_id = :run"
+    older, newer = sorted(row["run_id"] for row in first["data"])
+    try:
+        with transaction(superset.engine) as connection:
+            connection.execute(text(pointer), {"run": older})
+        time.sleep(1.1)
+        moved = ask()
+        assert not moved["is_cached"]
+        assert {row["run_id"] for row in moved["data"] if row["is_current"]} == {older}
+    finally:
+        with transaction(superset.engine) as connection:
+            connection.execute(text(pointer), {"run": newer})
+    time.sleep(1.1)
+    assert {row["run_id"] for row in ask()["data"] if row["is_current"]} == {newer}
+
+
+def test_the_log_has_one_row_per_chart_that_says_who_asked_about_whom(superset: Superset, metadata: Engine) -> None:
+    with metadata.begin() as connection:
+        last = connection.scalar(text("SELECT max(id) FROM logs"))
+    chart_data(superset, "analyst", "customer_score", ["score"], customer=500_017)
+    with metadata.begin() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT l.action, u.username, l.json FROM logs l JOIN ab_user u ON u.id = l.user_id"
+                " WHERE l.id > :last AND u.username = 'analyst'"
+            ),
+            {"last": last},
+        ).all()
+    assert [(action, user) for action, user, _ in rows] == [("ChartDataRestApi.data", "analyst")]
+    assert "500017" in rows[0][2]
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used_again(
+    superset: Superset, postgres: EmbeddedPostgres
+) -> None:
+    for customer in range(500_020, 500_030):
+        chart_data(superset, "admin", "customer_score", ["score"], customer=customer)
+    with psycopg.connect(psql_url(postgres.url(SUPERUSER, database="postgres"))) as connection:
+        ended = connection.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'creditlens_dashboard'"
+        ).fetchone()
+    assert ended is not None
+    assert ended[0] > 0
+    for customer in range(500_030, 500_040):
+        chart_data(superset, "admin", "customer_score", ["score"], customer=customer)
+
+
+def test_taking_a_role_from_somebody_works_at_once(superset: Superset, metadata: Engine) -> None:
+    client = superset.client("analyst")
+    assert client.get("/api/v1/database/").status_code == 200
+    give = (
+        "UPDATE ab_user_role SET role_id = (SELECT id FROM ab_role WHERE name = :role)"
+        " WHERE user_id = (SELECT id FROM ab_user WHERE username = 'analyst')"
+    )
+    try:
+        with metadata.begin() as connection:
+            connection.execute(text(give), {"role": "Advisor"})
+        assert client.get("/api/v1/database/").status_code == 403
+    finally:
+        with metadata.begin() as connection:
+            connection.execute(text(give), {"role": "Analyst"})
+    assert client.get("/api/v1/database/").status_code == 200
