@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help up down test lint bench superset assets screenshots audit requirements clean
+.PHONY: help up down test faults lint bench superset assets screenshots audit requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ down: $(VENV)/installed ## Stop the services that `make up` left running
 
 test: lint $(SUPERSET)/installed ## Run every check and test
 	$(BIN)/pytest
+
+faults: $(VENV)/installed ## Run the whole of the fault tests: kills at every stage, broken files, a dying server
+	CREDITLENS_FAULTS=all $(BIN)/pytest -s tests/faults
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
