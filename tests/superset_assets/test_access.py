@@ -120,6 +120,22 @@ def test_sql_is_asked_as_the_analysts_role_and_charts_as_the_dashboards(
     assert seen == {"sql": "creditlens_analyst", "other": "creditlens_dashboard"}
 
 
+@pytest.mark.parametrize(
+    ("limit", "page", "rows"), [("LIMIT 5", 1000, 5), ("LIMIT 250", 100, 100), ("", 100, 100), ("LIMIT 7", None, 7)]
+)
+def test_the_smaller_limit_holds_of_the_querys_and_the_pages(
+    superset: Superset, names: dict[str, Any], limit: str, page: int | None, rows: int
+) -> None:
+    body = {
+        "database_id": names["sql"],
+        "sql": f"SELECT customer_id FROM reporting.customer ORDER BY customer_id {limit}",
+        "client_id": f"l{next(_numbers)}",
+        "queryLimit": page,
+    }
+    answer = superset.client("analyst").post("/api/v1/sqllab/execute/", json=body)
+    assert [row["customer_id"] for row in answer.json()["data"]] == list(range(500_001, 500_001 + rows))
+
+
 def test_no_password_is_shown_to_an_operator(superset: Superset, names: dict[str, Any]) -> None:
     secrets = json.loads((superset.settings.state / "secrets.json").read_text())
     client = superset.client("operator")
