@@ -202,6 +202,42 @@ privacy_request = Table(
     comment="Requests of customers about their own data; whose is told by a keyed hash of the id only",
 )
 
+portfolio_state = Table(
+    "portfolio_state",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+    Column("limited", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    _timestamp("changed_at", nullable=False, server_default=func.clock_timestamp()),
+    Column("changed_by", Text, nullable=False),
+    CheckConstraint("singleton", name="one_row"),
+    comment="Whether advisors see their own customers only; the version counts every change of who sees whom",
+)
+
+advisor_portfolio = Table(
+    "advisor_portfolio",
+    metadata,
+    Column("assignment_id", Integer, Identity(), primary_key=True),
+    Column("username", Text, nullable=False),
+    Column("customer_id", Integer),
+    Column("region_rating", SmallInteger),
+    _timestamp("assigned_at", nullable=False, server_default=func.clock_timestamp()),
+    Column("assigned_by", Text, nullable=False),
+    CheckConstraint("num_nonnulls(customer_id, region_rating) = 1", name="one_of_two"),
+    UniqueConstraint("username", "customer_id"),
+    UniqueConstraint("username", "region_rating"),
+    Index(None, "customer_id"),
+    comment="Which advisor has which customers: one by one, or all of tonight's with a rating of their region",
+)
+
+customer_region = Table(
+    "customer_region",
+    metadata,
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    Column("region_rating", SmallInteger, nullable=False),
+    comment="The region rating of each customer of the published run, while advisors see their own customers only",
+)
+
 former_customer = Table(
     "former_customer",
     metadata,

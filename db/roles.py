@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from db.embedded import WRITER
 from db.engine import connect, transaction
 from db.models import REPORTING, RUN_PARTITIONED, SCHEMA, former_customer
+from db.portfolios import POLICY_FUNCTIONS, hand_over_views
 from db.runs import driver
 from db.staging import partitions
 
@@ -68,6 +69,7 @@ _LOGIN_STATEMENTS = (
 def _grant(engine: Engine, connection: Connection) -> None:
     """Everything readers may do, said anew: views that were made again come without grants."""
     database = engine.url.database or "postgres"
+    hand_over_views(connection, READER)
     for statement in (
         "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
@@ -88,7 +90,10 @@ def _grant(engine: Engine, connection: Connection) -> None:
 
 # Attaching and detaching need the ownership of the partitioned tables; nothing else is the writer's.
 _WRITERS_OWN = (*RUN_PARTITIONED, former_customer)
-_READ_ONLY = ("feature", "feature_category", "score_band")
+_READ_ONLY = (
+    *("feature", "feature_category", "score_band"),
+    *("portfolio_state", "advisor_portfolio", "customer_region"),
+)
 _OPERATORS_OWN = ("pointer_move", "privacy_request")
 
 
@@ -112,6 +117,7 @@ def ensure_writer(engine: Engine, password: str) -> bool:
                 "password": sql.Literal(password),
                 "read_only": _tables(*_READ_ONLY),
                 "apart": _tables(*_OPERATORS_OWN),
+                "policies": sql.SQL(", ").join(sql.SQL(f"{SCHEMA}.{name}") for name in POLICY_FUNCTIONS),
             }
             for statement in (*(() if known else ("CREATE ROLE {writer}",)), *_WRITER_STATEMENTS):
                 driver(connection).execute(sql.SQL(statement).format(**names))
@@ -150,4 +156,6 @@ _WRITER_STATEMENTS = (
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {credit} TO {writer}",
     "REVOKE INSERT, UPDATE, DELETE ON {read_only} FROM {writer}",
     "REVOKE ALL ON {apart} FROM {writer}",
+    # It owns not all of the tables that row security may be on for.
+    "GRANT EXECUTE ON FUNCTION {policies} TO {writer}",
 )

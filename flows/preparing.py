@@ -6,7 +6,7 @@ import logging
 
 from sqlalchemy import Engine
 
-from db import registry, roles, schema
+from db import portfolios, registry, roles, schema
 from db.embedded import WRITER
 from flows import services
 from flows.loading import dictionary_rows
@@ -31,6 +31,7 @@ def ensure_roles(settings: Settings, engine: Engine) -> None:
     passwords = {roles.ANALYST: secrets["analyst"], roles.DASHBOARD: secrets["dashboard"]}
     if engine.url.username != WRITER:
         roles.ensure_writer(engine, secrets["writer"])
+        portfolios.ensure_key(engine, secrets["viewer"])
     if not roles.ensure_readers(engine, passwords):
         log.warning(
             "This database user may not make roles: ask the server's administrator for %s and %s, with %s granted.",

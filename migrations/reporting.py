@@ -17,6 +17,7 @@ VIEWS = Path(__file__).resolve().parent / "views"
 ORDER = (
     "functions",
     "published_run",
+    "portfolio_state",
     "point_scale",
     "run_history",
     "feature",

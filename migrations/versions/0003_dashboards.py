@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from migrations.reporting import create_views, drop_views
+from migrations.reporting import drop_views
 
 revision = "0003"
 down_revision = "0002"
@@ -15,11 +15,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables and all views anew."""
+    """Make the tables; the views come with a later revision."""
     drop_views(op.get_bind())
     _cohorts()
     _run_statistics()
-    create_views(op.get_bind())
 
 
 def downgrade() -> None:

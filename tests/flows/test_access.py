@@ -24,7 +24,10 @@ MATRIX: dict[str, dict[str, str]] = {
     roles.ANALYST: READS,
     roles.DASHBOARD: READS,
     WRITER: {
+        # Policies are worked out with the rights of whoever asks; to readers the schema is closed.
+        r"credit function (sees_everybody|viewer|viewer_regions)$": "EXECUTE",
         r"credit relation (feature|feature_category|score_band)$": "SELECT",
+        r"credit relation (portfolio_state|advisor_portfolio|customer_region)$": "SELECT",
         r"credit relation (pointer_move|privacy_request)$": "",
         r"credit relation (new_customer|score|shap_value|former_customer)(_[rm]\d{8})?$": (
             "SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER"

@@ -80,7 +80,7 @@ PROMISED = {
         ["customer_id target score default_probability", *(feature.name.lower() for feature in input_features())]
     ),
 }
-DICTIONARY_VIEWS = {"feature", "category", "category_list", "score_band"}
+DICTIONARY_VIEWS = {"feature", "category", "category_list", "score_band", "portfolio_state"}
 
 FEATURES = (
     "EXT_SOURCE_2",
