@@ -82,13 +82,13 @@ def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False) -
     configuration = _write_configuration(settings, metadata, assets)
     digest = _digest(configuration, users(settings), assets)
     done = settings.state / "superset" / "provisioned"
-    if force or not done.exists() or done.read_text() != digest:
+    needed = force or not done.exists() or done.read_text() != digest
+    if needed:
         done.unlink(missing_ok=True)
         _provision(settings)
         done.write_text(digest)
-        return True
     superset.prune_log(parse_url(metadata), settings.superset_log_days)
-    return False
+    return needed
 
 
 def users(settings: Settings) -> dict[str, str]:
@@ -140,11 +140,11 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
         **{key: secrets[f"superset_{key}"] for key in SUPERSET_KEYS},
         "metadata_url": metadata,
         "reporting_urls": {role: services.reader_url(settings, role) for role in (DASHBOARD, ANALYST)},
+        "viewer_key": secrets["viewer"],
         "state": str(home),
         "assets": str(assets),
         "tls": settings.superset_tls,
         "locale": settings.superset_locale,
-        "log_days": settings.superset_log_days,
     }
     path = _configuration_file(settings)
     partial = path.with_suffix(".partial")

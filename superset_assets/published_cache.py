@@ -1,9 +1,12 @@
-"""A cache of query results that knows which run is published.
+"""A cache of query results that knows which run is published, and who may see whose customers.
 
 A plain cache would show last night's answers for its whole timeout after tonight's run was published, and beside
 them tonight's: a page that mixes two nights. So every key carries the published run. Who looks something up asks
 for the run first (once a second at most, per process); an answer is filed under the run of its own look-up, so that
 a query that began before a publication cannot land under the new run's name.
+
+While advisors are held to their own customers, keys also carry who looks, and the version of who sees whom: nobody
+is given the answer that was for somebody else, or from before an assignment changed.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import time
 from typing import Any
 
 import psycopg2
+import viewer
 from flask import Flask
 from flask_caching.backends.base import BaseCache
 from flask_caching.backends.filesystemcache import FileSystemCache
@@ -23,37 +27,44 @@ SECONDS_BETWEEN_LOOKS = 1.0
 UNKNOWN = "unknown"
 
 
-class PublishedRun:
-    """The id of the published run, as the reader sees it."""
+class Published:
+    """The published run, and whether advisors see their own customers only, as the reader sees it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._lock = threading.Lock()
         self._connection: Any = None
-        self._run = UNKNOWN
+        self._seen = UNKNOWN, False
         self._looked = float("-inf")
 
     def __call__(self) -> str:
-        """The run's id; UNKNOWN while the database does not answer."""
+        """What answers depend on besides their query; UNKNOWN while the database does not answer."""
         with self._lock:
             if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
-                self._run = self._look()
+                self._seen = self._look()
                 self._looked = time.monotonic()
-            return self._run
+            state, limited = self._seen
+        if not limited or state == UNKNOWN:
+            return state
+        user = viewer.current_user()
+        return f"{state}|{'everybody' if viewer.sees_everybody(user) else 'own of ' + viewer.name(user)}"
 
-    def _look(self) -> str:
+    def _look(self) -> tuple[str, bool]:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg2.connect(self._url, connect_timeout=2)
                 self._connection.autocommit = True
             with self._connection.cursor() as cursor:
-                cursor.execute("SELECT run_id FROM reporting.published_run")
-                row = cursor.fetchone()
-            return str(row[0]) if row else "none"
+                cursor.execute(
+                    "SELECT (SELECT p.run_id FROM reporting.published_run AS p), s.version, s.limited"
+                    " FROM reporting.portfolio_state AS s"
+                )
+                run, version, limited = cursor.fetchone()
+            return f"{'none' if run is None else run}.{version}", limited
         except psycopg2.Error as error:
             log.warning("Which run is published is not known: %s", error)
             self._connection = None
-            return UNKNOWN
+            return UNKNOWN, True
 
 
 class PublishedRunCache(BaseCache):  # type: ignore[misc]
@@ -62,7 +73,7 @@ class PublishedRunCache(BaseCache):  # type: ignore[misc]
     def __init__(self, reader_url: str, files: FileSystemCache) -> None:
         super().__init__(default_timeout=files.default_timeout)
         self._files = files
-        self._published = PublishedRun(reader_url)
+        self._published = Published(reader_url)
         self._asked = threading.local()
 
     @classmethod
