@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from db.embedded import free_port
 from flows import dashboards, dashboards_command, services
@@ -64,6 +65,12 @@ def test_status_tells_the_address(superset: Superset) -> None:
 
 def test_a_server_that_is_down_has_no_address(superset: Superset, tmp_path: Path) -> None:
     assert dashboards.url(superset.settings.model_copy(update={"state": tmp_path})) is None
+
+
+def test_a_database_that_is_named_is_used_and_none_is_made(superset: Superset) -> None:
+    named = SecretStr("postgres://superset:a-password@db.internal:5432/its_own")
+    settings = superset.settings.model_copy(update={"superset_database_url": named})
+    assert dashboards.metadata_url(settings) == "postgresql://superset:a-password@db.internal:5432/its_own"
 
 
 def test_without_the_packages_it_says_what_to_run(
