@@ -6,7 +6,9 @@ SELECT
     s.ord,
     to_char(s.ord, 'FM00') || ' ' || CASE s.ord WHEN 11 THEN 'All other features' ELSE s.label_en END AS step_en,
     to_char(s.ord, 'FM00') || ' ' || CASE s.ord WHEN 11 THEN 'Toutes les autres' ELSE s.label_fr END AS step_fr,
-    s.points
+    s.points,
+    to_char(s.ord, 'FM00') || ' ' || CASE s.ord WHEN 11 THEN 'All other features' ELSE s.name_en END AS short_en,
+    to_char(s.ord, 'FM00') || ' ' || CASE s.ord WHEN 11 THEN 'Toutes les autres' ELSE s.name_fr END AS short_fr
 FROM (
     SELECT
         e.customer_id,
@@ -14,12 +16,14 @@ FROM (
         least(e.rank, 11)::integer AS ord,
         sum(e.score_points) AS points,
         max(e.label || ' = ' || e.value) AS label_en,
-        max(e.label_fr || ' = ' || e.value_fr) AS label_fr
+        max(e.label_fr || ' = ' || e.value_fr) AS label_fr,
+        max(e.label) AS name_en,
+        max(e.label_fr) AS name_fr
     FROM reporting.customer_explanation AS e
     WHERE reporting.one_customer(e.customer_id)
     GROUP BY e.customer_id, least(e.rank, 11)
     UNION ALL
-    SELECT s.customer_id, 0, run.base_score, 'Average customer', 'Client moyen'
+    SELECT s.customer_id, 0, run.base_score, 'Average customer', 'Client moyen', 'Average customer', 'Client moyen'
     FROM credit.score AS s
     CROSS JOIN reporting.published_run AS run
     WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p) AND reporting.one_customer(s.customer_id)
@@ -35,3 +39,5 @@ COMMENT ON COLUMN reporting.customer_waterfall.step_en IS 'The step in English, 
 COMMENT ON COLUMN reporting.customer_waterfall.step_fr IS 'The step in French, after its place in two digits.';
 COMMENT ON COLUMN reporting.customer_waterfall.points IS
     'What the step adds to the score, in points; positive raises the score.';
+COMMENT ON COLUMN reporting.customer_waterfall.short_en IS 'The step in English without its value.';
+COMMENT ON COLUMN reporting.customer_waterfall.short_fr IS 'The step in French without its value.';

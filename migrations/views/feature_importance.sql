@@ -24,11 +24,25 @@ SELECT
         WHEN direction.correlation >= 0.1 THEN '▲ une valeur plus élevée augmente le score'
         WHEN direction.correlation <= -0.1 THEN '▼ une valeur plus élevée diminue le score'
         ELSE '◆ ni plus ni moins à elle seule'
-    END AS direction_fr
+    END AS direction_fr,
+    direction.sign || ' ' || f.label_en AS signed_label_en,
+    direction.sign || ' ' || f.label_fr AS signed_label_fr
 FROM credit.run_feature AS m
 JOIN credit.feature AS f ON f.feature_id = m.feature_id
 -- Days before today are shown as years: a larger value to people is a smaller one in the file.
-CROSS JOIN LATERAL (SELECT m.correlation * sign(f.display_scale) AS correlation) AS direction
+CROSS JOIN LATERAL (
+    SELECT m.correlation * sign(f.display_scale) AS correlation
+) AS turned
+CROSS JOIN LATERAL (
+    SELECT
+        turned.correlation,
+        CASE
+            WHEN f.kind IN ('category', 'flag') THEN '●'
+            WHEN turned.correlation >= 0.1 THEN '▲'
+            WHEN turned.correlation <= -0.1 THEN '▼'
+            ELSE '◆'
+        END AS sign
+) AS direction
 WHERE m.run_id = (SELECT p.run_id FROM credit.published_run AS p);
 
 COMMENT ON VIEW reporting.feature_importance IS
@@ -59,3 +73,7 @@ COMMENT ON COLUMN reporting.feature_importance.direction_en IS
     'What a higher value does to the score, in English; correlations within 0.1 of 0 say neither.';
 COMMENT ON COLUMN reporting.feature_importance.direction_fr IS
     'What a higher value does to the score, in French; correlations within 0.1 of 0 say neither.';
+COMMENT ON COLUMN reporting.feature_importance.signed_label_en IS
+    'Short name in English after a sign: ▲ a higher value raises the score, ▼ it lowers it, ◆ neither, ● a category.';
+COMMENT ON COLUMN reporting.feature_importance.signed_label_fr IS
+    'Short name in French after a sign: ▲ a higher value raises the score, ▼ it lowers it, ◆ neither, ● a category.';

@@ -1,0 +1,204 @@
+"""`make screenshots`: the pictures of the README, of an installation made for them from synthetic applications.
+
+With `--widths 1280 1600 1920 --to FOLDER` every picture at several widths, to judge a change by.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from playwright.sync_api import Page, sync_playwright
+
+FOLDER = Path(__file__).resolve().parent / "screenshots"
+PROJECT = FOLDER.parents[1]
+CHROMIUM = os.environ.get("CREDITLENS_CHROMIUM", "/usr/bin/chromium")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NIGHTS = 8
+SIZES = {"CREDITLENS_SYNTHETIC_FORMER": "20000", "CREDITLENS_SYNTHETIC_NEW": "5000", "CREDITLENS_TRIALS": "0"}
+# Whose credit is declined, with much to explain on both sides.
+CUSTOMER = (
+    "SELECT customer_id FROM reporting.worklist WHERE decision = 'review' AND score_change < 0"
+    " ORDER BY score_change, customer_id LIMIT 1"
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One tab of one dashboard: its place among the tabs, whether it is of a customer, and pixels high."""
+
+    name: str
+    slug: str
+    tab: int = 0
+    of_customer: bool = False
+    height: int = 1100
+    dark: bool = False
+
+
+PICTURES = (
+    Picture("customer-file", "customer-en", of_customer=True, height=1780),
+    Picture("customer-file-fr", "customer-fr", of_customer=True, height=1780),
+    Picture("customer-file-dark", "customer-en", of_customer=True, dark=True),
+    Picture("customer-features", "customer-en", tab=1, of_customer=True),
+    Picture("customer-history", "customer-en", tab=2, of_customer=True, height=1200),
+    Picture("worklist", "customer-en", tab=3, height=1150),
+    Picture("compare", "compare-en", of_customer=True, height=1500),
+    Picture("compare-fr", "compare-fr", of_customer=True, height=1500),
+    Picture("portfolio-tonight", "portfolio-en", height=1360),
+    Picture("portfolio-drift", "portfolio-en", tab=1, height=1200),
+    Picture("portfolio-features", "portfolio-en", tab=2),
+    Picture("portfolio-quality", "portfolio-en", tab=3, height=1250),
+    Picture("portfolio-model", "portfolio-en", tab=4, height=1500),
+    Picture("portfolio-runs", "portfolio-en", tab=5, height=1250),
+    Picture("portfolio-fr", "portfolio-fr", height=1360),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make an installation, take every picture, and remove the installation."""
+    parser = argparse.ArgumentParser(prog="superset_assets.screenshots", description=__doc__)
+    parser.add_argument("--widths", type=int, nargs="+", default=[1600], help="Pixels (default: 1600)")
+    parser.add_argument("--to", type=Path, default=FOLDER, help="Folder (default: that of the README's pictures)")
+    parser.add_argument("--only", nargs="+", default=[], help="Names of pictures (default: all)")
+    chosen = parser.parse_args(arguments)
+    wanted = [picture for picture in PICTURES if not chosen.only or picture.name in chosen.only]
+    with installation() as (url, password, customer):
+        for width in chosen.widths:
+            suffix = "" if len(chosen.widths) == 1 else f"-{width}"
+            for path in take(url, password, customer, wanted, chosen.to, width, suffix):
+                compress(path)
+                print(f"{path} {path.stat().st_size // 1024} KB", flush=True)
+
+
+@contextmanager
+def installation() -> Iterator[tuple[str, str, int]]:
+    """Address, the advisor's password and a customer's number, over some nights that differ a little."""
+    with tempfile.TemporaryDirectory(prefix="creditlens-pictures-") as folder:
+        state = Path(folder) / "state"
+        state.mkdir()
+        Path(folder).chmod(0o755)
+        environment = {**os.environ, **SIZES, "CREDITLENS_STATE": str(state)}
+
+        def creditlens(*command: str) -> str:
+            done = subprocess.run(
+                (sys.executable, "-m", "flows.cli", *command),
+                env=environment,
+                cwd=PROJECT,
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            return done.stdout
+
+        try:
+            first = date.fromisoformat(json.loads(creditlens("up", "--no-dashboards", "--json"))["as_of"])
+            for number in range(1, NIGHTS):
+                file = Path(folder) / f"night_{number}.csv"
+                another_night(state / "data" / "application_test.csv", file, number)
+                night = first + timedelta(days=number)
+                creditlens("nightly", "--applications", str(file), "--as-of", str(night), "--json")
+            served = json.loads(creditlens("dashboards", "--json"))
+            yield served["url"], served["users"]["advisor"], int(creditlens("sql", "-At", "-c", CUSTOMER))
+        finally:
+            creditlens("down")
+
+
+def another_night(source: Path, target: Path, number: int) -> None:
+    """Some ask for more, one source answers less and less, and a few rows are not as they should be."""
+    frame = pl.read_csv(source, infer_schema_length=None)
+    chance = np.random.default_rng(number)
+
+    def some(share: float) -> pl.Expr:
+        return pl.lit(pl.Series(chance.random(len(frame)) < share))
+
+    credit, source_2 = pl.col("AMT_CREDIT"), pl.col("EXT_SOURCE_2")
+    frame.with_columns(
+        pl.when(some(0.2)).then((credit * (1 + 0.02 * number)).round(1)).otherwise(credit).alias("AMT_CREDIT"),
+        pl.when(some(0.03 * number)).then(None).otherwise(source_2).alias("EXT_SOURCE_2"),
+        pl.when(some(0.002)).then(pl.lit("Astronaut")).otherwise("OCCUPATION_TYPE").alias("OCCUPATION_TYPE"),
+        pl.when(some(0.0005)).then(-1.0).otherwise("AMT_INCOME_TOTAL").alias("AMT_INCOME_TOTAL"),
+    ).write_csv(target)
+
+
+def take(
+    url: str, password: str, customer: int, pictures: Sequence[Picture], folder: Path, width: int, suffix: str = ""
+) -> Iterator[Path]:
+    """Sign in as the advisor and take the pictures, `width` pixels wide; the files, one by one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+        browser = playwright.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, headless=True, args=FLAGS, viewport={"width": width, "height": 900}
+        )
+        page = browser.pages[0]
+        sign_in(page, url, password)
+        for picture in pictures:
+            page.emulate_media(color_scheme="dark" if picture.dark else "light")
+            page.evaluate(
+                "dark => localStorage.setItem('superset-theme-mode', dark ? 'dark' : 'default')", picture.dark
+            )
+            page.set_viewport_size({"width": width, "height": picture.height})
+            page.goto(address(url, picture.slug, customer if picture.of_customer else None))
+            page.locator(".dashboard-component-tabs, .dashboard-markdown").first.wait_for()
+            if picture.tab:
+                page.locator(".ant-tabs-tab").nth(picture.tab).click()
+            settle(page)
+            path = folder / f"{picture.name}{suffix}.png"
+            page.screenshot(path=path)
+            yield path
+        browser.close()
+
+
+def sign_in(page: Page, url: str, password: str, user: str = "advisor") -> None:
+    """Through the login form, to the first page."""
+    page.goto(f"{url}/login/")
+    page.fill("#username", user)
+    page.fill("#password", password)
+    page.press("#password", "Enter")
+    page.wait_for_url("**/dashboard/**")
+
+
+def address(url: str, slug: str, customer: int | None) -> str:
+    """Address of a dashboard, with the customer chosen."""
+    if customer is None:
+        return f"{url}/superset/dashboard/{slug}/"
+    condition = f"(filters:!((col:customer_id,op:%27==%27,val:{customer})))"
+    mask = f"(extraFormData:{condition},filterState:(value:!({customer},{customer})),id:NATIVE_FILTER-customer)"
+    return f"{url}/superset/dashboard/{slug}/?native_filters=(NATIVE_FILTER-customer:{mask})"
+
+
+def settle(page: Page) -> None:
+    """Until every chart that is seen has been drawn."""
+    page.wait_for_load_state("networkidle")
+    page.wait_for_function("() => !document.querySelector('.loading, [data-test=loading-indicator]')")
+    # What is drawn moves into its place.
+    page.wait_for_timeout(1_000)
+
+
+def compress(path: Path) -> None:
+    """Fewer colours, by the imaging library that Superset brings."""
+    code = (
+        "import sys; from PIL import Image; p = sys.argv[1];"
+        "Image.open(p).convert('RGB').quantize(128, dither=Image.Dither.NONE).save(p, optimize=True)"
+    )
+    subprocess.run([PROJECT / ".venv-superset" / "bin" / "python", "-c", code, path], check=True)
+
+
+if __name__ == "__main__":
+    main()
