@@ -62,7 +62,7 @@ $(AUDIT)/installed: .ci/audit-requirements.txt
 	$(AUDIT)/bin/python -m pip install --quiet --require-hashes -r .ci/audit-requirements.txt
 	@touch $@
 
-assets: $(VENV)/installed ## Write the dashboards' files anew from superset_assets/generator/source
+assets: $(VENV)/installed ## Write the dashboards' files anew from superset_assets/generator/definitions
 	$(BIN)/python -m superset_assets.generator
 
 screenshots: $(VENV)/installed ## Take the pictures of the README anew, from synthetic applications (needs Chromium)

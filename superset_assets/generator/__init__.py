@@ -1,1 +1,1 @@
-"""Writes Superset's asset files from one source: `source/*.yaml`, in English and in French."""
+"""Writes Superset's asset files from one source: `definitions/*.yaml`, in English and in French."""

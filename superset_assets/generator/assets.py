@@ -59,7 +59,7 @@ def written(folder: Path = FOLDER) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in paths if path.is_file()}
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Many lines of text as a block, lists indented, no anchors."""
 
     def ignore_aliases(self, _: Any) -> bool:
@@ -77,4 +77,4 @@ _Dumper.add_representer(str, _text)
 
 
 def _yaml(content: Any) -> str:
-    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))

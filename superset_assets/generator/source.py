@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 LANGUAGES = ("en", "fr")
-FOLDER = Path(__file__).resolve().parent / "source"
+FOLDER = Path(__file__).resolve().parent / "definitions"
 BANDS = Path(__file__).resolve().parents[2] / "scoring" / "dictionary" / "bands.csv"
 
 
