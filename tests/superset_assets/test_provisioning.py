@@ -210,7 +210,7 @@ def test_superset_s_own_database_is_closed_to_readers_and_its_role_to_our_data(
     name = metadata.url.database
     readers = rows(
         metadata,
-        "SELECT r.rolname FROM pg_roles r WHERE r.rolname LIKE 'creditlens_%'"
+        "SELECT r.rolname FROM pg_roles r WHERE r.rolname IN ('creditlens_analyst', 'creditlens_dashboard')"
         " AND has_database_privilege(r.rolname, :name, 'CONNECT')",
         name=name,
     )
