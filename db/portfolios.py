@@ -42,7 +42,7 @@ VIEWS = "creditlens_reporting"
 PRIVATE = "creditlens_private"
 SETTING = "creditlens.viewer"
 LIMITED = (new_customer, score, shap_value, past_score, former_customer, rejected_application)
-POLICY_FUNCTIONS = ("sees_everybody()", "viewer()", "viewer_regions()")
+POLICY_FUNCTIONS = ("sees_everybody()", "viewer_customers()", "viewer_regions()", "region_of(integer)")
 LOCK_ATTEMPTS = 12
 _NO_VIEW_READS = {"pointer_move", "privacy_request"}
 
@@ -245,26 +245,25 @@ def assign(
     engine: Engine, username: str, *, customers: Sequence[int] = (), regions: Sequence[int] = (), by: str
 ) -> int:
     """Assign customers, or all of tonight's with a rating of their region, to an advisor; how many were new."""
-    rows: list[dict[str, Any]] = [
-        {"username": username, "customer_id": customer, "region_rating": None, "assigned_by": by}
-        for customer in dict.fromkeys(customers)
-    ]
-    rows += [
-        {"username": username, "customer_id": None, "region_rating": region, "assigned_by": by}
-        for region in dict.fromkeys(regions)
-    ]
-    return assign_all(engine, rows)
+    return assign_all(engine, rows(username, customers=customers, regions=regions, by=by))
 
 
-def assign_all(engine: Engine, rows: Sequence[dict[str, Any]]) -> int:
+def rows(username: str, *, customers: Sequence[int], regions: Sequence[int], by: str) -> list[dict[str, Any]]:
+    """Assignments as `assign_all` takes them, each once."""
+    wanted = [("customer_id", one) for one in customers] + [("region_rating", one) for one in regions]
+    empty = {"username": username, "customer_id": None, "region_rating": None, "assigned_by": by}
+    return [{**empty, column: value} for column, value in dict.fromkeys(wanted)]
+
+
+def assign_all(engine: Engine, wanted: Sequence[dict[str, Any]]) -> int:
     """Assign rows with username, customer_id or region_rating, and assigned_by; all or none; how many were new."""
     added = 0
     with transaction(engine) as connection:
-        for start in range(0, len(rows), 10_000):
+        for start in range(0, len(wanted), 10_000):
             statement = (
                 insert(advisor_portfolio).on_conflict_do_nothing().returning(advisor_portfolio.c.assignment_id)
             )
-            added += len(connection.execute(statement, rows[start : start + 10_000]).all())
+            added += len(connection.execute(statement, wanted[start : start + 10_000]).all())
         if added:
             _changed(connection)
     return added
@@ -296,8 +295,8 @@ def assignments(engine: Engine, username: str | None = None) -> list[Assignment]
     if username is not None:
         query = query.where(own.username == username)
     with connect(engine) as connection:
-        rows = connection.execute(query.order_by(own.username, own.region_rating, own.customer_id)).all()
-    return [Assignment(**row._mapping) for row in rows]
+        found = connection.execute(query.order_by(own.username, own.region_rating, own.customer_id)).all()
+    return [Assignment(**row._mapping) for row in found]
 
 
 def _changed(connection: Connection) -> None:

@@ -43,7 +43,10 @@ def downgrade() -> None:
         op.execute(f"ALTER TABLE credit.{table} DISABLE ROW LEVEL SECURITY")
         op.execute(f"DROP POLICY own_customers ON credit.{table}")
     op.execute("DROP TRIGGER locate_customers ON credit.published_run")
-    for function in ("locate_customers()", "viewer_regions()", "viewer()", "sees_everybody()", "verified_viewer()"):
+    for function in (
+        *("locate_customers()", "viewer_customers()", "viewer_regions()", "viewer()", "sees_everybody()"),
+        *("verified_viewer()", "region_of(integer)"),
+    ):
         op.execute(f"DROP FUNCTION credit.{function}")
     for table in ("customer_region", "advisor_portfolio", "portfolio_state"):
         op.drop_table(table, schema="credit")
@@ -161,17 +164,40 @@ CREATE FUNCTION credit.viewer_regions() RETURNS smallint[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN ARRAY(
-        SELECT p.region_rating
+    RETURN (
+        SELECT array_agg(p.region_rating)
         FROM credit.advisor_portfolio AS p
-        WHERE p.username = credit.viewer() AND p.region_rating IS NOT NULL
+        WHERE p.username = (SELECT credit.viewer()) AND p.region_rating IS NOT NULL
     );
 END
 $$;
-COMMENT ON FUNCTION credit.viewer_regions() IS 'Region ratings whose customers are assigned to whoever looks.';
+COMMENT ON FUNCTION credit.viewer_regions() IS
+    'Region ratings whose customers are assigned to whoever looks; nothing if there are none.';
+
+CREATE FUNCTION credit.viewer_customers() RETURNS SETOF integer
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 300
+AS $$
+BEGIN
+    RETURN QUERY
+        SELECT p.customer_id
+        FROM credit.advisor_portfolio AS p
+        WHERE p.username = (SELECT credit.viewer()) AND p.customer_id IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION credit.viewer_customers() IS 'Customers assigned one by one to whoever looks.';
+
+CREATE FUNCTION credit.region_of(id integer) RETURNS smallint
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp COST 1
+AS $$
+BEGIN
+    RETURN (SELECT r.region_rating FROM credit.customer_region AS r WHERE r.customer_id = id);
+END
+$$;
+COMMENT ON FUNCTION credit.region_of(integer) IS 'Region rating of a customer of the published run.';
 
 REVOKE ALL ON FUNCTION
-    credit.verified_viewer(), credit.sees_everybody(), credit.viewer(), credit.viewer_regions()
+    credit.verified_viewer(), credit.sees_everybody(), credit.viewer(), credit.viewer_regions(),
+    credit.viewer_customers(), credit.region_of(integer)
 FROM PUBLIC;
 
 -- With the pointer, whoever moves it and how: a customer is never seen by the region of another night.
@@ -196,19 +222,16 @@ CREATE TRIGGER locate_customers AFTER INSERT OR UPDATE ON credit.published_run
     FOR EACH ROW EXECUTE FUNCTION credit.locate_customers();
 """
 
-# The first two lines of each kind are worked out once per query, not per row. Sets of customers are looked up one by
-# one or hashed, as the planner finds cheaper.
+# What does not depend on the row stands in subqueries of its own, which run once per query, and only if needed. They
+# stand at the top: inside of another subquery they would keep the query from running in parallel. What does depend on
+# it is a function that costs the planner nothing, so that plans stay what they are without it.
 POLICY = """
 CREATE POLICY own_customers ON credit.{table} USING (
     (SELECT credit.sees_everybody())
-    OR EXISTS (
-        SELECT FROM credit.advisor_portfolio AS own
-        WHERE own.username = (SELECT credit.viewer()) AND own.customer_id = {customer}
-    )
-    OR EXISTS (
-        SELECT FROM credit.customer_region AS tonight
-        WHERE tonight.region_rating = ANY ((SELECT credit.viewer_regions())::smallint[])
-            AND tonight.customer_id = {customer}
+    OR {customer} IN (SELECT credit.viewer_customers())
+    OR (
+        (SELECT credit.viewer_regions()) IS NOT NULL
+        AND credit.region_of({customer}) = ANY ((SELECT credit.viewer_regions())::smallint[])
     )
 )
 """

@@ -25,7 +25,7 @@ MATRIX: dict[str, dict[str, str]] = {
     roles.DASHBOARD: READS,
     WRITER: {
         # Policies are worked out with the rights of whoever asks; to readers the schema is closed.
-        r"credit function (sees_everybody|viewer|viewer_regions)$": "EXECUTE",
+        r"credit function (sees_everybody|viewer_customers|viewer_regions|region_of)$": "EXECUTE",
         r"credit relation (feature|feature_category|score_band)$": "SELECT",
         r"credit relation (portfolio_state|advisor_portfolio|customer_region)$": "SELECT",
         r"credit relation (pointer_move|privacy_request)$": "",
