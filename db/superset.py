@@ -44,10 +44,14 @@ def ensure_metadata_database(engine: Engine, password: str) -> URL:
 
 
 def prune_log(url: URL, days: int) -> int:
-    """Delete what Superset's log says of requests more than `days` days ago; how many rows went."""
+    """Delete what Superset's log says of requests, and its SQL, of more than `days` days ago; how many requests."""
     with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
         if connection.execute("SELECT to_regclass('logs')").fetchone() == (None,):
             return 0
+        connection.execute(
+            "DELETE FROM query WHERE start_time < 1000 * extract(epoch FROM now() - make_interval(days => %s))",
+            [days],
+        )
         return connection.execute(
             "DELETE FROM logs WHERE dttm < now() - make_interval(days => %s)", [days]
         ).rowcount

@@ -13,7 +13,7 @@ import typer
 from sqlalchemy import Engine
 
 from db import registry
-from flows import dashboards, dashboards_command, health, operating, services, sources
+from flows import access, dashboards, dashboards_command, health, operating, services, sources
 from flows import schedule as scheduling
 from flows.console import Exit, Json, answering, say
 from flows.health import run_json
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(dashboards_command.app)
 app.add_typer(operating.app)
+app.add_typer(access.app)
 
 ApplicationsFile = Annotated[
     Path | None,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from db import superset
+from db import access_log, superset
 from db.embedded import free_port
 from db.engine import parse_url, psql_url
 from db.roles import ANALYST, DASHBOARD
@@ -85,8 +85,10 @@ def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False) -
     needed = force or not done.exists() or done.read_text() != digest
     if needed:
         done.unlink(missing_ok=True)
+        access_log.drop(parse_url(metadata))
         _provision(settings)
         done.write_text(digest)
+    access_log.make(parse_url(metadata))
     superset.prune_log(parse_url(metadata), settings.superset_log_days)
     return needed
 
@@ -119,7 +121,16 @@ def metadata_url(settings: Settings) -> str:
     if settings.superset_database_url is not None:
         return psql_url(parse_url(settings.superset_database_url.get_secret_value()))
     with services.database(settings) as engine:
-        return psql_url(superset.ensure_metadata_database(engine, settings.secrets()["superset"]))
+        made = superset.ensure_metadata_database(engine, settings.secrets()["superset"])
+        access_log.ensure_reader(engine, str(made.database), settings.secrets()["compliance"])
+        return psql_url(made)
+
+
+def compliance_url(settings: Settings) -> str:
+    """The same for who may read who looked at whom, and nothing else; the owner's where we may make no role."""
+    own = parse_url(metadata_url(settings))
+    reader = own.set(username=access_log.READER, password=settings.secrets()["compliance"])
+    return psql_url(reader if settings.superset_database_url is None else own)
 
 
 # --- provisioning -------------------------------------------------------------------------------------------------

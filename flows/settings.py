@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 DASHBOARD_USERS = ("admin", "operator", "analyst", "advisor")
 SUPERSET_KEYS = ("secret_key", "jwt_key", "guest_key", "async_key")
 SECRETS = (
-    *("postgres", "owner", "analyst", "dashboard", "superset", "privacy", "writer", "viewer"),
+    *("postgres", "owner", "analyst", "dashboard", "superset", "privacy", "writer", "viewer", "compliance"),
     *(f"superset_{key}" for key in SUPERSET_KEYS),
     *(f"user_{user}" for user in DASHBOARD_USERS),
 )

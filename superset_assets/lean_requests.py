@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from flask import g
+from looks import CHART_DATA, look
 from superset.security import SupersetSecurityManager
 from superset.utils.log import DBEventLogger
 
@@ -32,9 +33,12 @@ class RequestLog(DBEventLogger):  # type: ignore[misc]
     """Superset's log with one row per request: who asked for what is all in it, the inner steps are not."""
 
     def log_with_context(self, action: str, *args: Any, **payload: Any) -> None:
-        """Write a row unless it is an inner step of a request that has one."""
-        if action not in INNER_STEPS:
-            super().log_with_context(action, *args, **payload)
+        """Write a row unless it is an inner step of a request that has one; with what was looked at."""
+        if action in INNER_STEPS:
+            return
+        if action == CHART_DATA:
+            payload["look"] = look()
+        super().log_with_context(action, *args, **payload)
 
 
 class Memory:

@@ -18,6 +18,7 @@ import yaml
 from flask import Blueprint, Flask, Response, g, jsonify, redirect, request, send_from_directory, session
 from flask_babel import refresh
 from lean_requests import RequestLog, SecurityManager
+from looks import log_samples
 from reader_connections import connect
 from repairs import keep_the_smaller_limit
 from sqlalchemy.engine.url import URL, make_url
@@ -304,6 +305,7 @@ _patched_scripts = {file.name: file for file in (_state / "scripts").glob("*.js"
 def FLASK_APP_MUTATOR(app: Flask) -> None:
     """Hooks that no setting of Superset's reaches."""
     keep_the_smaller_limit()
+    log_samples(app)
 
     @app.before_request
     def without_telemetry() -> Response | None:

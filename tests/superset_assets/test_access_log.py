@@ -1,0 +1,161 @@
+"""Who looked at whom is known: real users, real requests, cached answers, exports, SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from db import access_log
+from db.engine import parse_url, psql_url
+from flows import dashboards
+from flows.cli import app
+from tests.superset_assets.test_portfolios import chart_data as chart_data
+from tests.superset_assets.test_portfolios import second_advisor as second_advisor
+from tests.superset_fixture import Superset
+
+FIRST, SECOND, THIRD = 500_021, 500_022, 500_023
+
+
+@pytest.fixture(scope="module")
+def looked(
+    superset: Superset, second_advisor: str, chart_data: Callable[..., httpx.Response]
+) -> list[dict[str, Any]]:
+    """What the log says after everybody below has looked, oldest first."""
+    started = datetime.now(UTC) - timedelta(seconds=1)
+    for user, customer in (("advisor", FIRST), ("advisor", FIRST), (second_advisor, SECOND)):
+        assert chart_data(user, "customer_score", ["customer_id", "decision"], customer).status_code == 200
+    assert chart_data("advisor", "customer_score", ["customer_id"], THIRD, form="csv").status_code == 200
+    many = {"filters": [{"col": "customer_id", "op": "IN", "val": [FIRST, THIRD]}]}
+    assert chart_data("advisor", "worklist", ["customer_id"], **many).status_code == 200
+    own = {
+        "expressionType": "SQL",
+        "sqlExpression": f"max(CASE WHEN customer_id = {SECOND} THEN 1 END)",
+        "label": "x",
+    }
+    assert chart_data("advisor", "worklist", ["customer_id"], metrics=[own]).status_code == 200
+    nul = {"filters": [{"col": "decision", "op": "==", "val": "a\0b"}]}
+    chart_data("advisor", "worklist", ["customer_id"], **nul)
+    link = f"(NATIVE_FILTER-customer:(extraFormData:(filters:!((col:customer_id,op:IN,val:!({THIRD}))))))"
+    page = superset.client("advisor").get("/superset/dashboard/customer-en/", params={"native_filters": link})
+    assert page.status_code == 200
+    analyst = superset.client("analyst")
+    databases = superset.client("admin").get("/api/v1/database/").json()["result"]
+    sql = next(one["id"] for one in databases if one["database_name"] == "creditlens SQL")
+    question = f"SELECT score FROM reporting.customer WHERE customer_id = {SECOND}"
+    analyst.post("/api/v1/sqllab/execute/", json={"database_id": sql, "sql": question, "client_id": "accesslog1"})
+    datasets = superset.client("admin").get("/api/v1/dataset/", params={"q": "(page_size:100)"}).json()["result"]
+    worklist = next(one["id"] for one in datasets if one["table_name"] == "worklist")
+    address = f"/datasource/samples?datasource_type=table&datasource_id={worklist}&per_page=5&page=1&force=false"
+    assert analyst.post(address, json={}).status_code == 200
+    url = parse_url(dashboards.compliance_url(superset.settings))
+    return access_log.read(url, since=started)[::-1]
+
+
+def of(looked: list[dict[str, Any]], **wanted: Any) -> list[dict[str, Any]]:
+    return [row for row in looked if all(row[name] == value for name, value in wanted.items())]
+
+
+def test_each_look_names_user_customer_dashboard_and_chart(
+    looked: list[dict[str, Any]], second_advisor: str
+) -> None:
+    for user, customer, times in (("advisor", FIRST, 2), (second_advisor, SECOND, 1)):
+        rows = of(looked, username=user, customer_id=customer, kind="view", dataset="customer_score")
+        assert len(rows) == times
+        for row in rows:
+            assert row["dashboard"] and row["chart"]
+            assert abs((datetime.now(UTC) - row["looked_at"]).total_seconds()) < 300
+
+
+def test_a_cached_look_is_a_look(looked: list[dict[str, Any]]) -> None:
+    rows = of(looked, username="advisor", customer_id=FIRST, kind="view", dataset="customer_score")
+    assert [row["cached"] for row in rows] == [False, True]
+
+
+def test_an_export_is_listed_as_one(looked: list[dict[str, Any]]) -> None:
+    (row,) = of(looked, kind="export")
+    assert (row["username"], row["customer_id"], row["dataset"]) == ("advisor", THIRD, "customer_score")
+    assert row["detail"].startswith("csv")
+
+
+def test_several_customers_of_one_look_are_rows_of_their_own(looked: list[dict[str, Any]]) -> None:
+    rows = of(looked, kind="view", dataset="worklist")
+    assert {row["customer_id"] for row in rows} == {FIRST, THIRD}
+
+
+def test_an_expression_that_names_a_customer_is_shown(looked: list[dict[str, Any]]) -> None:
+    (row,) = [row for row in of(looked, kind="list", dataset="worklist") if SECOND in row["customer_in_detail"]]
+    assert f"customer_id = {SECOND}" in row["detail"]
+
+
+def test_a_request_that_jsonb_does_not_take_hides_nothing(looked: list[dict[str, Any]]) -> None:
+    rows = of(looked, kind="list", dataset="worklist")
+    assert [row for row in rows if "a?b" in (row["detail"] or "")]
+
+
+def test_a_link_to_a_customer_sql_and_samples_are_listed(looked: list[dict[str, Any]]) -> None:
+    (page,) = of(looked, kind="dashboard")
+    assert page["customer_in_detail"] == [THIRD]
+    (asked,) = of(looked, kind="sql", username="analyst")
+    assert asked["customer_in_detail"] == [SECOND]
+    assert asked["detail"].startswith("SELECT score")
+    (sampled,) = of(looked, kind="samples", username="analyst")
+    assert sampled["dataset"] == "worklist"
+
+
+def test_the_command_tells_the_same(
+    superset: Superset, looked: list[dict[str, Any]], second_advisor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDITLENS_DATABASE_URL", psql_url(superset.engine.url))
+    monkeypatch.setenv("CREDITLENS_STATE", str(superset.settings.state))
+    run = CliRunner().invoke(app, ["access-log", "--customer", str(SECOND), "--json"])
+    assert run.exit_code == 0, run.output
+    rows = json.loads(run.stdout)["rows"]
+    assert {(row["username"], row["kind"]) for row in rows} == {
+        (second_advisor, "view"), ("advisor", "list"), ("analyst", "sql"),
+    }  # fmt: skip
+    table = CliRunner().invoke(app, ["access-log", "--user", second_advisor, "--since", "2020-01-01"])
+    lines = table.stdout.splitlines()
+    assert lines[0].split(",") == list(access_log.COLUMNS)
+    assert len(lines) > 1 and all(second_advisor in line for line in lines[1:])
+    none = CliRunner().invoke(app, ["access-log", "--since", "2999-01-01", "--json"])
+    assert json.loads(none.stdout) == {"rows": []}
+
+
+@pytest.mark.parametrize("table", ["logs", "query", "ab_user"])
+def test_its_reader_reads_the_log_and_nothing_else(
+    superset: Superset, looked: list[dict[str, Any]], table: str
+) -> None:
+    url = dashboards.compliance_url(superset.settings)
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(f"SELECT * FROM public.{table}")
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SET TRANSACTION READ WRITE; CREATE TABLE public.mine (x int)")
+    elsewhere = psql_url(parse_url(url).set(database=superset.engine.url.database))
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        psycopg.connect(elsewhere)
+
+
+def test_every_column_is_explained(superset: Superset, looked: list[dict[str, Any]]) -> None:
+    with psycopg.connect(dashboards.metadata_url(superset.settings)) as connection:
+        found = connection.execute(
+            "SELECT attname, col_description(attrelid, attnum) FROM pg_attribute"
+            " WHERE attrelid = 'compliance.access_log'::regclass AND attnum > 0 ORDER BY attnum"
+        ).fetchall()
+    assert dict(found) == dict(access_log.COLUMNS)
+
+
+def test_what_is_older_than_is_kept_goes(superset: Superset, looked: list[dict[str, Any]]) -> None:
+    from db.superset import prune_log
+
+    url = parse_url(dashboards.metadata_url(superset.settings))
+    with psycopg.connect(psql_url(url)) as connection:
+        connection.execute("INSERT INTO logs (action, json, dttm) VALUES ('dashboard', '{}', '2020-01-01')")
+    assert prune_log(url, 365) == 1
+    assert prune_log(url, 365) == 0

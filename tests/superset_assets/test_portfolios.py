@@ -1,0 +1,185 @@
+"""Advisors are held to their own customers over HTTP: charts, exports, expressions, filters, and cached answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from db import portfolios
+from tests.superset_fixture import Superset
+
+OWN, OTHER = 500_003, 500_011
+SECOND = "second"
+
+
+@pytest.fixture(scope="module")
+def second_advisor(superset: Superset) -> str:
+    """Another advisor, made as an administrator makes one."""
+    admin = superset.client("admin")
+    roles = admin.get("/api/v1/security/roles/", params={"q": "(page_size:100)"}).json()["result"]
+    advisor = next(role["id"] for role in roles if role["name"] == "Advisor")
+    password = "another-advisors-password"
+    made = admin.post(
+        "/api/v1/security/users/",
+        json={
+            "username": SECOND,
+            "first_name": "Second",
+            "last_name": "Advisor",
+            "email": "second@creditlens.invalid",
+            "active": True,
+            "roles": [advisor],
+            "password": password,
+        },
+    )
+    assert made.status_code in {201, 422}, made.text
+    superset.users[SECOND] = password
+    return SECOND
+
+
+@pytest.fixture(scope="module")
+def limited(superset: Superset, second_advisor: str) -> Iterator[None]:
+    """Portfolios are on: each of the two advisors has one customer."""
+    assert portfolios.ensure_key(superset.engine, superset.settings.secrets()["viewer"])
+    portfolios.assign(superset.engine, "advisor", customers=[OWN], by="test")
+    portfolios.assign(superset.engine, second_advisor, customers=[OTHER], by="test")
+    portfolios.switch(superset.engine, limited=True, by="test")
+    # The server looks once a second.
+    time.sleep(1.1)
+    yield
+    portfolios.switch(superset.engine, limited=False, by="test")
+    for user in ("advisor", second_advisor):
+        portfolios.unassign(superset.engine, user, everything=True)
+    time.sleep(1.1)
+
+
+@pytest.fixture(scope="module")
+def chart_data(superset: Superset) -> Callable[..., httpx.Response]:
+    """Asks as a browser does for a chart of a dashboard: (user, dataset, columns, customer, more of the query)."""
+    admin = superset.client("admin")
+    page = {"q": "(page_size:100)"}
+    datasets = {one["table_name"]: one["id"] for one in admin.get("/api/v1/dataset/", params=page).json()["result"]}
+    places: dict[int, tuple[int, int]] = {}
+    for dashboard in admin.get("/api/v1/dashboard/", params=page).json()["result"]:
+        for chart in admin.get(f"/api/v1/dashboard/{dashboard['id']}/charts").json()["result"]:
+            dataset = int(chart["form_data"]["datasource"].split("__")[0])
+            places.setdefault(dataset, (dashboard["id"], chart["form_data"]["slice_id"]))
+
+    def asked(
+        user: str, dataset: str, columns: list[Any], customer: int | None = None, form: str = "json", **query: Any
+    ) -> httpx.Response:
+        dashboard, chart = places[datasets[dataset]]
+        filters = [] if customer is None else [{"col": "customer_id", "op": "==", "val": customer}]
+        body = {
+            "datasource": {"id": datasets[dataset], "type": "table"},
+            "queries": [{"columns": columns, "filters": filters, "row_limit": 1000, **query}],
+            "form_data": {"dashboardId": dashboard, "slice_id": chart},
+            "result_format": form,
+            "result_type": "full",
+        }
+        return superset.client(user).post("/api/v1/chart/data", json=body)
+
+    return asked
+
+
+def rows(answer: httpx.Response) -> list[dict[str, Any]]:
+    assert answer.status_code == 200, answer.text
+    return answer.json()["result"][0]["data"]
+
+
+def test_each_advisor_sees_the_own_customer_and_not_the_others(
+    limited: None, chart_data: Callable[..., httpx.Response], second_advisor: str
+) -> None:
+    for user, own, other in (("advisor", OWN, OTHER), (second_advisor, OTHER, OWN)):
+        assert rows(chart_data(user, "customer_score", ["customer_id", "score"], own))[0]["customer_id"] == own
+        assert rows(chart_data(user, "customer_score", ["customer_id", "score"], other)) == []
+        assert {row["customer_id"] for row in rows(chart_data(user, "worklist", ["customer_id"]))} == {own}
+
+
+def test_a_cached_answer_is_not_for_another_advisor(
+    limited: None, chart_data: Callable[..., httpx.Response], second_advisor: str
+) -> None:
+    columns = ["customer_id", "band_label_en"]
+    first = chart_data("advisor", "customer_score", columns, OWN).json()["result"][0]
+    again = chart_data("advisor", "customer_score", columns, OWN).json()["result"][0]
+    assert not first["is_cached"]
+    assert again["is_cached"] and again["data"] == first["data"] != []
+    foreign = chart_data(second_advisor, "customer_score", columns, OWN).json()["result"][0]
+    assert not foreign["is_cached"] and foreign["data"] == []
+    # Nor the empty answer for him who may.
+    assert chart_data("advisor", "customer_score", columns, OWN).json()["result"][0]["data"] == first["data"]
+
+
+def test_a_changed_assignment_outdates_what_was_cached(
+    superset: Superset, limited: None, chart_data: Callable[..., httpx.Response], second_advisor: str
+) -> None:
+    assert rows(chart_data(second_advisor, "customer_score", ["score"], OWN)) == []
+    portfolios.assign(superset.engine, second_advisor, customers=[OWN], by="test")
+    time.sleep(1.1)
+    assert len(rows(chart_data(second_advisor, "customer_score", ["score"], OWN))) == 1
+    portfolios.unassign(superset.engine, second_advisor, customers=[OWN])
+    time.sleep(1.1)
+    assert rows(chart_data(second_advisor, "customer_score", ["score"], OWN)) == []
+
+
+def test_exports_hold_the_own_customers_only(limited: None, chart_data: Callable[..., httpx.Response]) -> None:
+    answer = chart_data("advisor", "worklist", ["customer_id", "score"], form="csv")
+    assert answer.status_code == 200
+    lines = answer.text.strip().splitlines()
+    assert len(lines) == 2 and lines[1].startswith(str(OWN))
+
+
+EXPRESSIONS = {
+    "sets the setting": "max(set_config('creditlens.viewer', 'all.9999999999.61.' || repeat('0', 64), false))",
+    "reads the setting": "max(current_setting('creditlens.viewer'))",
+    "counts everybody": "count(*)",
+    "lets an error tell": f"max(1 / (CASE WHEN customer_id = {OTHER} THEN 0 ELSE 1 END))",
+}
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS.keys())
+def test_an_expression_of_ones_own_shows_nobody_else(
+    limited: None, chart_data: Callable[..., httpx.Response], expression: str
+) -> None:
+    metric = {"expressionType": "SQL", "sqlExpression": expression, "label": "mine"}
+    answer = chart_data("advisor", "worklist", ["customer_id"], metrics=[metric])
+    if answer.status_code == 200:
+        assert {row["customer_id"] for row in rows(answer)} == {OWN}
+    after = chart_data("advisor", "worklist", ["customer_id", "score"])
+    assert {row["customer_id"] for row in rows(after)} == {OWN}
+
+
+def test_analysts_and_operators_see_everybody_in_charts_and_in_sql(
+    superset: Superset, limited: None, chart_data: Callable[..., httpx.Response]
+) -> None:
+    for user in ("analyst", "operator", "admin"):
+        assert len(rows(chart_data(user, "worklist", ["customer_id"]))) == 300, user
+    databases = superset.client("admin").get("/api/v1/database/").json()["result"]
+    sql = next(one["id"] for one in databases if one["database_name"] == "creditlens SQL")
+    query = {"database_id": sql, "sql": "SELECT count(*) AS n FROM reporting.customer", "client_id": "portfolio1"}
+    answer = superset.client("analyst").post("/api/v1/sqllab/execute/", json=query)
+    assert answer.json().get("data") == [{"n": 300}], answer.text
+
+
+def test_the_night_as_a_whole_stays_visible(limited: None, chart_data: Callable[..., httpx.Response]) -> None:
+    metric = {"expressionType": "SQL", "sqlExpression": "sum(customers)", "label": "customers"}
+    counted = rows(chart_data("advisor", "band_distribution", ["run_id"], metrics=[metric]))
+    assert max(row["customers"] for row in counted) == 300
+
+
+def test_many_advisors_on_the_same_connections_never_see_each_others(
+    limited: None, chart_data: Callable[..., httpx.Response], second_advisor: str
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def seen(number: int) -> bool:
+        user, own = (("advisor", OWN), (second_advisor, OTHER))[number % 2]
+        # Another row limit each time: no answer is cached.
+        found = rows(chart_data(user, "worklist", ["customer_id"], row_limit=500 + number))
+        return {row["customer_id"] for row in found} == {own}
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(seen, range(60)))
