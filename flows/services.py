@@ -172,6 +172,8 @@ def prefect_environment(settings: Settings) -> dict[str, str]:
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "WARNING"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "creditlens",
+        # Our commands log before and after their flow too; that goes to the terminal only.
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_UI_ENABLED": "true",
         "PREFECT_CLI_PROMPT": "false",
