@@ -103,8 +103,10 @@ def installation() -> Iterator[tuple[str, str, int]]:
                 cwd=PROJECT,
                 stdout=subprocess.PIPE,
                 text=True,
-                check=True,
+                check=False,
             )
+            if done.returncode:
+                raise SystemExit(f"creditlens {' '.join(command)}: {done.stdout.strip()}")
             return done.stdout
 
         try:
