@@ -43,7 +43,6 @@ sent attempts
     os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("ip"),
     reason="Only root with unshare and ip can take the network away.",
 )
-@pytest.mark.usefixtures("only_with_everything")
 def test_without_a_network_everything_works_and_nothing_is_attempted(open_folder: Path) -> None:
     resolv = open_folder / "resolv.conf"
     resolv.write_text("nameserver 192.0.2.1\noptions timeout:1 attempts:1\n")

@@ -69,7 +69,6 @@ def wait(happened: Callable[[], object], log: Path, seconds: float = 200) -> Non
         time.sleep(0.5)
 
 
-@pytest.mark.usefixtures("only_with_everything")
 def test_three_missed_nights_are_caught_up_once(site: Site, tmp_path: Path) -> None:
     log = tmp_path / "log"
     scheduler = start_schedule(site.files[0], log)
