@@ -21,8 +21,15 @@ up: $(VENV)/installed $(SUPERSET)/installed ## Set everything up, score tonight'
 down: $(VENV)/installed ## Stop the services that `make up` left running
 	@$(BIN)/creditlens down
 
-test: lint $(SUPERSET)/installed ## Run every check and test
+test: lint browser $(SUPERSET)/installed ## Run every check and test
 	$(BIN)/pytest
+
+# Its tests fail, and say how to install one, where this cannot.
+browser:
+	@for b in $(CREDITLENS_CHROMIUM) chromium chromium-browser google-chrome-stable google-chrome; do \
+		command -v $$b >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "Installing chromium ..."; apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; fi || true
 
 faults: $(VENV)/installed ## Run the whole of the fault tests: kills at every stage, broken files, a dying server
 	CREDITLENS_FAULTS=all $(BIN)/pytest -s tests/faults
