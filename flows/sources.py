@@ -373,12 +373,13 @@ def _unpacked(path: Path, scratch: Path) -> Path:
 def _survey_parquet(path: Path, chunk_rows: int) -> Survey:
     try:
         file = parquet.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        schema = file.schema_arrow
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise SourceError(f"{path} is not a Parquet file: {_first_line(error)}") from None
     rows = file.metadata.num_rows
     if not rows:
         raise SourceError(f"{path} has no applications.")
-    for column in file.schema_arrow:
+    for column in schema:
         if column.name in application_columns() and not _is_number_or_text(column.type):
             raise SourceError(f"{path}: column {column.name} is of type {column.type}; give numbers or text.")
     _require_readable(path, file, chunk_rows)
@@ -386,7 +387,7 @@ def _survey_parquet(path: Path, chunk_rows: int) -> Survey:
         Chunk(start + 1, min(chunk_rows, rows - start), start, min(start + chunk_rows, rows))
         for start in range(0, rows, chunk_rows)
     )
-    header = tuple(file.schema_arrow.names)
+    header = tuple(schema.names)
     survey = Survey(path, path, "parquet", _file_digest(path), header, rows, chunks, np.empty(0, np.int64))
     return _with_duplicates(survey)
 
@@ -396,7 +397,7 @@ def _require_readable(path: Path, file: parquet.ParquetFile, rows: int) -> None:
     try:
         for _ in file.iter_batches(batch_size=rows):
             pass
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise SourceError(f"{path} is not a sound Parquet file: {_first_line(error)}") from None
 
 
@@ -410,7 +411,7 @@ def _is_number_or_text(kind: pa.DataType) -> bool:
 def _read_parquet(survey: Survey, chunk: Chunk) -> pl.DataFrame:
     try:
         return pl.scan_parquet(survey.readable).slice(chunk.start, chunk.rows).collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, OSError) as error:
         raise SourceError(
             f"{_place(survey, chunk)}: it is not a sound Parquet file: {_first_line(error)}"
         ) from None

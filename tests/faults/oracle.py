@@ -27,10 +27,13 @@ class Expected:
 
 def read_csv(content: bytes) -> Expected:
     """The rows of a CSV file. Raises UnicodeDecodeError or csv.Error for what is no CSV file in UTF-8."""
-    csv.field_size_limit(1 << 30)
-    lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-    header = [name.strip() for name in next(lines)]
-    return expected(header, [row for row in lines if row])
+    limit = csv.field_size_limit(1 << 30)
+    try:
+        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        header = [name.strip() for name in next(lines)]
+        return expected(header, [row for row in lines if row])
+    finally:
+        csv.field_size_limit(limit)
 
 
 def expected(header: list[str], rows: Sequence[Sequence[object]]) -> Expected:

@@ -171,6 +171,13 @@ def test_a_parquet_file_with_damaged_pages_is_refused(tmp_path: Path) -> None:
         surveyed(tmp_path, bytes(content), "damaged.parquet")
 
 
+def test_a_parquet_file_whose_names_are_damaged_is_refused(tmp_path: Path) -> None:
+    applications(7).write_parquet(tmp_path / "whole.parquet")
+    content = (tmp_path / "whole.parquet").read_bytes()
+    with pytest.raises(SourceError, match="is not a Parquet file"):
+        surveyed(tmp_path, content.replace(b"AMT_CREDIT", b"\x80MT_CREDIT"), "damaged.parquet")
+
+
 @pytest.mark.parametrize("kind", [pl.Date, pl.Duration, pl.Binary, pl.List(pl.Int64)])
 def test_a_parquet_column_of_a_type_that_is_neither_number_nor_text_is_refused(
     tmp_path: Path, kind: pl.DataType

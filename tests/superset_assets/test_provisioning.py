@@ -124,7 +124,7 @@ def test_the_four_users_have_one_role_each(superset: Superset, metadata: Engine)
         )
     )
     wanted = {"admin": "Admin", "operator": "Operator", "analyst": "Analyst", "advisor": "Advisor"}
-    assert {user: role for user, role in found.items() if user in superset.users} == wanted
+    assert {user: role for user, role in found.items() if user in wanted} == wanted
 
 
 def test_a_second_time_is_recognised_as_unchanged(superset: Superset) -> None:
