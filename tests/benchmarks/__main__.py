@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from flows import services
-from tests.benchmarks import bench_explain, bench_night
+from tests.benchmarks import bench_dashboards, bench_explain, bench_night
 from tests.benchmarks.measure import Result, machine, write
 
-PARTS = {"explain": bench_explain.run, "night": bench_night.run}
+PARTS = {"explain": bench_explain.run, "night": bench_night.run, "dashboards": bench_dashboards.run}
 
 
 def main() -> None:
