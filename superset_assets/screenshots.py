@@ -21,6 +21,8 @@ import numpy as np
 import polars as pl
 from playwright.sync_api import Page, sync_playwright
 
+from db.embedded import free_port
+
 FOLDER = Path(__file__).resolve().parent / "screenshots"
 PROJECT = FOLDER.parents[1]
 CHROMIUM = os.environ.get("CREDITLENS_CHROMIUM", "/usr/bin/chromium")
@@ -94,7 +96,14 @@ def installation() -> Iterator[tuple[str, str, int]]:
         state = Path(folder) / "state"
         state.mkdir()
         Path(folder).chmod(0o755)
-        environment = {**os.environ, **SIZES, "CREDITLENS_STATE": str(state)}
+        environment = {
+            **os.environ,
+            **SIZES,
+            "CREDITLENS_STATE": str(state),
+            # Of its own, whatever else runs on this machine.
+            "CREDITLENS_PREFECT_PORT": str(free_port(None)),
+            "CREDITLENS_SUPERSET_PORT": str(free_port(None)),
+        }
 
         def creditlens(*command: str) -> str:
             done = subprocess.run(
@@ -173,7 +182,7 @@ def sign_in(page: Page, url: str, password: str, user: str = "advisor") -> None:
     page.fill("#username", user)
     page.fill("#password", password)
     page.press("#password", "Enter")
-    page.wait_for_url("**/dashboard/**")
+    page.wait_for_url(lambda address: "/login/" not in address)
 
 
 def address(url: str, slug: str, customer: int | None) -> str:
