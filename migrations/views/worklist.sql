@@ -32,7 +32,8 @@ SELECT
     s.band,
     s.decision
 FROM credit.score AS s
-JOIN credit.new_customer AS a ON a.run_id = s.run_id AND a.customer_id = s.customer_id
+-- Every score has its application; as an outer join it costs nothing where nothing of it is asked, as in a count.
+LEFT JOIN credit.new_customer AS a ON a.run_id = s.run_id AND a.customer_id = s.customer_id
 LEFT JOIN credit.score_band AS b ON b.band = s.band
 LEFT JOIN credit.score AS earlier
     ON earlier.run_id = (SELECT p.previous_run_id FROM reporting.published_run AS p)
