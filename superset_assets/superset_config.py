@@ -247,6 +247,8 @@ THEME_DEFAULT = {
         "colorWarning": ORANGE,
         "colorError": VERMILLION,
         "borderRadius": 6,
+        # Charts are there at once: a second of movement for every customer says nothing and takes the processor.
+        "echartsOptionsOverrides": {"animation": False},
     },
     "algorithm": "default",
 }
