@@ -31,8 +31,9 @@ from db.engine import transaction
 from db.models import past_score, score, scoring_run
 from db.roles import DASHBOARD
 from flows import dashboards, services
+from flows.settings import Settings
 from tests.benchmarks import bench_night
-from tests.benchmarks.measure import Result, at_most, command
+from tests.benchmarks.measure import STATE, Result, at_most, command
 from tests.e2e.desk import Desk, browser
 from tests.superset_fixture import Superset
 
@@ -59,13 +60,18 @@ STATISTICS = (
 # --- thirty nights ------------------------------------------------------------------------------------------------
 
 
+def settings() -> Settings:
+    """An installation of its own: nights that are to come would stand in the way of those of other parts."""
+    return Settings(state=STATE / "dashboards", database_url=None)
+
+
 def prepare() -> None:
     """Full size: all former customers, and thirty nights of which three really ran; made once."""
-    former, new = bench_night.prepare()
+    former, new = bench_night.prepare(settings())
     first = date.today() + timedelta(days=1)
-    with services.database(bench_night.settings()) as engine:
+    with services.database(settings()) as engine:
         if registry.current_model(engine) is None:
-            bench_night.install_heavy_model(former)
+            bench_night.install_heavy_model(former, settings())
         with engine.connect() as connection:
             ready = connection.scalar(
                 select(func.count())
@@ -81,13 +87,14 @@ def prepare() -> None:
     pl.read_csv(new).with_columns((pl.col("AMT_CREDIT") * 1.05).round(1)).write_csv(changed)
     night(changed, first + timedelta(days=NIGHTS - 2))
     night(new, first + timedelta(days=NIGHTS - 1))
-    with services.database(bench_night.settings()) as engine, engine.connect() as connection:
+    with services.database(settings()) as engine, engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
 
 
 def night(file: Path, as_of: date) -> None:
     """One night by the real command."""
-    command("nightly", "--force", "--applications", str(file), "--as-of", str(as_of), CREDITLENS_RETAINED_RUNS="2")
+    environment = {"CREDITLENS_STATE": str(settings().state), "CREDITLENS_RETAINED_RUNS": "2"}
+    command("nightly", "--force", "--applications", str(file), "--as-of", str(as_of), **environment)
 
 
 def repeat_first_night(connection: Connection, first: date) -> None:
@@ -123,15 +130,15 @@ def copied(
 @contextmanager
 def served() -> Iterator[Superset]:
     """The dashboards over the benchmark's database."""
-    settings = bench_night.settings()
-    found = dashboards.set_up(settings)
-    with services.database(settings) as engine:
-        made = Superset(found.url, found.users, engine, settings)
+    installed = settings()
+    found = dashboards.set_up(installed)
+    with services.database(installed) as engine:
+        made = Superset(found.url, found.users, engine, installed)
         try:
             yield made
         finally:
             made.close()
-            dashboards.server(settings).stop()
+            dashboards.server(installed).stop()
 
 
 @dataclass(frozen=True)
@@ -374,12 +381,16 @@ async def load(
 
 def run() -> list[Result]:
     """All figures of the dashboards."""
-    prepare()
     rng = np.random.default_rng(4)
-    with served() as superset:
-        with superset.engine.connect() as connection:
-            ids = list(connection.scalars(text("SELECT customer_id FROM reporting.worklist")))
-        customers = iter(rng.permutation(ids).tolist())
-        results, asked = in_the_browser(superset, customers)
-        results += in_the_database(superset, asked, customers, rng)
-        return results + twenty_users(superset, asked, ids)
+    try:
+        prepare()
+        with served() as superset:
+            with superset.engine.connect() as connection:
+                ids = list(connection.scalars(text("SELECT customer_id FROM reporting.worklist")))
+            customers = iter(rng.permutation(ids).tolist())
+            results, asked = in_the_browser(superset, customers)
+            results += in_the_database(superset, asked, customers, rng)
+            return results + twenty_users(superset, asked, ids)
+    finally:
+        services.prefect_server(settings()).stop()
+        settings().embedded().stop()

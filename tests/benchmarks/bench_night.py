@@ -57,19 +57,20 @@ def settings() -> Settings:
     return Settings(state=STATE, database_url=None)
 
 
-def prepare() -> tuple[Path, Path]:
-    """Full-size files (made once), a database of its own, a Prefect server."""
+def prepare(installed: Settings | None = None) -> tuple[Path, Path]:
+    """Full-size files (made once), a database of its own, a Prefect server; in our own installation or another."""
+    installed = installed or settings()
     former, new = STATE / "data" / "application_train.csv", STATE / "data" / "application_test.csv"
     if not new.exists():
         print(f"Making {FORMER_CUSTOMERS:,} former and {NEW_CUSTOMERS:,} new customers ...", flush=True)
         write_sample(STATE / "data", former=FORMER_CUSTOMERS, new=NEW_CUSTOMERS)
-    command("migrate")
-    services.start_prefect(settings())
-    services.wait_for_prefect(settings())
+    command("migrate", CREDITLENS_STATE=str(installed.state))
+    services.start_prefect(installed)
+    services.wait_for_prefect(installed)
     return former, new
 
 
-def install_heavy_model(former: Path) -> ModelBundle:
+def install_heavy_model(former: Path, installed: Settings | None = None) -> ModelBundle:
     """Train the heavy model on a part of the former customers, load them all, and make it the current one."""
     survey = sources.survey(former, chunk_rows=50_000, scratch=STATE / "scratch")
     parts = [
@@ -95,7 +96,7 @@ def install_heavy_model(former: Path) -> ModelBundle:
         baseline=Baseline.fit(everybody.values, log_odds),
     )
     artefact = bundle.to_bytes()
-    with services.database(settings()) as engine:
+    with services.database(installed or settings()) as engine:
         model_id = registry.register(
             engine,
             training_rows=len(everybody),
