@@ -31,9 +31,13 @@ def artefacts() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    """The system's Chromium; where there is none, the tests fail with a sentence that says how to install it."""
+    """The system's Chromium; where there is none, the tests fail with a sentence that says how to install it.
+
+    It does not outlive its module: while it is open, this thread has a running event loop, and the tests after it
+    could not run one of their own.
+    """
     with (
         sync_playwright() as playwright,
         browser(playwright, tmp_path_factory.mktemp("browser"), WIDTH, HEIGHT) as context,
@@ -41,7 +45,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContex
         yield context
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in(chromium: BrowserContext, superset: Superset) -> Desk:
     """The advisor, just signed in; the page that this leads to is the test's to look at."""
     desk = Desk(chromium.pages[0], superset.url)
