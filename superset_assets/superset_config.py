@@ -284,9 +284,16 @@ EXTRA_CATEGORICAL_COLOR_SCHEMES = [
 
 # --- the application ----------------------------------------------------------------------------------------------
 
-BLUEPRINTS = [
-    Blueprint("creditlens", __name__, static_folder=str(ASSETS / "static"), static_url_path="/creditlens")
-]
+_ours = Blueprint("creditlens", __name__, static_folder=str(ASSETS / "static"), static_url_path="/creditlens")
+BLUEPRINTS = [_ours]
+
+
+@_ours.route("/favicon.ico")
+def icon_of_pages_that_name_none() -> Response:
+    """Browsers ask for it on error pages, which do not say where the icon is."""
+    return _ours.send_static_file("favicon.svg")
+
+
 LOGO_TARGET_PATH = "/"
 HOME = "customer"
 # What the reporting views say when they refuse to answer, and how it is told to people.

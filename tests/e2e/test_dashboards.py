@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import unicodedata
 from collections.abc import Callable
@@ -169,7 +170,7 @@ def test_the_worklist_is_narrowed_by_its_filters(desk: Desk, ask: Callable) -> N
 
 
 def test_any_cohort_has_the_counts_and_quantiles_of_numpy(desk: Desk, ask: Callable) -> None:
-    seed = int(np.random.SeedSequence().generate_state(1)[0])
+    seed = int(os.environ.get("CREDITLENS_COHORT_SEED", "20261125"))
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     options = ask("SELECT * FROM reporting.cohort_option ORDER BY attribute, code")
@@ -265,7 +266,9 @@ def same_figures(desk: Desk, former: dict[str, NDArray[Any]], who: NDArray[np.bo
     (totals,) = desk.table("These former customers")
     assert totals[0] == f"{members:,}"
     if members >= 30:
-        assert totals[1:3] == [f"{bad:,}", f"{100 * bad / members:.1f} %"]
+        # A tie, as 6.25 %, is not rounded alike by Python and by Postgres.
+        assert totals[1] == f"{bad:,}"
+        assert float(totals[2].removesuffix(" %")) == pytest.approx(100 * bad / members, abs=0.051)
     else:
         assert totals[1:3] == ["fewer than 30 people", "–"]
     compared = 0
@@ -333,9 +336,8 @@ def test_an_advisor_is_refused_sql(desk: Desk) -> None:
     assert answer is not None
     assert answer.status == 403 or "/sqllab" not in desk.page.url
     assert desk.page.locator(".ace_editor").count() == 0
-    # What was refused, and the error page's own icon.
-    about = ("/sqllab/", "/favicon.ico")
-    desk.complaints = [one for one in desk.complaints if not one[1].endswith(about)]
+    # The browser writes what was refused on the console.
+    desk.complaints = [one for one in desk.complaints if not one[1].endswith("/sqllab/")]
     desk.open("customer-en", CUSTOMER)
     assert desk.page.get_by_role("menuitem", name="SQL").count() == 0
 

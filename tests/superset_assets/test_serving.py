@@ -79,9 +79,11 @@ def test_pages_and_scripts_ask_for_nothing_from_elsewhere(superset: Superset) ->
     assert "max-age=31536000" in served.headers["cache-control"]
 
 
-@pytest.mark.parametrize("name", ["logo.svg", "logo-dark.svg", "favicon.svg"])
-def test_logo_and_icon_are_served_to_everybody(superset: Superset, name: str) -> None:
-    answer = superset.client(None).get(f"/creditlens/{name}")
+@pytest.mark.parametrize(
+    "path", ["/creditlens/logo.svg", "/creditlens/logo-dark.svg", "/creditlens/favicon.svg", "/favicon.ico"]
+)
+def test_logo_and_icon_are_served_to_everybody(superset: Superset, path: str) -> None:
+    answer = superset.client(None).get(path)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("image/svg+xml")
 
