@@ -29,7 +29,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.errors import UndefinedFunction
 from sqlalchemy import URL
 
-from db.embedded import packaged_binaries
+from db.embedded import OWNER, packaged_binaries
 from db.engine import psql_url, unavailable
 from db.errors import DatabaseError, RefusedError
 from db.models import REPORTING, SCHEMA
@@ -164,7 +164,7 @@ def role_settings(connection: psycopg.Connection[Any]) -> dict[str, dict[str, An
 
 
 def grants(connection: psycopg.Connection[Any]) -> tuple[tuple[str, str, str, str], ...]:
-    """Who but the owner may do what with our schemas and what is in them: (kind, object, role, privilege)."""
+    """Who but the owners may do what with our schemas and what is in them: (kind, object, role, privilege)."""
     rows = connection.execute(
         """
         WITH ours AS (SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname = ANY(%(schemas)s)),
@@ -186,10 +186,10 @@ def grants(connection: psycopg.Connection[Any]) -> tuple[tuple[str, str, str, st
         )
         SELECT kind, object, coalesce(r.rolname, 'PUBLIC')::text, privilege_type
         FROM given LEFT JOIN pg_roles r ON r.oid = grantee
-        WHERE grantee <> owner AND (grantee = 0 OR r.rolname LIKE %(ours)s)
+        WHERE grantee <> owner AND (grantee = 0 OR r.rolname LIKE %(ours)s AND r.rolname <> %(owner)s)
         ORDER BY 1, 2, 3, 4
         """,
-        {"schemas": list(SCHEMAS), "ours": _ROLES},
+        {"schemas": list(SCHEMAS), "ours": _ROLES, "owner": OWNER},
     )
     return tuple((kind, name, role, privilege) for kind, name, role, privilege in rows)
 
@@ -215,7 +215,9 @@ def backup(url: URL, file: Path, *, revision: str | None, superset_url: URL | No
         folder = Path(scratch)
         with _connection(url) as connection:
             owner = connection.info.user
-            roles, given = role_settings(connection), grants(connection)
+            # Whoever restores is there already, by whatever name.
+            roles = {role: said for role, said in role_settings(connection).items() if role != owner}
+            given = grants(connection)
             server_version = connection.info.server_version
         data = _dump(url, folder / "creditlens.dump", SCHEMAS, all_schemas=False)
         superset = None

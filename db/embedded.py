@@ -30,7 +30,9 @@ from sqlalchemy import URL
 from db.errors import EmbeddedPostgresError
 
 SUPERUSER = "postgres"
-OWNER = "creditlens"
+OWNER = "creditlens_owner"
+MIGRATOR = "creditlens_migrator"
+_MIGRATOR_BEFORE_0_3 = "creditlens"
 WRITER = "creditlens_writer"
 DATABASE = "creditlens"
 SERVICE_USER = "creditlens"
@@ -46,12 +48,12 @@ class EmbeddedPostgres:
     Parameters
     ----------
     home: folder of the server's data, configuration and log.
-    superuser_password, owner_password: at least 16 characters.
+    superuser_password, migrator_password: at least 16 characters.
     """
 
     home: Path
     superuser_password: str
-    owner_password: str
+    migrator_password: str
 
     @property
     def data(self) -> Path:
@@ -68,12 +70,12 @@ class EmbeddedPostgres:
         # `home` may be a link, in a folder that the server's user cannot enter.
         return self.home.resolve()
 
-    def url(self, user: str = OWNER, password: str | None = None, database: str = DATABASE) -> URL:
-        """The address of a database of the running server, for one user (default: the owner)."""
+    def url(self, user: str = MIGRATOR, password: str | None = None, database: str = DATABASE) -> URL:
+        """The address of a database of the running server, for one user (default: the migrator)."""
         port = self.port()
         if port is None:
             raise EmbeddedPostgresError("The embedded Postgres is not running; start it with `creditlens up`.")
-        known = {OWNER: self.owner_password, SUPERUSER: self.superuser_password}
+        known = {MIGRATOR: self.migrator_password, SUPERUSER: self.superuser_password}
         return URL.create(
             "postgresql+psycopg",
             username=user,
@@ -95,7 +97,7 @@ class EmbeddedPostgres:
             return None
 
     def start(self) -> URL:
-        """Make the cluster if there is none, start it if it is down, and return the owner's URL.
+        """Make the cluster if there is none, start it if it is down, and return the migrator's URL.
 
         Raises EmbeddedPostgresError with the end of the server's log if it does not come up.
         """
@@ -105,12 +107,12 @@ class EmbeddedPostgres:
             if self.port() is None:
                 self._launch()
             try:
-                self._ensure_owner_and_database()
+                self._ensure_roles_and_database()
             except EmbeddedPostgresError:
                 if not self._ends():
                     raise
                 self._launch()
-                self._ensure_owner_and_database()
+                self._ensure_roles_and_database()
         return self.url()
 
     def stop(self) -> bool:
@@ -184,21 +186,16 @@ class EmbeddedPostgres:
         except (FileNotFoundError, ValueError):
             return None
 
-    def _ensure_owner_and_database(self) -> None:
+    def _ensure_roles_and_database(self) -> None:
         target = self.url(SUPERUSER, database="postgres")
         with _superuser_connection(target) as connection:
-            exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone()
-            if exists is None:
-                connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN CREATEROLE CREATEDB PASSWORD {}").format(
-                        sql.Identifier(OWNER), sql.Literal(self.owner_password)
-                    )
-                )
-            exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-            if exists is None:
-                connection.execute(
-                    sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER))
-                )
+            _ensure_migrator(connection, self.migrator_password)
+            row = connection.execute(
+                "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [DATABASE]
+            ).fetchone()
+            if row != (OWNER,):
+                statement = "CREATE DATABASE {} OWNER {}" if row is None else "ALTER DATABASE {} OWNER TO {}"
+                connection.execute(sql.SQL(statement).format(sql.Identifier(DATABASE), sql.Identifier(OWNER)))
         with _superuser_connection(self.url(SUPERUSER)) as connection:
             _close_locks(connection)
 
@@ -266,6 +263,27 @@ class EmbeddedPostgres:
         self._give_to_service_user(self._folder)
 
 
+def _ensure_migrator(connection: psycopg.Connection, password: str) -> None:
+    """The role that owns everything and that nobody logs in as, and the login that may act as it."""
+    known = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
+    names = {
+        "owner": sql.Identifier(OWNER),
+        "migrator": sql.Identifier(MIGRATOR),
+        "former": sql.Identifier(_MIGRATOR_BEFORE_0_3),
+        "password": sql.Literal(password),
+    }
+    statements = []
+    if MIGRATOR not in known:
+        renamed = _MIGRATOR_BEFORE_0_3 in known
+        statements += ["ALTER ROLE {former} RENAME TO {migrator}" if renamed else "CREATE ROLE {migrator}"]
+        statements += ["ALTER ROLE {migrator} LOGIN CREATEROLE CREATEDB PASSWORD {password}"]
+    if OWNER not in known:
+        statements += ["CREATE ROLE {owner} NOLOGIN", "GRANT {owner} TO {migrator} WITH ADMIN OPTION"]
+    with connection.transaction():
+        for statement in statements:
+            connection.execute(sql.SQL(statement).format(**names))
+
+
 def _close_locks(connection: psycopg.Connection) -> None:
     """Leave advisory locks to those who write: a reader who held the run lock would keep every night out.
 
@@ -277,17 +295,15 @@ def _close_locks(connection: psycopg.Connection) -> None:
     ).fetchall()
     if not functions:
         return
-    writer = sql.Identifier(WRITER)
+    writer, migrator = sql.Identifier(WRITER), sql.Identifier(MIGRATOR)
     with connection.transaction():
         if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [WRITER]).fetchone() is None:
             connection.execute(sql.SQL("CREATE ROLE {}").format(writer))
-            connection.execute(sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(writer, sql.Identifier(OWNER)))
+            connection.execute(sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(writer, migrator))
         for (signature,) in functions:
             function = sql.SQL(signature)
             connection.execute(sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(function))
-            connection.execute(
-                sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}, {}").format(function, sql.Identifier(OWNER), writer)
-            )
+            connection.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}, {}").format(function, migrator, writer))
 
 
 def packaged_binaries() -> Path:

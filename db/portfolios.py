@@ -105,6 +105,13 @@ def _put_key(connection: Connection, pads: list[bytes]) -> None:
                 " inner_pad bytea NOT NULL, outer_pad bytea NOT NULL)"
             ).format(sql.Identifier(PRIVATE, "viewer_key"))
         )
+        row = server.execute("SELECT pg_get_userbyid(proowner) FROM pg_proc"
+                             " WHERE oid = 'credit.verified_viewer()'::regprocedure").fetchone()  # fmt: skip
+        assert row is not None
+        reads = sql.Identifier(row[0])
+        server.execute(sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(sql.Identifier(PRIVATE), reads))
+        table = sql.Identifier(PRIVATE, "viewer_key")
+        server.execute(sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, reads))
     server.execute(
         sql.SQL(
             "INSERT INTO {} AS k (inner_pad, outer_pad) VALUES (%s, %s) ON CONFLICT (singleton)"
@@ -147,8 +154,8 @@ def hand_over_views(connection: Connection, reader: str) -> None:
     ):
         server.execute(sql.SQL(statement).format(**names))
     objects = server.execute(
-        "SELECT 'VIEW', oid::regclass::text FROM pg_class"
-        " WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind = 'v'"
+        "SELECT CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TYPE' END, oid::regclass::text FROM pg_class"
+        " WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind IN ('v', 'c')"
         " AND pg_get_userbyid(relowner) <> %(role)s"
         " UNION ALL SELECT 'ROUTINE', oid::regprocedure::text FROM pg_proc"
         " WHERE pronamespace = to_regnamespace(%(schema)s) AND pg_get_userbyid(proowner) <> %(role)s",

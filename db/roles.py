@@ -1,4 +1,4 @@
-"""Roles and grants: readers see schema `reporting` and nothing else, the jobs write runs and models."""
+"""Roles and grants: nobody logs in as the owner, the jobs write runs and models, readers see `reporting` only."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, text
 
-from db.embedded import WRITER
+from db.embedded import OWNER, WRITER
 from db.engine import connect, transaction
 from db.models import REPORTING, RUN_PARTITIONED, SCHEMA, former_customer
-from db.portfolios import POLICY_FUNCTIONS, hand_over_views
+from db.portfolios import POLICY_FUNCTIONS, PRIVATE, hand_over_views
 from db.runs import driver
 from db.staging import partitions
 
@@ -19,6 +19,60 @@ READER = "creditlens_reader"
 ANALYST = "creditlens_analyst"
 DASHBOARD = "creditlens_dashboard"
 _LOGINS = (ANALYST, DASHBOARD)
+
+
+def ensure_owner(engine: Engine) -> bool:
+    """Hand schemas, tables and routines over to `OWNER`, a role that nobody can log in as; idempotent.
+
+    Who migrates is a member of it, and may do with them what an owner may. The writer's tables stay the writer's,
+    and the reporting views go on to a role of their own (`ensure_readers`).
+
+    Returns False, having changed nothing, where the server does not let us make it; then all belongs to whoever
+    the settings name.
+    """
+    try:
+        with transaction(engine) as connection:
+            server = driver(connection)
+            names = {"owner": sql.Identifier(OWNER), "database": sql.Identifier(engine.url.database or "postgres")}
+            row = server.execute(
+                "SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = %s", [OWNER]
+            ).fetchone()
+            for statement in (
+                *(("CREATE ROLE {owner} NOLOGIN",) if row is None else ()),
+                *(("GRANT {owner} TO CURRENT_USER",) if row != (True,) else ()),
+                "GRANT CONNECT, CREATE ON DATABASE {database} TO {owner}",
+                "ALTER DEFAULT PRIVILEGES REVOKE ALL ON ROUTINES FROM PUBLIC",
+                "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE ALL ON ROUTINES FROM PUBLIC",
+            ):
+                server.execute(sql.SQL(statement).format(**names))
+            for kind, name in server.execute(_NOT_YET_THE_OWNERS, {"owner": OWNER, "writer": WRITER}).fetchall():
+                # Names as Postgres quotes them itself.
+                server.execute(sql.SQL(f"ALTER {kind} {name} OWNER TO {{owner}}").format(**names))
+    except InsufficientPrivilege:
+        return False
+    return True
+
+
+_NOT_YET_THE_OWNERS = f"""
+WITH ours AS (
+    SELECT oid, nspname, nspowner FROM pg_namespace WHERE nspname IN ('{SCHEMA}', '{REPORTING}', '{PRIVATE}')
+)
+SELECT 'SCHEMA', quote_ident(nspname) FROM ours WHERE pg_get_userbyid(nspowner) <> %(owner)s
+UNION ALL
+SELECT 'TABLE', c.oid::regclass::text
+FROM pg_class AS c
+WHERE c.relkind IN ('r', 'p') AND pg_get_userbyid(c.relowner) NOT IN (%(owner)s, %(writer)s)
+    AND (
+        c.relnamespace IN (SELECT oid FROM ours)
+        -- Only who may make a table there may own it; that is up to whoever made the database.
+        OR c.oid = to_regclass('public.alembic_version') AND has_schema_privilege(%(owner)s, 'public', 'CREATE')
+    )
+UNION ALL
+SELECT 'ROUTINE', p.oid::regprocedure::text
+FROM pg_proc AS p
+JOIN ours ON ours.oid = p.pronamespace AND ours.nspname <> '{REPORTING}'
+WHERE pg_get_userbyid(p.proowner) <> %(owner)s
+"""
 
 
 def ensure_readers(engine: Engine, passwords: Mapping[str, str]) -> bool:
@@ -112,6 +166,7 @@ def ensure_writer(engine: Engine, password: str) -> bool:
             known = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": WRITER})
             names = {
                 "writer": sql.Identifier(WRITER),
+                "owner": sql.Identifier(OWNER),
                 "database": sql.Identifier(engine.url.database or "postgres"),
                 "credit": sql.Identifier(SCHEMA),
                 "password": sql.Literal(password),
@@ -123,9 +178,14 @@ def ensure_writer(engine: Engine, password: str) -> bool:
                 driver(connection).execute(sql.SQL(statement).format(**names))
             parts = [f"{table}_{'m' if table == former_customer.name else 'r'}{key:08d}"
                      for table, key, _ in partitions(driver(connection))]  # fmt: skip
-            for table in (*(table.name for table in _WRITERS_OWN), *parts):
-                statement = sql.SQL("ALTER TABLE {} OWNER TO {}").format(_tables(table), sql.Identifier(WRITER))
-                driver(connection).execute(statement)
+            # Not those that are its own already: handing one over waits for everybody who reads it.
+            given = driver(connection).execute(
+                "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
+                " AND relname = ANY(%s) AND pg_get_userbyid(relowner) <> %s",
+                [SCHEMA, [*(table.name for table in _WRITERS_OWN), *parts], WRITER],
+            )
+            for (table,) in given.fetchall():
+                driver(connection).execute(sql.SQL(f"ALTER TABLE {table} OWNER TO {{writer}}").format(**names))
     except InsufficientPrivilege:
         return False
     return True
@@ -147,8 +207,9 @@ def _tables(*names: str) -> sql.Composed:
 
 _WRITER_STATEMENTS = (
     "ALTER ROLE {writer} LOGIN PASSWORD {password} CONNECTION LIMIT 40",
-    # A member inherits: the owner goes on changing the schema of these tables, and its views read them.
+    # Members inherit: who migrates goes on changing these tables, and the owner's functions read them.
     "GRANT {writer} TO CURRENT_USER",
+    "GRANT {writer} TO {owner}",
     "GRANT CONNECT ON DATABASE {database} TO {writer}",
     "GRANT USAGE ON SCHEMA public TO {writer}",
     "GRANT SELECT ON public.alembic_version TO {writer}",

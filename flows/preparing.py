@@ -30,8 +30,9 @@ def ensure_roles(settings: Settings, engine: Engine) -> None:
     secrets = settings.secrets()
     passwords = {roles.ANALYST: secrets["analyst"], roles.DASHBOARD: secrets["dashboard"]}
     if engine.url.username != WRITER:
-        roles.ensure_writer(engine, secrets["writer"])
         portfolios.ensure_key(engine, secrets["viewer"])
+        roles.ensure_owner(engine)
+        roles.ensure_writer(engine, secrets["writer"])
     if not roles.ensure_readers(engine, passwords):
         log.warning(
             "This database user may not make roles: ask the server's administrator for %s and %s, with %s granted.",

@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 DASHBOARD_USERS = ("admin", "operator", "analyst", "advisor")
 SUPERSET_KEYS = ("secret_key", "jwt_key", "guest_key", "async_key")
 SECRETS = (
-    *("postgres", "owner", "analyst", "dashboard", "superset", "privacy", "writer", "viewer", "compliance"),
+    *("postgres", "migrator", "analyst", "dashboard", "superset", "privacy", "writer", "viewer", "compliance"),
     *(f"superset_{key}" for key in SUPERSET_KEYS),
     *(f"user_{user}" for user in DASHBOARD_USERS),
 )
@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     def embedded(self) -> EmbeddedPostgres:
         """The embedded server of this installation (not started by this call)."""
         secrets = self.secrets()
-        return EmbeddedPostgres(self.state / "postgres", secrets["postgres"], secrets["owner"])
+        return EmbeddedPostgres(self.state / "postgres", secrets["postgres"], secrets["migrator"])
 
 
 def load_settings() -> Settings:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db import registry, roles, schema
-from db.embedded import EmbeddedPostgres, new_password
+from db.embedded import OWNER, EmbeddedPostgres, new_password
 from db.engine import make_engine
 from flows.loading import dictionary_rows
 from scoring.contract import Applications, check_rows
@@ -67,10 +67,11 @@ def new_database(postgres: EmbeddedPostgres, reader_passwords: dict[str, str]) -
     """Makes migrated databases, empty but for the dictionary, with readers' roles."""
     owner = make_engine(postgres.url(database="postgres")).execution_options(isolation_level="AUTOCOMMIT")
     with owner.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {_TEMPLATE}"))
+        connection.execute(text(f"CREATE DATABASE {_TEMPLATE} OWNER {OWNER}"))
     template = make_engine(postgres.url(database=_TEMPLATE))
     schema.upgrade(template)
     registry.sync_dictionary(template, *dictionary_rows())
+    assert roles.ensure_owner(template)
     assert roles.ensure_readers(template, reader_passwords)
     template.dispose()
     engines: list[Engine] = []
@@ -78,7 +79,7 @@ def new_database(postgres: EmbeddedPostgres, reader_passwords: dict[str, str]) -
     def make() -> Engine:
         name = f"test_{next(_numbers)}"
         with owner.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}"))
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} OWNER {OWNER}"))
         engine = make_engine(postgres.url(database=name))
         roles.ensure_readers(engine, reader_passwords)
         engines.append(engine)

@@ -66,6 +66,31 @@ def test_it_runs_from_folders_that_its_system_user_cannot_enter(
         server.stop()
 
 
+def test_the_login_of_an_earlier_version_becomes_the_migrator_and_its_database_the_owners(
+    open_folder: Path,
+) -> None:
+    server = EmbeddedPostgres(open_folder / "earlier", new_password(), new_password())
+    try:
+        server.start()
+        superuser = server.url("postgres", database="postgres").set(drivername="postgresql")
+        with psycopg.connect(superuser.render_as_string(hide_password=False), autocommit=True) as connection:
+            connection.execute("ALTER ROLE creditlens_migrator RENAME TO creditlens")
+            connection.execute("ALTER DATABASE creditlens OWNER TO creditlens")
+            connection.execute("DROP OWNED BY creditlens_owner")
+            connection.execute("DROP ROLE creditlens_owner")
+        engine = make_engine(server.start())
+        with engine.connect() as connection:
+            found = connection.execute(
+                text("SELECT current_user, pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'creditlens'")
+            ).one()
+            roles = connection.scalars(text("SELECT rolname FROM pg_roles WHERE rolname ~ '^creditlens'")).all()
+        engine.dispose()
+        assert tuple(found) == ("creditlens_migrator", "creditlens_owner")
+        assert "creditlens" not in roles
+    finally:
+        server.stop()
+
+
 def test_starting_a_running_server_changes_nothing(postgres: EmbeddedPostgres) -> None:
     before = postgres.port()
     assert postgres.start().port == before
@@ -83,7 +108,7 @@ def test_a_wrong_password_is_one_sentence_that_names_server_and_user_and_no_pass
     from db.engine import connect
 
     engine = make_engine(postgres.url(password="not-the-password-at-all"))
-    message = r"did not let creditlens in: .*password authentication"
+    message = r"did not let creditlens_migrator in: .*password authentication"
     with pytest.raises(DatabaseUnavailableError, match=message) as caught, connect(engine):
         pass
     assert "not-the-password" not in str(caught.value)

@@ -11,27 +11,43 @@ import psycopg
 import pytest
 
 from db import roles
-from db.embedded import OWNER, SUPERUSER, WRITER
+from db.access_log import READER as COMPLIANCE
+from db.embedded import MIGRATOR, OWNER, SUPERUSER, WRITER
 from db.engine import psql_url
-from flows import backups, services
+from db.portfolios import VIEWS
+from flows import backups, dashboards, services
 from flows.preparing import prepare_database
 from flows.settings import Settings
 from scoring.sample import applications
 
 # What each role may do, by the first pattern that fits an object; everything else is refused.
 READS = {"reporting relation": "SELECT", "reporting function": "EXECUTE"}
+EVERYTHING = "SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER"
+OWNS = {r"(credit|public) relation ": EVERYTHING, r"credit function ": "EXECUTE"}
+POLICY_FUNCTIONS = r"credit function (sees_everybody|viewer_customers|viewer_regions|region_of)$"
 MATRIX: dict[str, dict[str, str]] = {
+    # Nobody can log in as these two ...
+    OWNER: OWNS,
+    VIEWS: {
+        r"reporting relation ": EVERYTHING,
+        r"reporting function ": "EXECUTE",
+        POLICY_FUNCTIONS: "EXECUTE",
+        r"credit relation (pointer_move|privacy_request|.*_[rm]\d{8})$": "",
+        r"credit relation ": "SELECT",
+    },
+    # ... and this one is a member of every role of ours.
+    MIGRATOR: OWNS | {r"reporting relation ": EVERYTHING, r"reporting function ": "EXECUTE"},
+    COMPLIANCE: {},
+    "creditlens_superset": {},
     roles.ANALYST: READS,
     roles.DASHBOARD: READS,
     WRITER: {
         # Policies are worked out with the rights of whoever asks; to readers the schema is closed.
-        r"credit function (sees_everybody|viewer_customers|viewer_regions|region_of)$": "EXECUTE",
+        POLICY_FUNCTIONS: "EXECUTE",
         r"credit relation (feature|feature_category|score_band)$": "SELECT",
         r"credit relation (portfolio_state|advisor_portfolio|customer_region)$": "SELECT",
         r"credit relation (pointer_move|privacy_request)$": "",
-        r"credit relation (new_customer|score|shap_value|former_customer)(_[rm]\d{8})?$": (
-            "SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER"
-        ),
+        r"credit relation (new_customer|score|shap_value|former_customer)(_[rm]\d{8})?$": EVERYTHING,
         r"credit relation ": "SELECT INSERT UPDATE DELETE",
         r"public relation alembic_version$": "SELECT",
     },
@@ -57,6 +73,7 @@ def settings(prefect_api: str, open_folder: Path, new_frame: pl.DataFrame) -> It
         patch.setenv("CREDITLENS_RETAINED_RUNS", "2")
         made = Settings()
         prepare_database(made)
+        dashboards.metadata_url(made)
         applications(2_000, seed=1, labelled=True).write_csv(folder / "train.csv")
         training([folder / "train.csv"])
         for night in range(4):
@@ -112,31 +129,75 @@ def test_a_role_may_do_what_the_matrix_says_with_every_object(server: psycopg.Co
     assert walked > 300
 
 
-def test_nobody_but_the_owner_changes_the_schema_and_only_who_writes_takes_locks(
-    server: psycopg.Connection,
-) -> None:
-    creates = [
-        (role, schema)
-        for role in MATRIX
-        for schema in ("credit", "reporting", "public")
-        if server.execute("SELECT has_schema_privilege(%s, %s, 'CREATE')", [role, schema]).fetchone() == (True,)
-    ]
-    assert creates == [(WRITER, "credit")]
-    for role in MATRIX:
-        row = server.execute(
-            "SELECT has_database_privilege(%s, current_database(), 'CONNECT'),"
-            " has_database_privilege(%s, current_database(), 'TEMP'), rolcreaterole OR rolcreatedb OR rolsuper"
-            " FROM pg_roles WHERE rolname = %s",
-            [role, role, role],
-        ).fetchone()
-        assert row == (role != "creditlens_nobody", False, False), role
-        locks = server.execute(
-            "SELECT bool_or(has_function_privilege(%s, oid, 'EXECUTE')), count(*) FROM pg_proc"
-            " WHERE proname ~ '^pg_(try_)?advisory_'",
-            [role],
-        ).fetchone()
-        assert locks is not None
-        assert (locks[0], locks[1] > 10) == (role == WRITER, True), role
+# Schemas in which a role may make something, what it may do with the database, whether it takes advisory locks.
+BEYOND_OBJECTS: dict[str, tuple[set[str], set[str], bool]] = {
+    # A member of the writer, whose tables its functions read.
+    OWNER: ({"credit", "reporting", "public"}, {"CONNECT", "CREATE", "TEMP"}, True),
+    MIGRATOR: ({"credit", "reporting", "public"}, {"CONNECT", "CREATE", "TEMP"}, True),
+    VIEWS: (set(), set(), False),
+    WRITER: ({"credit"}, {"CONNECT"}, True),
+    roles.ANALYST: (set(), {"CONNECT"}, False),
+    roles.DASHBOARD: (set(), {"CONNECT"}, False),
+    COMPLIANCE: (set(), set(), False),
+    "creditlens_superset": (set(), set(), False),
+    "creditlens_nobody": (set(), set(), False),
+}
+
+
+@pytest.mark.parametrize("role", MATRIX)
+def test_a_role_makes_and_locks_only_what_is_written(server: psycopg.Connection, role: str) -> None:
+    def has(question: str, *values: str) -> bool:
+        return server.execute(f"SELECT {question}", [role, *values]).fetchone() == (True,)
+
+    makes = {
+        schema
+        for schema in ("credit", "reporting", "public", "creditlens_private")
+        if has("has_schema_privilege(%s, %s, 'CREATE')", schema)
+    }
+    may = {
+        privilege
+        for privilege in ("CONNECT", "CREATE", "TEMP")
+        if has("has_database_privilege(%s, current_database(), %s)", privilege)
+    }
+    locks = server.execute(
+        "SELECT bool_or(has_function_privilege(%s, oid, 'EXECUTE')), count(*) FROM pg_proc"
+        " WHERE proname ~ '^pg_(try_)?advisory_'",
+        [role],
+    ).fetchone()
+    assert locks is not None and locks[1] > 10
+    assert (makes - {"creditlens_private"}, may, locks[0]) == BEYOND_OBJECTS[role]
+    assert ("creditlens_private" in makes) == (role in {OWNER, MIGRATOR})
+
+
+def test_every_role_of_ours_is_in_the_matrix_and_only_the_migrator_makes_roles(server: psycopg.Connection) -> None:
+    found = server.execute(
+        "SELECT rolname, rolcanlogin, rolcreaterole, rolsuper OR rolbypassrls FROM pg_roles"
+        " WHERE rolname ~ '^creditlens'"
+    ).fetchall()
+    # What readers have in common, they have by it.
+    assert {role for role, *_ in found} == {*MATRIX, roles.READER}
+    assert {role for role, login, *_ in found if not login} == {OWNER, VIEWS, roles.READER}
+    assert {role for role, _, makes, _ in found if makes} == {MIGRATOR}
+    assert not any(free for *_, free in found)
+
+
+def test_nothing_belongs_to_a_login_but_the_writers_tables(server: psycopg.Connection) -> None:
+    owners = server.execute(
+        "WITH ours AS (SELECT oid, nspname, nspowner FROM pg_namespace"
+        "  WHERE nspname IN ('credit', 'reporting', 'creditlens_private'))"
+        " SELECT pg_get_userbyid(datdba), 'database' FROM pg_database WHERE datname = current_database()"
+        " UNION SELECT pg_get_userbyid(nspowner), 'schema ' || nspname FROM ours"
+        " UNION SELECT pg_get_userbyid(c.relowner), nspname || ' ' || regexp_replace(relname, '_[rm]\\d{8}.*', '')"
+        "  FROM pg_class c JOIN ours ON ours.oid = relnamespace"
+        " UNION SELECT pg_get_userbyid(relowner), 'public ' || relname FROM pg_class"
+        "  WHERE oid = 'public.alembic_version'::regclass"
+        " UNION SELECT pg_get_userbyid(proowner), nspname || ' routine'"
+        "  FROM pg_proc JOIN ours ON ours.oid = pronamespace"
+    ).fetchall()
+    assert {owner for owner, _ in owners} == {OWNER, VIEWS, WRITER}
+    assert {what.split()[0] for owner, what in owners if owner == VIEWS} == {"reporting"}
+    tables = {what for owner, what in owners if owner == WRITER and not re.search("pk_|ix_|pkey|_key", what)}
+    assert tables == {f"credit {table}" for table in ("new_customer", "score", "shap_value", "former_customer")}
 
 
 def test_a_reader_can_keep_no_night_out(settings: Settings) -> None:
@@ -156,6 +217,7 @@ def test_the_writer_cannot_read_who_asked_about_whom_or_change_a_view(settings: 
             "DROP VIEW reporting.customer CASCADE",
             "ALTER TABLE credit.scoring_run ADD COLUMN x int",
             f"SET ROLE {OWNER}",
+            f"SET ROLE {MIGRATOR}",
         ):
             with engine.connect() as connection, pytest.raises(Exception, match="InsufficientPrivilege"):
                 connection.exec_driver_sql(statement)

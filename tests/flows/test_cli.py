@@ -205,11 +205,11 @@ def test_secrets_are_readable_by_their_owner_only_and_never_shown_to_people(mach
 def test_a_short_secret_refuses_to_start(open_folder: Path) -> None:
     other = Machine(open_folder / "short-secret")
     other.state.mkdir()
-    (other.state / "secrets.json").write_text('{"owner": "changeme"}')
+    (other.state / "secrets.json").write_text('{"migrator": "changeme"}')
     (other.state / "secrets.json").chmod(0o600)
     done = other("up")
     assert done.returncode == 2
-    assert "'owner'" in done.stderr
+    assert "'migrator'" in done.stderr
     assert "shorter than 16" in done.stderr
 
 

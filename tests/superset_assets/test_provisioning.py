@@ -232,7 +232,7 @@ def test_no_secret_is_in_the_environment_of_the_server(superset: Superset) -> No
     secrets = json.loads((superset.settings.state / "secrets.json").read_text())
     pid = dashboards.server(superset.settings).pid()
     environment = Path(f"/proc/{pid}/environ").read_text()
-    ours = {name: value for name, value in secrets.items() if name not in {"owner", "postgres"}}
+    ours = {name: value for name, value in secrets.items() if name not in {"migrator", "postgres"}}
     assert [name for name, value in ours.items() if value in environment] == []
 
 
