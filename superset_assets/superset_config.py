@@ -21,6 +21,7 @@ from lean_requests import RequestLog, SecurityManager
 from looks import log_samples
 from reader_connections import connect
 from repairs import keep_the_smaller_limit
+from spreadsheets import keep_formulas_out
 from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
@@ -107,6 +108,8 @@ SUPERSET_WEBSERVER_TIMEOUT = 35
 ROW_LIMIT = 10_000
 SQL_MAX_ROW = 100_000
 DEFAULT_SQLLAB_LIMIT = 1_000
+# Never: see spreadsheets.py.
+CSV_STREAMING_ROW_THRESHOLD = 10**9
 # Its validator needs a program that is not here, and marks every query as wrong.
 SQL_VALIDATORS_BY_ENGINE: dict[str, str] = {}
 LOG_LEVEL = "WARNING"
@@ -249,6 +252,8 @@ THEME_DEFAULT = {
         "borderRadius": 6,
         # Charts are there at once: a second of movement for every customer says nothing and takes the processor.
         "echartsOptionsOverrides": {"animation": False},
+        # The figure under the lowest step would stand on the names below it.
+        "echartsOptionsOverridesByChartType": {"waterfall": {"xAxis": {"axisLabel": {"margin": 22}}}},
     },
     "algorithm": "default",
 }
@@ -314,6 +319,7 @@ _patched_scripts = {file.name: file for file in (_state / "scripts").glob("*.js"
 def FLASK_APP_MUTATOR(app: Flask) -> None:
     """Hooks that no setting of Superset's reaches."""
     keep_the_smaller_limit()
+    keep_formulas_out()
     log_samples(app)
 
     @app.before_request

@@ -1,0 +1,94 @@
+"""Texts that a spreadsheet would run as a formula, made plain in every file that Superset hands out.
+
+Values of a dashboard come from the files of a lender, so from anybody. Superset 6.1.0 puts an apostrophe before
+formulas in the cells of its CSV and Excel files, and leaves out what is done here: tables that it streams (100,000
+rows, or a request that says so; any query of SQL Lab); headers and row labels, which a pivoted table makes of
+values; `{=...}` and addresses, of which its Excel writer makes formulas and links; what follows a semicolon, where
+a French Excel splits a line; line ends that it does not quote. Numbers stay numbers.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pandas as pd
+
+# What starts a formula; some programs take the wide forms of East Asian fonts for the same.
+_SIGN = r"[=+\-@|%＝＋－＠]"
+_FORMULA = re.compile(rf'\s*"*\s*{_SIGN}|[\t\r\n]|\{{\s*=')
+_AFTER_SEPARATOR = re.compile(rf';(?=[\s"]*{_SIGN})')
+_LINE_END = re.compile(r"\r\n?")
+_NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
+def plain(value: Any) -> Any:
+    """The value, or, of text that could be run as a formula, the same with an apostrophe before each such place."""
+    if not isinstance(value, str) or _NEGATIVE_NUMBER.fullmatch(value):
+        return value
+    # Of line ends, only this one is sure to be quoted.
+    text = _AFTER_SEPARATOR.sub(";'", _LINE_END.sub("\n", value))
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def plain_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with `plain` cells, headers and row labels; columns without text are left as they are."""
+    made = frame.rename(columns=plain)
+    if not isinstance(frame.index, pd.RangeIndex):
+        made = made.rename(index=plain).rename_axis(index=plain)
+    for place, kind in enumerate(made.dtypes):
+        if pd.api.types.is_object_dtype(kind):
+            cells = [plain(value) for value in made.iloc[:, place]]
+            made.isetitem(place, pd.Series(cells, index=made.index, dtype=object))
+    return made
+
+
+def to_csv(frame: pd.DataFrame, **options: Any) -> Any:
+    """In the place of superset.utils.csv.df_to_escaped_csv."""
+    return plain_table(frame).to_csv(escapechar="\\", **options)
+
+
+def to_excel(frame: pd.DataFrame, **options: Any) -> bytes:
+    """In the place of superset.utils.excel.df_to_excel."""
+    output = io.BytesIO()
+    text_stays_text = {"options": {"strings_to_formulas": False, "strings_to_urls": False}}
+    with pd.ExcelWriter(output, engine="xlsxwriter", engine_kwargs=text_stays_text) as writer:
+        plain_table(frame).to_excel(writer, **options)
+    return output.getvalue()
+
+
+class _PlainWriter:
+    """A CSV writer whose rows are plain."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def writerow(self, row: Any) -> Any:
+        return self._writer.writerow([plain(value) for value in row])
+
+
+def keep_formulas_out() -> None:
+    """Have all of Superset's exports go through here, and stream none of a chart.
+
+    The worklist, which may have 100,000 rows, would be streamed; but then nobody is known to look any more, and the
+    connection that tells Postgres who does (see viewer.py) is refused.
+    """
+    from superset.charts.data.api import ChartDataRestApi
+    from superset.commands.streaming_export.base import BaseStreamingCSVExportCommand as Streaming
+    from superset.utils import csv, excel
+
+    csv.escape_value = plain
+    csv.df_to_escaped_csv = to_csv
+    excel.df_to_excel = to_excel
+    ChartDataRestApi._should_use_streaming = lambda *_: False
+    header, rows = Streaming._write_csv_header, Streaming._process_rows
+
+    def write_header(self: Any, columns: list[str], writer: Any, buffer: io.StringIO) -> Any:
+        return header(self, columns, _PlainWriter(writer), buffer)
+
+    def process_rows(self: Any, result: Any, writer: Any, buffer: io.StringIO, limit: int | None) -> Any:
+        return rows(self, result, _PlainWriter(writer), buffer, limit)
+
+    Streaming._write_csv_header = write_header
+    Streaming._process_rows = process_rows
