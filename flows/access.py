@@ -18,6 +18,7 @@ from flows import dashboards, services
 from flows.console import Json, answering, say
 from flows.operating import By, somebody
 from flows.settings import load_settings
+from flows.spreadsheets import plain
 
 app = typer.Typer()
 portfolio = typer.Typer(
@@ -206,9 +207,6 @@ def access_log_(
 def _write_csv(columns: list[str], rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(sys.stdout, columns)
     writer.writeheader()
-    writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
-
-
-def _harmless(value: Any) -> Any:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    writer.writerows(
+        {name: plain(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows
+    )

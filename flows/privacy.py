@@ -28,6 +28,7 @@ from db.errors import DatabaseError
 from flows import backups, services
 from flows.loading import cohort_rows, former_distributions
 from flows.settings import Settings
+from flows.spreadsheets import plain
 from scoring.cohort import cohorts
 from scoring.contract import Applications
 
@@ -225,10 +226,15 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], none: str =
         return f"<p>{none}</p>"
     head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
     lines = (
-        "<tr>" + "".join(f"<td>{'' if cell is None else html.escape(str(cell))}</td>" for cell in row) + "</tr>"
+        "<tr>" + "".join(f"<td>{'' if cell is None else _cell(str(cell))}</td>" for cell in row) + "</tr>"
         for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _cell(text: str) -> str:
+    # Pages are copied into spreadsheets; the JSON file has every text as it was written.
+    return html.escape(plain(text))
 
 
 def _by(rows: Sequence[Mapping[str, Any]], key: str) -> Iterator[tuple[Any, list[Mapping[str, Any]]]]:

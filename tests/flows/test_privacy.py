@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import sqlite3
@@ -19,6 +20,7 @@ from db.engine import psql_url
 from db.errors import BusyError
 from db.superset import ensure_metadata_database
 from flows import privacy
+from tests.faults import broken_files
 from tests.installation import Installation
 
 NEW, OTHER = 500_005, 500_006
@@ -107,6 +109,40 @@ def test_a_file_cannot_smuggle_markup_into_the_page() -> None:
     }  # fmt: skip
     page = privacy.render(1, privacy.datetime.now(privacy.UTC), nothing, "en")
     assert "<script" not in page and "<img" not in page
+
+
+@pytest.mark.parametrize("formula", broken_files.FORMULAS)
+def test_a_formula_is_text_in_the_page_and_as_it_was_written_in_the_json_file(
+    installation: Installation, nights: list[int], tmp_path: Path, formula: str
+) -> None:
+    """Of a real refused row; whoever copies the page's table into a spreadsheet pastes no formula."""
+    customer = 777_001
+    with installation.engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO credit.rejected_application VALUES (:run, 9, :id, 'amt_credit', 'type', :value)"),
+            {"run": nights[-1], "id": str(customer), "value": formula},
+        )
+    try:
+        privacy.export(installation.settings, customer, tmp_path, by="petra", languages=privacy.LANGUAGES)
+    finally:
+        with installation.engine.begin() as connection:
+            connection.execute(text("DELETE FROM credit.rejected_application WHERE row_number = 9"))
+    document = json.loads((tmp_path / f"customer-{customer}.json").read_text())
+    assert [row["value"] for row in document["rejected"]] == [formula]
+    for language in privacy.LANGUAGES:
+        page = (tmp_path / f"customer-{customer}.{language}.html").read_text()
+        cells = [html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", page, re.DOTALL)]
+        assert f"'{formula}" in cells
+        assert not [cell for cell in cells if re.match(r"\s*[=+@-]", cell)]
+
+
+def test_signed_points_stay_numbers_in_the_page(
+    installation: Installation, nights: list[int], tmp_path: Path
+) -> None:
+    privacy.export(installation.settings, NEW, tmp_path, by="petra", languages=["en"])
+    page = (tmp_path / f"customer-{NEW}.en.html").read_text()
+    assert re.search(r"<td>-\d+\.\d\d</td>", page) and re.search(r"<td>\+\d+\.\d\d</td>", page)
+    assert "<td>&#x27;" not in page
 
 
 def test_a_former_customers_outcome_is_in_the_copy(
