@@ -133,6 +133,19 @@ def compliance_url(settings: Settings) -> str:
     return psql_url(reader if settings.superset_database_url is None else own)
 
 
+def answers(settings: Settings) -> Path:
+    """The folder where Superset keeps answers for some minutes, as superset_config.py names it."""
+    return settings.state / "superset" / "cache"
+
+
+def drop_answers(settings: Settings) -> int:
+    """Remove the answers that Superset keeps; it asks again for what it needs. How many went."""
+    files = [path for path in answers(settings).rglob("*") if path.is_file()]
+    for path in files:
+        path.unlink(missing_ok=True)
+    return len(files)
+
+
 # --- provisioning -------------------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import Connection
 
 from db import privacy, runs, schema
 from db.errors import DatabaseError
-from flows import backups, services
+from flows import backups, dashboards, services
 from flows.loading import cohort_rows, former_distributions
 from flows.settings import Settings
 from flows.spreadsheets import plain
@@ -306,7 +306,7 @@ def erase(settings: Settings, customer_id: int, *, by: str) -> dict[str, Any]:
             if hits:
                 _clean(settings, path, customer_id)
                 removed[str(path)] = hits
-        cached = _drop_caches(settings)
+        cached = dashboards.drop_answers(settings)
         left = search(settings, customer_id)
         if left.found:
             places = "; ".join(f"{place} ({count})" for place, count in left.found.items())
@@ -353,7 +353,7 @@ def _state_files(settings: Settings) -> list[Path]:
         path
         for path in files
         if not any(path.resolve().is_relative_to(folder) for folder in apart)
-        and not path.is_relative_to(settings.state / "cache")
+        and not path.is_relative_to(dashboards.answers(settings))
     )
 
 
@@ -475,11 +475,3 @@ def _in_one_sentence(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise NotErasedError(f"{path} could not be cleaned ({error}); stop Prefect, then erase again.") from error
-
-
-def _drop_caches(settings: Settings) -> int:
-    """Remove results that Superset keeps in files; it asks again for what it needs. How many went."""
-    files = [path for path in (settings.state / "cache").rglob("*") if path.is_file()]
-    for path in files:
-        path.unlink(missing_ok=True)
-    return len(files)

@@ -168,13 +168,13 @@ def test_an_unknown_id_gives_no_file_and_is_recorded_by_a_keyed_hash(
 def plant(installation: Installation, customer_id: int) -> None:
     """The id in every kind of place that is not a table of ours."""
     state = installation.settings.state
-    for folder in ("data", "scratch", "prefect", "cache"):
+    for folder in ("data", "scratch", "prefect", "superset/cache"):
         (state / folder).mkdir(parents=True, exist_ok=True)
     row = f"{customer_id},Cash loans\n"
     (state / "data" / "application_test.csv").write_text("SK_ID_CURR,NAME_CONTRACT_TYPE\n1,Cash loans\n" + row)
     (state / "scratch" / "unpacked.csv").write_text(row)
     (state / "schedule.log").write_text(f"row of {customer_id} refused\nrow of 9{customer_id} refused\n")
-    (state / "cache" / "result").write_bytes(b"pickled")
+    (state / "superset" / "cache" / "result").write_bytes(b"pickled")
     (state / "mine.txt").write_text(f"call {customer_id}")
     database = sqlite3.connect(state / "prefect" / "prefect.db")
     database.execute("CREATE TABLE IF NOT EXISTS log (message TEXT)")

@@ -162,6 +162,19 @@ def test_an_answer_is_cached_and_another_published_run_has_answers_of_its_own(su
     assert {row["run_id"] for row in ask()["data"] if row["is_current"]} == {newer}
 
 
+def test_the_answers_that_are_dropped_are_the_ones_that_are_kept(superset: Superset) -> None:
+    """An erasure and a restore empty this folder from outside."""
+
+    def ask() -> bool:
+        return bool(chart_data(superset, "admin", "customer_score", ["score", "band"], 500_031)["is_cached"])
+
+    ask()
+    assert ask()
+    assert dashboards.drop_answers(superset.settings) > 0
+    assert not ask()
+    assert ask()
+
+
 def test_the_log_has_one_row_per_chart_that_says_who_asked_about_whom(superset: Superset, metadata: Engine) -> None:
     with metadata.begin() as connection:
         last = connection.scalar(text("SELECT max(id) FROM logs"))
