@@ -22,7 +22,7 @@ from db import registry, runs, schema, statistics
 from db.errors import DatabaseError, DatabaseUnavailableError
 from db.models import RUN_PARTITIONED
 from db.staging import staging
-from flows import sources
+from flows import logs, sources
 from flows.chunks import (
     ENGINE_TOLERANCE,
     Tally,
@@ -192,6 +192,7 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
     force: publish anew even if the same input was already scored by the same model.
     """
     settings = load_settings()
+    logs.bound_all(settings)
     with (
         accounted(settings),
         database(settings, writer=True) as engine,

@@ -22,6 +22,7 @@ from db.embedded import WRITER, free_port
 from db.engine import make_engine, parse_url, psql_url, require_supported_server
 from db.errors import DatabaseUnavailableError
 from db.roles import ANALYST, DASHBOARD, has_writer
+from flows import logs
 from flows.settings import Settings
 
 PREFECT_START_SECONDS = 90
@@ -118,6 +119,7 @@ class Background:
         if running is not None:
             return running
         self.state.mkdir(parents=True, exist_ok=True)
+        logs.bound(self.log)
         with self.log.open("a") as output:
             process = subprocess.Popen(
                 command,
