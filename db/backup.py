@@ -33,6 +33,7 @@ from db.embedded import OWNER, packaged_binaries
 from db.engine import psql_url, unavailable
 from db.errors import DatabaseError, RefusedError
 from db.models import REPORTING, SCHEMA
+from db.roles import READER
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -283,7 +284,7 @@ def _dump(url: URL, file: Path, schemas: tuple[str, ...], *, all_schemas: bool) 
         finally:
             said = process.communicate()[1]
         if process.returncode != 0:
-            raise BackupError(f"pg_dump failed: {_last_line(said)}")
+            raise BackupError(f"pg_dump failed: {_last_line(said, first=True)}")
     with file.open("rb") as content:
         digest = _sha256(content)
     return Archive(file.name, url.database or "", file.stat().st_size, digest, tables, counters)
@@ -373,7 +374,8 @@ def make_roles(url: URL, roles: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def restore_data(url: URL, file: Path, manifest: Manifest) -> None:
     """Put schemas `credit` and `reporting` of the backup into the database, in place of any there, or nothing.
 
-    The roles that the grants name must be there. Raises BackupError if anything fails; the database is as before.
+    The roles that the grants name must be there. Where advisors are held to their own customers, readers are kept
+    out until the roles are made again. Raises BackupError if anything fails; the database is as before.
     """
     before = "".join(f"DROP SCHEMA IF EXISTS {schema} CASCADE;\n" for schema in reversed(SCHEMAS))
     after = (
@@ -385,7 +387,22 @@ def restore_data(url: URL, file: Path, manifest: Manifest) -> None:
         if not re.fullmatch(r"\w+", manifest.revision):
             raise RefusedError(f"The backup's schema revision {manifest.revision!r} is none.")
         after += f"INSERT INTO public.alembic_version VALUES ('{manifest.revision}');\n"
-    _restore(url, file, manifest.data, before, after)
+    _restore(url, file, manifest.data, before, after + _CLOSED_WHILE_LIMITED)
+
+
+# Restored views belong to whoever restores, and row security holds no owner: until they are handed over again
+# (db.roles.ensure_readers, which opens the schema too), dashboards that are up would show everybody to advisors.
+_CLOSED_WHILE_LIMITED = f"""
+DO $$
+BEGIN
+    IF to_regclass('{SCHEMA}.portfolio_state') IS NOT NULL AND to_regrole('{READER}') IS NOT NULL THEN
+        IF (SELECT s.limited FROM {SCHEMA}.portfolio_state AS s) THEN
+            REVOKE USAGE ON SCHEMA {REPORTING} FROM {READER};
+        END IF;
+    END IF;
+END
+$$;
+"""
 
 
 def restore_superset(url: URL, file: Path, archive: Archive) -> None:
