@@ -162,7 +162,7 @@ def test_an_unknown_id_gives_no_file_and_is_recorded_by_a_keyed_hash(
     hashed = privacy.customer_hash(installation.settings, 42)
     assert held.requests(installation.engine, hashed)[0]["requested_by"] == "petra"
     assert hashed != held.keyed_hash("another key", 42)
-    assert installation.value("SELECT count(*) FROM credit.privacy_request WHERE customer_hash ~ '42$'") in (0, 1)
+    assert installation.value("SELECT count(*) FROM credit.privacy_request WHERE customer_hash = '42'") == 0
 
 
 def plant(installation: Installation, customer_id: int) -> None:
