@@ -30,7 +30,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import BIT, JSONB
+from sqlalchemy.dialects.postgresql import BIT, INT8MULTIRANGE, JSONB
 from sqlalchemy.schema import SchemaItem
 
 from db.application import APPLICATION_COLUMNS
@@ -233,9 +233,10 @@ advisor_portfolio = Table(
 customer_region = Table(
     "customer_region",
     metadata,
-    Column("customer_id", Integer, primary_key=True, autoincrement=False),
-    Column("region_rating", SmallInteger, nullable=False),
-    comment="The region rating of each customer of the published run, while advisors see their own customers only",
+    Column("region_rating", SmallInteger, primary_key=True, autoincrement=False),
+    Column("customers", INT8MULTIRANGE, nullable=False),
+    comment="The customers of the published run by the rating of their region, as ranges of numbers, while advisors"
+    " see their own customers only",
 )
 
 former_customer = Table(

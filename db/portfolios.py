@@ -42,7 +42,7 @@ VIEWS = "creditlens_reporting"
 PRIVATE = "creditlens_private"
 SETTING = "creditlens.viewer"
 LIMITED = (new_customer, score, shap_value, past_score, former_customer, rejected_application)
-POLICY_FUNCTIONS = ("sees_everybody()", "viewer_customers()", "viewer_regions()", "region_of(integer)")
+POLICY_FUNCTIONS = ("sees_everybody()", "viewer_customers()", "viewer_regions()")
 LOCK_ATTEMPTS = 12
 _NO_VIEW_READS = {"pointer_move", "privacy_request"}
 

@@ -215,6 +215,11 @@ def _find(server: psycopg.Connection[Any], customer_id: int) -> dict[str, int]:
     if row and row[0]:
         found[f"{SCHEMA}.rejected_application"] = row[0]
     row = server.execute(
+        "SELECT count(*) FROM credit.customer_region WHERE customers @> %(id)s::bigint", _parameters(customer_id)
+    ).fetchone()
+    if row and row[0]:
+        found[f"{SCHEMA}.customer_region"] = row[0]
+    row = server.execute(
         "SELECT count(*) FROM pg_stats WHERE schemaname = %(schema)s AND attname = 'customer_id' AND"
         " concat_ws(' ', most_common_vals::text, histogram_bounds::text) ~ %(pattern)s",
         {"schema": SCHEMA, **_parameters(customer_id)},
@@ -268,6 +273,11 @@ def erase(engine: Engine, customer_id: int, *, describe: Callable[[Connection, i
                 _count(removed, table, _execute(server, table, statement, column, customer_id))
         rejected = f"DELETE FROM credit.rejected_application AS x WHERE {_HIS_REJECTED}"
         _count(removed, "rejected_application", server.execute(rejected, _parameters(customer_id)).rowcount)
+        located = (
+            "UPDATE credit.customer_region SET customers ="
+            " customers - int8multirange(int8range(%(id)s, %(id)s, '[]')) WHERE customers @> %(id)s::bigint"
+        )
+        _count(removed, "customer_region", server.execute(located, _parameters(customer_id)).rowcount)
         for table, column, kind in _columns(server):
             if kind == "text":
                 statement = (

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db import pointer, portfolios, roles, runs, schema
+from db import pointer, portfolios, privacy, roles, runs, schema
 from db.embedded import new_password
 from db.engine import psql_url, transaction
 from db.errors import RefusedError
@@ -275,7 +275,7 @@ def test_nights_moves_and_the_owner_go_on_as_ever(
         model_id = connection.scalar(text("SELECT model_id FROM credit.model_version"))
     half = new.take(list(range(150)))
     run_id, _ = publish_night(engine, model_id, trained, half, date(2026, 3, 3))
-    located = "SELECT count(*) FROM credit.customer_region"
+    located = "SELECT sum(upper(r) - lower(r)) FROM credit.customer_region, unnest(customers) AS r"
     with engine.connect() as connection:
         assert connection.scalar(text(located)) == 150
     assert ids(ask("SELECT customer_id FROM reporting.customer", portfolios.sign(KEY, "alice"))) == set(OWN)
@@ -288,6 +288,32 @@ def test_nights_moves_and_the_owner_go_on_as_ever(
     history = ask("SELECT customer_id, run_id FROM reporting.score_history", portfolios.sign(KEY, "alice"))
     assert ids(history) == set(OWN)
     assert {row["run_id"] for row in history} == {*nights, run_id}
+
+
+def test_who_is_erased_is_in_no_region_any_more(
+    engine: Engine, limited: None, ask: Callable[..., list[dict[str, Any]]]
+) -> None:
+    viewer = portfolios.sign(KEY, "bob")
+    before = ids(ask("SELECT customer_id FROM reporting.customer", viewer))
+    erased = max(before)
+    assert privacy.find(engine, erased)["credit.customer_region"] == 1
+    removed = privacy.erase(engine, erased, describe=lambda *_: None)
+    assert removed["customer_region"] == 1
+    privacy.scrub(engine, sorted(removed))
+    assert privacy.find(engine, erased) == {}
+    assert ids(ask("SELECT customer_id FROM reporting.customer", viewer)) == before - {erased}
+
+
+def test_a_list_of_a_whole_region_asks_no_table_for_each_customer(
+    limited: None, ask: Callable[..., list[dict[str, Any]]]
+) -> None:
+    plan = [
+        row["QUERY PLAN"]
+        for row in ask("EXPLAIN (COSTS off) SELECT * FROM reporting.worklist", portfolios.sign(KEY, "bob"))
+    ]
+    filters = [line for line in plan if "Filter" in line and "hashed SubPlan" in line]
+    assert filters
+    assert all("::bigint <@ ANY ((InitPlan" in line and "credit." not in line for line in filters)
 
 
 def test_assigning_twice_changes_nothing_and_every_change_counts(engine: Engine, limited: None) -> None:
@@ -308,6 +334,19 @@ def test_switching_again_changes_nothing(engine: Engine, limited: None) -> None:
     before = portfolios.state(engine)
     assert before.limited
     assert portfolios.switch(engine, limited=True, by="somebody else") == before
+
+
+def test_the_highest_number_that_a_customer_may_have_is_in_a_region_too(engine: Engine, limited: None) -> None:
+    """The end of a range is the number after its last one, which no integer is then."""
+    with engine.connect() as connection:
+        published = "run_id = (SELECT run_id FROM credit.published_run)"
+        some = f"(SELECT min(customer_id) FROM credit.new_customer WHERE {published} AND region_rating_client = 1)"
+        highest = "UPDATE credit.new_customer SET customer_id = 2147483647"
+        connection.execute(text(f"{highest} WHERE {published} AND customer_id = {some}"))
+        connection.execute(text("UPDATE credit.published_run SET run_id = run_id"))
+        found = "SELECT region_rating FROM credit.customer_region WHERE customers @> 2147483647::bigint"
+        assert connection.scalar(text(found)) == 1
+        connection.rollback()
 
 
 def test_it_is_refused_where_the_views_owner_could_bypass_it(
