@@ -11,9 +11,12 @@ is given the answer that was for somebody else, or from before an assignment cha
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
@@ -24,7 +27,43 @@ from flask_caching.backends.filesystemcache import FileSystemCache
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_PRUNINGS = 10.0
 UNKNOWN = "unknown"
+
+
+class Files(FileSystemCache):  # type: ignore[misc]
+    """Answers in files, of which the old and the supernumerary go every few seconds.
+
+    FileSystemCache, once it is full, opens every file twice for each answer that it files, to make room for that
+    one: with 2,000 files, that takes longer than all else that a chart needs. It also counts the files in a file.
+    """
+
+    def __init__(self, folder: str, most: int, **options: Any) -> None:
+        super().__init__(folder, threshold=0, **options)
+        self._most = most
+        self._pruning = threading.Lock()
+        self._pruned = float("-inf")
+
+    def _prune(self) -> None:
+        """Called before an answer is filed; one thread prunes and the others do not wait for it."""
+        if time.monotonic() - self._pruned < SECONDS_BETWEEN_PRUNINGS or not self._pruning.acquire(blocking=False):
+            return
+        try:
+            self._pruned = time.monotonic()
+            expired = time.time() - self.default_timeout
+            for place, (written, path) in enumerate(sorted(self._written(), reverse=True)):
+                if written < expired or place >= self._most:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.remove(path)
+        finally:
+            self._pruning.release()
+
+    def _written(self) -> Iterator[tuple[float, str]]:
+        """When each file was written; the other process may be removing them."""
+        with os.scandir(self._path) as files:
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):
+                    yield file.stat().st_mtime, file.path
 
 
 class Published:
@@ -68,9 +107,9 @@ class Published:
 
 
 class PublishedRunCache(BaseCache):  # type: ignore[misc]
-    """Files, as FileSystemCache keeps them, with the published run in their keys; none while the run is unknown."""
+    """Files with the published run in their keys; none while the run is unknown."""
 
-    def __init__(self, reader_url: str, files: FileSystemCache) -> None:
+    def __init__(self, reader_url: str, files: Files) -> None:
         super().__init__(default_timeout=files.default_timeout)
         self._files = files
         self._published = Published(reader_url)
@@ -79,7 +118,7 @@ class PublishedRunCache(BaseCache):  # type: ignore[misc]
     @classmethod
     def factory(cls, _app: Flask, config: dict[str, Any], _args: list[Any], kwargs: dict[str, Any]) -> Any:
         """What Flask-Caching calls with the configuration of this cache."""
-        files = FileSystemCache(config["CACHE_DIR"], threshold=config["CACHE_THRESHOLD"], **kwargs)
+        files = Files(config["CACHE_DIR"], config["CACHE_THRESHOLD"], **kwargs)
         return cls(config["CREDITLENS_READER_URL"], files)
 
     def get(self, key: str) -> Any:
