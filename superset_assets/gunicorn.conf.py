@@ -8,7 +8,7 @@ from typing import Any
 bind = os.environ["CREDITLENS_SUPERSET_BIND"]
 wsgi_app = "superset.app:create_app()"
 workers = 2
-worker_class = "gthread"
+worker_class = "fair_worker.FairWorker"
 threads = 8
 # Loaded once and shared: the second worker costs neither the seconds nor most of the memory of the first.
 preload_app = True
