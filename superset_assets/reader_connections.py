@@ -1,22 +1,27 @@
-"""Connections of the dashboards' role that are used again.
+"""Engines and connections of the dashboards' role that are used again.
 
-Superset makes an engine and a connection for each question and throws both away. A new connection costs its
-password check and, above all, planning with empty caches: more than most of our questions take. Only the
-dashboards' role gets connections from here: what charts ask leaves nothing behind in a session, while an analyst
-may set whatever she likes in hers. Each time, the session is told anew who looks (see viewer.py).
+Superset makes four engines and a connection for each question and throws all away. A new connection costs its
+password check and, above all, planning with empty caches: more than most of our questions take; a new engine asks
+the server who it is. Only the dashboards' role gets them from here: what charts ask leaves nothing behind in a
+session, while an analyst may set whatever she likes in hers. Each time, the session is told anew who looks (see
+viewer.py).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 from typing import Any
 
 import psycopg2
 from psycopg2.extensions import STATUS_READY
 from psycopg2.extensions import connection as Psycopg2Connection
+from sqlalchemy.engine import Engine
+from sqlalchemy.engine.url import make_url
 from viewer import SETTING
 
 IDLE_PER_PROCESS = 8
+ENGINES = 100
 _idle: deque[KeptConnection] = deque()
 
 
@@ -62,3 +67,32 @@ def connect(url: str, viewer: str) -> Any:
         application_name="creditlens dashboards",
         options=f"-c {SETTING}={viewer}",
     )
+
+
+def keep_engines(role: str) -> None:
+    """Have the engine of a role made once for everything that it depends on; whom it serves is none of that."""
+    from superset.models.core import Database
+
+    make = Database._get_sqla_engine
+    engines: dict[Hashable, Engine] = {}
+
+    def kept(
+        self: Any,
+        catalog: str | None = None,
+        schema: str | None = None,
+        nullpool: bool = True,
+        source: Any = None,
+        sqlalchemy_uri: str | None = None,
+    ) -> Engine:
+        uri = sqlalchemy_uri or self.sqlalchemy_uri_decrypted
+        if make_url(uri).username != role or self.impersonate_user:
+            return make(self, catalog, schema, nullpool, source, sqlalchemy_uri)
+        key = uri, self.extra, self.encrypted_extra, self.server_cert, catalog, schema, nullpool
+        engine = engines.get(key)
+        if engine is None:
+            if len(engines) >= ENGINES:
+                engines.clear()
+            engine = engines[key] = make(self, catalog, schema, nullpool, source, sqlalchemy_uri)
+        return engine
+
+    Database._get_sqla_engine = kept

@@ -17,9 +17,9 @@ import viewer
 import yaml
 from flask import Blueprint, Flask, Response, g, jsonify, redirect, request, send_from_directory, session
 from flask_babel import refresh
-from lean_requests import RequestLog, SecurityManager
+from lean_requests import RequestLog, SecurityManager, remember_charts
 from looks import log_samples
-from reader_connections import connect
+from reader_connections import connect, keep_engines
 from repairs import keep_the_smaller_limit
 from spreadsheets import keep_formulas_out
 from sqlalchemy.engine.url import URL, make_url
@@ -319,6 +319,8 @@ _patched_scripts = {file.name: file for file in (_state / "scripts").glob("*.js"
 def FLASK_APP_MUTATOR(app: Flask) -> None:
     """Hooks that no setting of Superset's reaches."""
     keep_the_smaller_limit()
+    remember_charts()
+    keep_engines("creditlens_dashboard")
     keep_formulas_out()
     log_samples(app)
 
