@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import viewer
@@ -154,3 +155,10 @@ def remember_charts() -> None:
         return remember((None if user is None else user.id, str(slice_id)), ask)
 
     QueryContextFactory._get_slice = settings
+
+
+def read_addresses_once() -> None:
+    """Take a database's address apart once, not ninety times for each chart; what comes of it never changes."""
+    from superset.models import core
+
+    core.make_url_safe = lru_cache(maxsize=256)(core.make_url_safe)

@@ -17,7 +17,7 @@ import viewer
 import yaml
 from flask import Blueprint, Flask, Response, g, jsonify, redirect, request, send_from_directory, session
 from flask_babel import refresh
-from lean_requests import RequestLog, SecurityManager, remember_charts
+from lean_requests import RequestLog, SecurityManager, read_addresses_once, remember_charts
 from looks import log_samples
 from reader_connections import connect, keep_engines
 from repairs import keep_the_smaller_limit
@@ -320,6 +320,7 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
     """Hooks that no setting of Superset's reaches."""
     keep_the_smaller_limit()
     remember_charts()
+    read_addresses_once()
     keep_engines("creditlens_dashboard")
     keep_formulas_out()
     log_samples(app)
