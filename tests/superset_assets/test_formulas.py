@@ -16,8 +16,8 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
+from db import roles
 from db.engine import psql_url, transaction
-from flows.nightly import nightly
 from scoring.errors import ScoringError
 from tests.faults.broken_files import FORMULAS, rendered
 from tests.superset_fixture import Superset
@@ -31,8 +31,12 @@ Ask = Callable[..., httpx.Response]
 
 
 @pytest.fixture(scope="module")
-def run_id(superset: Superset, new_frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def run_id(
+    prefect_api: str, superset: Superset, new_frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[int]:
     """A night whose file has formulas as categories, amounts, a number and its name; refused, so readers stay."""
+    from flows.nightly import nightly
+
     header = new_frame.columns
     rows = [["" if cell is None else str(cell) for cell in row] for row in new_frame.with_columns(pl.all()).rows()]
     for row, formula in zip(rows, WRITTEN, strict=False):
@@ -42,6 +46,8 @@ def run_id(superset: Superset, new_frame: pl.DataFrame, tmp_path_factory: pytest
     rows[200][header.index("SK_ID_CURR")] = FORMULAS[0]
     file = tmp_path_factory.mktemp("formulas") / NAME
     file.write_text(rendered(header, rows))
+    # Installations of other tests on this server have given the role passwords of their own.
+    assert roles.ensure_writer(superset.engine, superset.settings.secrets()["writer"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CREDITLENS_DATABASE_URL", psql_url(superset.engine.url))
         patch.setenv("CREDITLENS_STATE", str(superset.settings.state))
