@@ -61,7 +61,9 @@ COMMENT ON FUNCTION reporting.points_fr(double precision, integer) IS 'Score poi
 CREATE FUNCTION reporting.quantity_en(value double precision, decimals integer, unit text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(
-        reporting.format_number_en(value, decimals) || CASE WHEN unit = '' THEN '' ELSE ' ' || unit END,
+        reporting.format_number_en(value, decimals)
+        -- English sets the percent sign close, French sets it off.
+        || CASE unit WHEN '' THEN '' WHEN '%' THEN '%' ELSE ' ' || unit END,
         'not given'
     );
 COMMENT ON FUNCTION reporting.quantity_en(double precision, integer, text) IS
@@ -70,7 +72,8 @@ COMMENT ON FUNCTION reporting.quantity_en(double precision, integer, text) IS
 CREATE FUNCTION reporting.quantity_fr(value double precision, decimals integer, unit text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(
-        reporting.format_number_fr(value, decimals) || CASE WHEN unit = '' THEN '' ELSE ' ' || unit END,
+        reporting.format_number_fr(value, decimals)
+        || CASE unit WHEN '' THEN '' WHEN '%' THEN U&'\202F%' ELSE U&'\00A0' || unit END,
         'non renseigné'
     );
 COMMENT ON FUNCTION reporting.quantity_fr(double precision, integer, text) IS

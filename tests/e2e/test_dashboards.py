@@ -266,9 +266,9 @@ def same_figures(desk: Desk, former: dict[str, NDArray[Any]], who: NDArray[np.bo
     (totals,) = desk.table("These former customers")
     assert totals[0] == f"{members:,}"
     if members >= 30:
-        # A tie, as 6.25 %, is not rounded alike by Python and by Postgres.
+        # A tie, as 6.25%, is not rounded alike by Python and by Postgres.
         assert totals[1] == f"{bad:,}"
-        assert float(totals[2].removesuffix(" %")) == pytest.approx(100 * bad / members, abs=0.051)
+        assert float(totals[2].removesuffix("%")) == pytest.approx(100 * bad / members, abs=0.051)
     else:
         assert totals[1:3] == ["fewer than 30 people", "–"]
     compared = 0

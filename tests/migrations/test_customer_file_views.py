@@ -267,7 +267,7 @@ def test_a_reason_compares_a_number_with_the_former_customers(file: File, former
                 same = np.isnan(group) if code is None else group == code
                 assert former.target is not None
                 if same.sum() >= 30:
-                    rate = re.search(r"; ([\d.]+) % of such former customers defaulted", reason["reason_en"])
+                    rate = re.search(r"; ([\d.]+)% of such former customers defaulted", reason["reason_en"])
                     assert rate
                     assert float(rate[1]) == pytest.approx(100 * former.target[same].mean(), abs=0.051)
                 else:
@@ -284,7 +284,7 @@ def test_a_reason_compares_a_number_with_the_former_customers(file: File, former
                     "lower than": np.mean((shown > value) & ~close),
                     "the same as": np.mean(close),
                 }
-                relation = re.search(r", (higher than|lower than|the same as) (?:(\d+) %|all)", reason["reason_en"])
+                relation = re.search(r", (higher than|lower than|the same as) (?:(\d+)%|all)", reason["reason_en"])
                 assert relation
                 share = 100 * shares[relation[1]]
                 assert share >= 100 * max(shares.values()) - 0.3

@@ -358,10 +358,10 @@ def test_values_are_told_in_words_and_units_of_both_languages(query: Query) -> N
     alice = {name: (row["value"], row["value_fr"]) for name, row in query.explanation(ALICE).items()}
     assert alice == {
         "EXT_SOURCE_2": ("0.70", "0,70"),
-        "DAYS_BIRTH": ("32.9 years", "32,9 ans"),
-        "AMT_CREDIT": ("202,500 €", "202\u202f500 €"),
-        "AMT_ANNUITY": ("24,701 €", "24\u202f701 €"),
-        "ANNUITY_INCOME_PERCENT": ("12.2 %", "12,2 %"),
+        "DAYS_BIRTH": ("32.9 years", "32,9\u00a0ans"),
+        "AMT_CREDIT": ("202,500 €", "202\u202f500\u00a0€"),
+        "AMT_ANNUITY": ("24,701 €", "24\u202f701\u00a0€"),
+        "ANNUITY_INCOME_PERCENT": ("12.2%", "12,2\u202f%"),
         "OCCUPATION_TYPE": ("Manual workers", "Ouvriers"),
         "CODE_GENDER": ("Woman", "Femme"),
         "FLAG_DOCUMENT_3": ("Yes", "Oui"),
@@ -506,7 +506,7 @@ def test_change_compares_with_the_run_before_each_by_its_own_model(query: Query,
     assert birth["contribution_change"] == 0.75
     assert birth["rank_of_change"] == 1
     assert (birth["previous_value"], birth["value"]) == ("32.8 years", "32.9 years")
-    assert (birth["previous_value_fr"], birth["value_fr"]) == ("32,8 ans", "32,9 ans")
+    assert (birth["previous_value_fr"], birth["value_fr"]) == ("32,8\u00a0ans", "32,9\u00a0ans")
     assert [row["feature"] for row in rows if row["value_changed"]] == ["DAYS_BIRTH"]
     after = _exact_score(BASE + sum(CONTRIBUTIONS[ALICE])) - _exact_score(BASE)
     before = _exact_score(FIRST_BASE + sum(CONTRIBUTIONS[ALICE]) - 0.75) - _exact_score(FIRST_BASE)
