@@ -245,39 +245,40 @@ def _read_csv(survey: Survey, chunk: Chunk) -> tuple[pl.DataFrame, list[Violatio
     with survey.readable.open("rb") as file:
         file.seek(chunk.start)
         data = file.read(chunk.stop - chunk.start)
-    malformed: list[tuple[int, int, int, str]] = []
+    skipped: list[arrow_csv.InvalidRow] = []
     try:
-        table = _parse(data, survey.header, None)
-        if len(table) == chunk.rows:
+        table = _parse(data, survey.header, skipped, threads=True)
+        if not skipped and len(table) == chunk.rows:
             return pl.DataFrame(pl.from_arrow(table)), []
-        # Rows with too few or too many fields are rare enough to read the chunk again, one thread, and note them.
-        table = _parse(data, survey.header, malformed)
+        # Rows with too few or too many fields are rare enough to read the chunk again, one thread, and number them.
+        skipped.clear()
+        table = _parse(data, survey.header, skipped, threads=False)
     except pa.ArrowInvalid as error:
         raise SourceError(f"{_place(survey, chunk)}: {_first_line(error)}") from None
     frame = pl.DataFrame(pl.from_arrow(table))
-    if len(frame) + len(malformed) != chunk.rows:
+    if len(frame) + len(skipped) != chunk.rows:
         raise SourceError(
             f"{_place(survey, chunk)}: quotes or carriage returns stand where none may be, so that it is not"
             " certain where a row ends."
         )
+    # Arrow numbers records from 1, if it reads with one thread.
+    numbers = [row.number - 1 for row in skipped]
     violations = [
         Violation(
             chunk.first_row + number,
-            text.split(",", 1)[0][:20],
+            row.text.split(",", 1)[0][:20],
             ID,
             "fields",
-            f"{found} fields instead of {expected}: {text[:60]}",
+            f"{row.actual_columns} fields instead of {row.expected_columns}: {row.text[:60]}",
         )
-        for number, expected, found, text in malformed
+        for number, row in zip(numbers, skipped, strict=True)
     ]
-    return _with_blank_rows(frame, [number for number, *_ in malformed], chunk.rows), violations
+    return _with_blank_rows(frame, numbers, chunk.rows), violations
 
 
-def _parse(data: bytes, header: Sequence[str], malformed: list[tuple[int, int, int, str]] | None) -> pa.Table:
+def _parse(data: bytes, header: Sequence[str], skipped: list[arrow_csv.InvalidRow], *, threads: bool) -> pa.Table:
     def skip(row: arrow_csv.InvalidRow) -> str:
-        if malformed is not None:
-            # Arrow numbers records from 1 when it reads with one thread.
-            malformed.append((row.number - 1, row.expected_columns, row.actual_columns, row.text))
+        skipped.append(row)
         return "skip"
 
     names = _distinct(header)
@@ -285,8 +286,8 @@ def _parse(data: bytes, header: Sequence[str], malformed: list[tuple[int, int, i
         pa.BufferReader(data),
         read_options=arrow_csv.ReadOptions(
             column_names=names,
-            use_threads=malformed is None,
-            block_size=max(len(data) + 1, 1 << 16) if malformed is not None else LONGEST_RECORD_BYTES,
+            use_threads=threads,
+            block_size=LONGEST_RECORD_BYTES if threads else max(len(data) + 1, 1 << 16),
         ),
         parse_options=arrow_csv.ParseOptions(newlines_in_values=_quotes_newlines(data), invalid_row_handler=skip),
         convert_options=arrow_csv.ConvertOptions(

@@ -126,6 +126,19 @@ def test_a_file_is_refused_with_a_sentence(tmp_path: Path, content: bytes, messa
     assert "a.csv" in str(caught.value)
 
 
+@pytest.mark.parametrize("chunk_rows", [1, 3, 100])
+@pytest.mark.parametrize("place", ["before the last field", "after a first word"])
+def test_a_row_that_a_carriage_return_splits_into_a_whole_one_and_a_rest_is_refused(
+    tmp_path: Path, chunk_rows: int, place: str
+) -> None:
+    *others, last = TEXT.splitlines()
+    start, end = last.rsplit(",", 1)
+    split = f"{start},\r{end or '3.0'}" if place == "before the last field" else f"word\r{last}"
+    content = "\n".join([*others, split, ""]).encode()
+    with pytest.raises(SourceError, match="not certain where a row ends"):
+        everything(surveyed(tmp_path, content, chunk_rows=chunk_rows))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
