@@ -11,6 +11,7 @@ import codecs
 import csv
 import gzip
 import hashlib
+import itertools
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -311,11 +312,14 @@ def _quotes_newlines(data: bytes) -> bool:
 
 def _distinct(header: Sequence[str]) -> list[str]:
     """Column names made unique; the contract has refused duplicates of its own columns by then."""
-    seen: dict[str, int] = {}
-    names = []
+    names: list[str] = []
     for name in header:
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+        copies = itertools.count(2)
+        unused = name
+        # A file may have a column of the very name that a copy would get.
+        while unused in names:
+            unused = f"{name}#{next(copies)}"
+        names.append(unused)
     return names
 
 

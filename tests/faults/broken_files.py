@@ -117,6 +117,10 @@ def repeat_id(draw: st.DrawFn, header: list[str], rows: Rows) -> None:
     if ID not in header:
         return
     column = header.index(ID)
+    # A row that was torn may end before it.
+    rows = [row for row in rows if len(row) > column]
+    if not rows:
+        return
     source = rows[draw(st.integers(0, len(rows) - 1))][column]
     spelling = draw(st.sampled_from(("{}", " {}", "{} ", "{}.0", "0{}", "+{}", "{}e0", "{}.", "{}.5")))
     rows[draw(st.integers(0, len(rows) - 1))][column] = spelling.format(source)

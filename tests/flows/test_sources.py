@@ -154,6 +154,14 @@ def test_a_header_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes,
         surveyed(tmp_path, content)
 
 
+def test_columns_that_are_there_twice_are_read_whatever_the_others_are_called(tmp_path: Path) -> None:
+    header, *rows = TEXT.splitlines()
+    lines = [f"{header},X,X,X#2,X", *(f"{row},1,2,3,4" for row in rows)]
+    frame = everything(surveyed(tmp_path, "\n".join(lines).encode()))
+    assert frame.width == header.count(",") + 5
+    assert [frame[:, place][0] for place in range(-4, 0)] == ["1", "2", "3", "4"]
+
+
 def test_a_damaged_gzip_file_is_refused(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(TEXT.encode()))
     packed[10] = 0xFF
