@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import INT8MULTIRANGE
 
-from migrations.reporting import create_views, drop_views
+from migrations.reporting import drop_views
 
 revision = "0005"
 down_revision = "0004"
@@ -22,7 +21,7 @@ LIMITED = {
 
 
 def upgrade() -> None:
-    """Make tables, functions and policies, then all views; nobody is limited before row security is switched on."""
+    """Make tables, functions and policies; nobody is limited before row security is switched on."""
     bind = op.get_bind()
     drop_views(bind)
     _tables()
@@ -33,7 +32,6 @@ def upgrade() -> None:
         bind.exec_driver_sql(
             POLICY.format(table=table, customer=customer), execution_options={"no_parameters": True}
         )
-    create_views(bind)
 
 
 def downgrade() -> None:
@@ -46,7 +44,7 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER locate_customers ON credit.published_run")
     for function in (
         *("locate_customers()", "viewer_customers()", "viewer_regions()", "viewer()", "sees_everybody()"),
-        "verified_viewer()",
+        *("verified_viewer()", "region_of(integer)"),
     ):
         op.execute(f"DROP FUNCTION credit.{function}")
     for table in ("customer_region", "advisor_portfolio", "portfolio_state"):
@@ -99,13 +97,12 @@ def _tables() -> None:
     )
     op.create_table(
         "customer_region",
-        sa.Column("region_rating", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("customers", INT8MULTIRANGE(), nullable=False),
-        sa.PrimaryKeyConstraint("region_rating", name=op.f("pk_customer_region")),
+        sa.Column("customer_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("region_rating", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_customer_region")),
         schema="credit",
         comment=(
-            "The customers of the published run by the rating of their region, as ranges of numbers, while advisors"
-            " see their own customers only"
+            "The region rating of each customer of the published run, while advisors see their own customers only"
         ),
     )
 
@@ -162,21 +159,19 @@ END
 $$;
 COMMENT ON FUNCTION credit.viewer() IS 'The user name of whoever looks through the dashboards; nothing if unsigned.';
 
-CREATE FUNCTION credit.viewer_regions() RETURNS int8multirange[]
+CREATE FUNCTION credit.viewer_regions() RETURNS smallint[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- An array: a value as it is stored would be unpacked again for every row.
     RETURN (
-        SELECT array_agg(r.customers)
+        SELECT array_agg(p.region_rating)
         FROM credit.advisor_portfolio AS p
-        JOIN credit.customer_region AS r ON r.region_rating = p.region_rating
-        WHERE p.username = (SELECT credit.viewer())
+        WHERE p.username = (SELECT credit.viewer()) AND p.region_rating IS NOT NULL
     );
 END
 $$;
 COMMENT ON FUNCTION credit.viewer_regions() IS
-    'Customers of each region assigned to whoever looks, as ranges of numbers; nothing if there are none.';
+    'Region ratings whose customers are assigned to whoever looks; nothing if there are none.';
 
 CREATE FUNCTION credit.viewer_customers() RETURNS SETOF integer
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 300
@@ -190,9 +185,18 @@ END
 $$;
 COMMENT ON FUNCTION credit.viewer_customers() IS 'Customers assigned one by one to whoever looks.';
 
+CREATE FUNCTION credit.region_of(id integer) RETURNS smallint
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp COST 1
+AS $$
+BEGIN
+    RETURN (SELECT r.region_rating FROM credit.customer_region AS r WHERE r.customer_id = id);
+END
+$$;
+COMMENT ON FUNCTION credit.region_of(integer) IS 'Region rating of a customer of the published run.';
+
 REVOKE ALL ON FUNCTION
     credit.verified_viewer(), credit.sees_everybody(), credit.viewer(), credit.viewer_regions(),
-    credit.viewer_customers()
+    credit.viewer_customers(), credit.region_of(integer)
 FROM PUBLIC;
 
 -- With the pointer, whoever moves it and how: a customer is never seen by the region of another night.
@@ -201,18 +205,17 @@ CREATE FUNCTION credit.locate_customers() RETURNS trigger
 AS $$
 BEGIN
     DELETE FROM credit.customer_region;
-    INSERT INTO credit.customer_region (region_rating, customers)
-    SELECT a.region_rating_client, range_agg(int8range(a.customer_id, a.customer_id, '[]'))
+    INSERT INTO credit.customer_region (customer_id, region_rating)
+    SELECT a.customer_id, a.region_rating_client
     FROM credit.new_customer AS a
     WHERE a.run_id = (SELECT p.run_id FROM credit.published_run AS p)
         AND a.region_rating_client IS NOT NULL
-        AND (SELECT s.limited FROM credit.portfolio_state AS s)
-    GROUP BY a.region_rating_client;
+        AND (SELECT s.limited FROM credit.portfolio_state AS s);
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION credit.locate_customers() IS
-    'Puts the published run''s customers by the rating of their region where row security looks them up.';
+    'Puts the region ratings of the published run''s customers where row security looks them up.';
 REVOKE ALL ON FUNCTION credit.locate_customers() FROM PUBLIC;
 CREATE TRIGGER locate_customers AFTER INSERT OR UPDATE ON credit.published_run
     FOR EACH ROW EXECUTE FUNCTION credit.locate_customers();
@@ -220,13 +223,14 @@ CREATE TRIGGER locate_customers AFTER INSERT OR UPDATE ON credit.published_run
 
 # What does not depend on the row stands in subqueries of its own, which run once per query, and only if needed. They
 # stand at the top: inside of another subquery they would keep the query from running in parallel. What does depend on
-# it costs the planner nothing, so that plans stay what they are without it, and next to nothing for each of all rows:
-# no function that asks a table, but a search in ranges that are in memory. They are of bigint: the end of a range is
-# the number after its last one, and the last integer has none.
+# it is a function that costs the planner nothing, so that plans stay what they are without it.
 POLICY = """
 CREATE POLICY own_customers ON credit.{table} USING (
     (SELECT credit.sees_everybody())
     OR {customer} IN (SELECT credit.viewer_customers())
-    OR ({customer})::bigint <@ ANY ((SELECT credit.viewer_regions())::int8multirange[])
+    OR (
+        (SELECT credit.viewer_regions()) IS NOT NULL
+        AND credit.region_of({customer}) = ANY ((SELECT credit.viewer_regions())::smallint[])
+    )
 )
 """

@@ -349,6 +349,22 @@ def test_the_highest_number_that_a_customer_may_have_is_in_a_region_too(engine: 
         connection.rollback()
 
 
+def test_advisors_see_the_same_after_the_regions_were_made_anew(
+    engine: Engine, limited: None, ask: Callable[..., list[dict[str, Any]]], reader_passwords: dict[str, str]
+) -> None:
+    viewers = {name: portfolios.sign(KEY, name) for name in ("alice", "bob", "carol")}
+    query = "SELECT customer_id FROM reporting.customer"
+    before = {name: ids(ask(query, viewer)) for name, viewer in viewers.items()}
+    assert len(before["bob"]) > 10
+    schema.downgrade(engine, "0005")
+    assert schema.upgrade(engine) is True
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        ask(query, viewers["bob"])
+    assert roles.ensure_owner(engine)
+    assert roles.ensure_readers(engine, reader_passwords)
+    assert {name: ids(ask(query, viewer)) for name, viewer in viewers.items()} == before
+
+
 def test_it_is_refused_where_the_views_owner_could_bypass_it(
     new_database: Callable[[], Engine], reader_passwords: dict[str, str]
 ) -> None:
