@@ -513,7 +513,7 @@ def access_differences(url: URL, manifest: Manifest) -> list[str]:
     said = [
         f"role {role} is {'missing' if role not in have else 'not as it was saved'}"
         for role, attributes in manifest.roles.items()
-        if role != manifest.owner and have.get(role) != attributes
+        if have.get(role) != attributes
     ]
     due = set(manifest.grants)
     said += [f"{role} may not {privilege} on {kind} {name}" for kind, name, role, privilege in sorted(due - given)]

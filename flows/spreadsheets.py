@@ -1,4 +1,7 @@
-"""Text that a spreadsheet would run as a formula, made plain: for files and pages that people open in one."""
+"""Text that a spreadsheet would run as a formula, made plain: for files and pages that people open in one.
+
+superset_assets/spreadsheets.py has the same rule for what Superset hands out, in an environment of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ import re
 
 # What starts a formula; some programs take the wide forms of East Asian fonts for the same.
 _SIGN = r"[=+\-@|%＝＋－＠]"
-_FORMULA = re.compile(rf'\s*"*\s*{_SIGN}|[\t\r\n]')
+_FORMULA = re.compile(rf'\s*"*\s*{_SIGN}|[\t\r\n]|\{{\s*=')
 # Where a comma is the decimal sign, spreadsheets split lines at semicolons.
 _AFTER_SEPARATOR = re.compile(rf';(?=[\s"]*{_SIGN})')
-_NUMBER = re.compile(r"[+-]\d[\d.,]*(\s?%)?")
+_NUMBER = re.compile(r"[+-](\d[\d.,]*|\.\d+)(e[+-]?\d+)?([ \u00a0\u202f]?%)?", re.IGNORECASE)
 
 
 def plain(text: str) -> str:

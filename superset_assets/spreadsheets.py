@@ -4,7 +4,8 @@ Values of a dashboard come from the files of a lender, so from anybody. Superset
 formulas in the cells of its CSV and Excel files, and leaves out what is done here: tables that it streams (100,000
 rows, or a request that says so; any query of SQL Lab); headers and row labels, which a pivoted table makes of
 values; `{=...}` and addresses, of which its Excel writer makes formulas and links; what follows a semicolon, where
-a French Excel splits a line; line ends that it does not quote. Numbers stay numbers.
+a French Excel splits a line; line ends that it does not quote. Numbers stay numbers. The rule is that of
+flows/spreadsheets.py, of which nothing can be called from Superset's environment; a test holds one to the other.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import pandas as pd
 # What starts a formula; some programs take the wide forms of East Asian fonts for the same.
 _SIGN = r"[=+\-@|%＝＋－＠]"
 _FORMULA = re.compile(rf'\s*"*\s*{_SIGN}|[\t\r\n]|\{{\s*=')
+# Where a comma is the decimal sign, spreadsheets split lines at semicolons.
 _AFTER_SEPARATOR = re.compile(rf';(?=[\s"]*{_SIGN})')
+_NUMBER = re.compile(r"[+-](\d[\d.,]*|\.\d+)(e[+-]?\d+)?([ \u00a0\u202f]?%)?", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n?")
-_NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def plain(value: Any) -> Any:
     """The value, or, of text that could be run as a formula, the same with an apostrophe before each such place."""
-    if not isinstance(value, str) or _NEGATIVE_NUMBER.fullmatch(value):
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
         return value
     # Of line ends, only this one is sure to be quoted.
     text = _AFTER_SEPARATOR.sub(";'", _LINE_END.sub("\n", value))
