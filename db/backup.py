@@ -269,8 +269,10 @@ def _dump(url: URL, file: Path, schemas: tuple[str, ...], *, all_schemas: bool) 
         assert row is not None
         # Sequences have no snapshot: what pg_dump reads later is never less.
         counters = sequences(connection, schemas)
-        # The view of who looked at whom is made anew with the dashboards.
-        chosen = ["--exclude-schema=compliance"] if all_schemas else [f"--schema={schema}" for schema in schemas]
+        # The view of who looked at whom is made anew with the dashboards; what is closed in the catalogue, every
+        # server closes for itself.
+        apart = ["--exclude-schema=compliance", "--exclude-schema=pg_catalog"]
+        chosen = apart if all_schemas else [f"--schema={schema}" for schema in schemas]
         process = _start(
             "pg_dump", url, "--format=custom", "--compress=gzip:1", "--no-owner", f"--snapshot={row[0]}",
             "--lock-wait-timeout=60s", f"--file={file}", *chosen, stderr=subprocess.PIPE,

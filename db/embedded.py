@@ -27,6 +27,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import URL
 
+from db import closing
 from db.errors import EmbeddedPostgresError
 
 SUPERUSER = "postgres"
@@ -196,8 +197,13 @@ class EmbeddedPostgres:
             if row != (OWNER,):
                 statement = "CREATE DATABASE {} OWNER {}" if row is None else "ALTER DATABASE {} OWNER TO {}"
                 connection.execute(sql.SQL(statement).format(sql.Identifier(DATABASE), sql.Identifier(OWNER)))
-        with _superuser_connection(self.url(SUPERUSER)) as connection:
-            _close_locks(connection)
+            # Who is a reader of ours has nothing to do in the databases that every server has.
+            connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
+            connection.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(sql.Identifier(MIGRATOR)))
+        # What is true of the template is true of databases made later, Superset's for one.
+        for database in ("template1", "postgres", DATABASE):
+            with _superuser_connection(self.url(SUPERUSER, database=database)) as connection:
+                _close(connection)
 
     def _run(self, program: str, *arguments: str) -> None:
         user = _service_user()
@@ -284,26 +290,14 @@ def _ensure_migrator(connection: psycopg.Connection, password: str) -> None:
             connection.execute(sql.SQL(statement).format(**names))
 
 
-def _close_locks(connection: psycopg.Connection) -> None:
-    """Leave advisory locks to those who write: a reader who held the run lock would keep every night out.
-
-    Postgres gives them to everybody, and only a superuser can take them back. Done once per database.
-    """
-    functions = connection.execute(
-        "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
-        " AND proname ~ '^pg_(try_)?advisory_' AND has_function_privilege('public', oid, 'EXECUTE')"
-    ).fetchall()
-    if not functions:
-        return
-    writer, migrator = sql.Identifier(WRITER), sql.Identifier(MIGRATOR)
-    with connection.transaction():
-        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [WRITER]).fetchone() is None:
-            connection.execute(sql.SQL("CREATE ROLE {}").format(writer))
-            connection.execute(sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(writer, migrator))
-        for (signature,) in functions:
-            function = sql.SQL(signature)
-            connection.execute(sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(function))
-            connection.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}, {}").format(function, migrator, writer))
+def _close(connection: psycopg.Connection) -> None:
+    """Leave to everybody in the connection's database only what readers may have."""
+    row = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [WRITER]).fetchone()
+    if row is None:
+        names = {"writer": sql.Identifier(WRITER), "migrator": sql.Identifier(MIGRATOR)}
+        for statement in ("CREATE ROLE {writer}", "GRANT {writer} TO {migrator} WITH ADMIN OPTION"):
+            connection.execute(sql.SQL(statement).format(**names))
+    closing.close_functions(connection, administrator=MIGRATOR, lockers=[WRITER])
 
 
 def packaged_binaries() -> Path:

@@ -8,6 +8,7 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, text
 
+from db.closing import close_functions
 from db.embedded import OWNER, WRITER
 from db.engine import connect, transaction
 from db.models import REPORTING, RUN_PARTITIONED, SCHEMA, former_customer
@@ -189,6 +190,20 @@ def ensure_writer(engine: Engine, password: str) -> bool:
     except InsufficientPrivilege:
         return False
     return True
+
+
+def close_to_everybody(engine: Engine) -> bool:
+    """Take from PUBLIC what readers must not have (db.closing); False where that takes a superuser.
+
+    The embedded server does it by itself when it starts.
+    """
+    user = engine.url.username or ""
+    with connect(engine) as connection:
+        server = driver(connection)
+        known = server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [WRITER]).fetchone() is not None
+        closed = close_functions(server, administrator=user, lockers=[WRITER] if known else [])
+        connection.commit()
+        return closed
 
 
 def has_writer(engine: Engine) -> bool:

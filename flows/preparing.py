@@ -33,6 +33,7 @@ def ensure_roles(settings: Settings, engine: Engine) -> None:
         portfolios.ensure_key(engine, secrets["viewer"])
         roles.ensure_owner(engine)
         roles.ensure_writer(engine, secrets["writer"])
+        roles.close_to_everybody(engine)
     if not roles.ensure_readers(engine, passwords):
         log.warning(
             "This database user may not make roles: ask the server's administrator for %s and %s, with %s granted.",

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from db import roles
-from db.engine import make_engine
+from db.engine import make_engine, psql_url
 
 
 @pytest.fixture(scope="module", params=[roles.ANALYST, roles.DASHBOARD])
@@ -39,6 +39,18 @@ FORBIDDEN = {
     "make a table in public": "CREATE TABLE public.mine (x int)",
     "make a temporary table": "CREATE TEMP TABLE mine (x int)",
     "run a program": "COPY (SELECT 1) TO PROGRAM 'true'",
+    "make a table of an answer": "SELECT 1 AS x INTO reporting.mine",
+    "delete while explaining": "EXPLAIN (ANALYZE) DELETE FROM credit.score_band",
+    "grant": "GRANT SELECT ON credit.score TO creditlens_analyst",
+    "write a large object": "SELECT lo_from_bytea(0, 'x')",
+    "write into the write-ahead log": "SELECT pg_logical_emit_message(false, 'x', 'x')",
+    "hold the lock of a night": "SELECT pg_try_advisory_lock(1)",
+    "see what others ask": "SELECT query FROM pg_stat_activity",
+    "end what others ask": "SELECT pg_terminate_backend(pg_backend_pid())",
+    "cancel what others ask": "SELECT pg_cancel_backend(pg_backend_pid())",
+    "run a query out of a text": "SELECT * FROM ts_stat('SELECT ''a''::tsvector')",
+    "rewrite by a query out of a text": "SELECT ts_rewrite('a'::tsquery, 'SELECT ''a''::tsquery, ''b''::tsquery')",
+    "run a query as XML": "SELECT query_to_xml('SELECT 1', true, true, '')",
 }
 
 
@@ -51,6 +63,12 @@ def test_readers_may_not(reader: Engine, statement: str) -> None:
         with pytest.raises(DBAPIError) as caught:
             connection.execute(text(statement))
     assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+@pytest.mark.parametrize("database", ["postgres", "template1"])
+def test_readers_have_nothing_to_do_in_the_servers_own_databases(reader: Engine, database: str) -> None:
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(psql_url(reader.url.set(database=database)))
 
 
 def test_a_readers_statements_and_transactions_are_limited_in_time(reader: Engine) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from db import roles
+from db import closing, roles
 from db.access_log import READER as COMPLIANCE
 from db.embedded import MIGRATOR, OWNER, SUPERUSER, WRITER
 from db.engine import psql_url
@@ -23,7 +23,11 @@ from scoring.sample import applications
 # What each role may do, by the first pattern that fits an object; everything else is refused.
 READS = {"reporting relation": "SELECT", "reporting function": "EXECUTE"}
 EVERYTHING = "SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER"
-OWNS = {r"(credit|public) relation ": EVERYTHING, r"credit function ": "EXECUTE"}
+OWNS = {
+    r"(credit|public|creditlens_private) relation ": EVERYTHING,
+    r"credit sequence ": "USAGE SELECT UPDATE",
+    r"credit function ": "EXECUTE",
+}
 POLICY_FUNCTIONS = r"credit function (sees_everybody|viewer_customers|viewer_regions|region_of)$"
 MATRIX: dict[str, dict[str, str]] = {
     # Nobody can log in as these two ...
@@ -53,7 +57,8 @@ MATRIX: dict[str, dict[str, str]] = {
     },
     "creditlens_nobody": {},
 }
-PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+PRIVILEGES = {"table": EVERYTHING.split(), "sequence": ["USAGE", "SELECT", "UPDATE"], "function": ["EXECUTE"]}
+SCHEMAS = ["credit", "reporting", "public", "creditlens_private"]
 
 
 @pytest.fixture(scope="module")
@@ -107,19 +112,21 @@ def test_the_jobs_run_as_the_writer_and_retire_what_is_old(settings: Settings, s
 def test_a_role_may_do_what_the_matrix_says_with_every_object(server: psycopg.Connection, role: str) -> None:
     wrong, walked = [], 0
     objects = server.execute(
-        "SELECT n.nspname || ' relation ' || c.relname, c.oid, 'relation' FROM pg_class c"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm')"
-        "  AND n.nspname IN ('credit', 'reporting', 'public')"
+        "SELECT n.nspname || CASE c.relkind WHEN 'S' THEN ' sequence ' ELSE ' relation ' END || c.relname, c.oid,"
+        "  CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname = ANY(%(schemas)s)"
         " UNION ALL SELECT n.nspname || ' function ' || p.proname, p.oid, 'function' FROM pg_proc p"
-        " JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('credit', 'reporting', 'public')"
+        " JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY(%(schemas)s)",
+        {"schemas": SCHEMAS},
     ).fetchall()
+    assert {kind for *_, kind in objects} == set(PRIVILEGES)
     for name, oid, kind in objects:
         may = next((given for pattern, given in MATRIX[role].items() if re.match(pattern, name)), "").split()
-        check = "has_table_privilege" if kind == "relation" else "has_function_privilege"
         schema = name.split()[0]
-        for privilege in PRIVILEGES if kind == "relation" else ("EXECUTE",):
+        for privilege in PRIVILEGES[kind]:
             row = server.execute(
-                f"SELECT {check}(%s, %s::oid, %s) AND has_schema_privilege(%s, %s, 'USAGE')",
+                f"SELECT has_{kind}_privilege(%s, %s::oid, %s) AND has_schema_privilege(%s, %s, 'USAGE')",
                 [role, oid, privilege, role, schema],
             ).fetchone()
             walked += 1
@@ -167,6 +174,29 @@ def test_a_role_makes_and_locks_only_what_is_written(server: psycopg.Connection,
     assert locks is not None and locks[1] > 10
     assert (makes - {"creditlens_private"}, may, locks[0]) == BEYOND_OBJECTS[role]
     assert ("creditlens_private" in makes) == (role in {OWNER, MIGRATOR})
+    # The servers' own databases are nobody's, but for making others from there.
+    elsewhere = {
+        name for name in ("postgres", "template1") if has("has_database_privilege(%s, %s, 'CONNECT')", name)
+    }
+    assert elsewhere == ({"postgres"} if role == MIGRATOR else set())
+
+
+@pytest.mark.parametrize("role", MATRIX)
+def test_what_tells_ends_or_writes_past_the_tables_is_the_migrators(
+    settings: Settings, server: psycopg.Connection, role: str
+) -> None:
+    question = (
+        "SELECT proname, bool_or(has_function_privilege(%s, oid, 'EXECUTE')) FROM pg_proc"
+        # These two were a superuser's ever since.
+        " WHERE proname ~ %s AND proname NOT IN ('lo_import', 'lo_export') GROUP BY 1"
+    )
+    found = dict(server.execute(question, [role, "|".join(closing.CLOSED)]).fetchall())
+    assert {"ts_stat", "query_to_xml", "pg_terminate_backend", "lo_create", "pg_stat_get_activity"} <= set(found)
+    assert set(found.values()) == {role == MIGRATOR}
+    # What is true of the template is true of Superset's database too.
+    url = settings.embedded().url(SUPERUSER, database="creditlens_superset")
+    with psycopg.connect(psql_url(url)) as other:
+        assert dict(other.execute(question, [role, "|".join(closing.CLOSED)]).fetchall()) == found
 
 
 def test_every_role_of_ours_is_in_the_matrix_and_only_the_migrator_makes_roles(server: psycopg.Connection) -> None:
