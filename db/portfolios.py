@@ -68,10 +68,13 @@ class State:
     changed_by: str
 
 
-def sign(key: str, username: str, *, everybody: bool = False, at: float | None = None) -> str:
-    """What the setting `creditlens.viewer` must hold for `username` to look; good for five minutes from `at`."""
+def sign(key: str, username: str, backend: int, *, everybody: bool = False, at: float | None = None) -> str:
+    """What the setting `creditlens.viewer` must hold for `username` to look; good for five minutes from `at`.
+
+    In the connection whose server process has the number `backend`, and in no other.
+    """
     seconds = int(time.time() if at is None else at)
-    said = f"{'all' if everybody else 'own'}.{seconds}.{username.encode().hex()}"
+    said = f"{'all' if everybody else 'own'}.{seconds}.{backend}.{username.encode().hex()}"
     return f"{said}.{hmac.new(key.encode(), said.encode(), hashlib.sha256).hexdigest()}"
 
 

@@ -10,7 +10,7 @@ viewer.py).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import psycopg2
@@ -40,11 +40,11 @@ class KeptConnection(Psycopg2Connection):  # type: ignore[misc]
                 pass
         super().close()
 
-    def serves(self, viewer: str) -> bool:
-        """Tell it who looks; whether the server still knows it."""
+    def serves(self, who_looks: Callable[[int], str]) -> bool:
+        """Tell it who looks, in words that are good for it alone; whether the server still knows it."""
         try:
             with self.cursor() as cursor:
-                cursor.execute("SELECT set_config(%s, %s, false)", [SETTING, viewer])
+                cursor.execute("SELECT set_config(%s, %s, false)", [SETTING, who_looks(self.get_backend_pid())])
             self.commit()
         except psycopg2.Error:
             super().close()
@@ -52,21 +52,22 @@ class KeptConnection(Psycopg2Connection):  # type: ignore[misc]
         return True
 
 
-def connect(url: str, viewer: str) -> Any:
-    """A connection to `url` on behalf of `viewer`: the one given back last that is still alive, or a new one."""
+def connect(url: str, who_looks: Callable[[int], str]) -> Any:
+    """A connection to `url` on behalf of whoever looks: the one given back last that is still alive, or a new one.
+
+    `who_looks` signs for a server process. Raises psycopg2.OperationalError if the server does not answer.
+    """
     while _idle:
         try:
             kept = _idle.pop()
         except IndexError:
             break
-        if kept.serves(viewer):
+        if kept.serves(who_looks):
             return kept
-    return psycopg2.connect(
-        url,
-        connection_factory=KeptConnection,
-        application_name="creditlens dashboards",
-        options=f"-c {SETTING}={viewer}",
-    )
+    new = psycopg2.connect(url, connection_factory=KeptConnection, application_name="creditlens dashboards")
+    if not new.serves(who_looks):
+        raise psycopg2.OperationalError("The server closed a connection that was just made.")
+    return new
 
 
 def keep_engines(role: str) -> None:

@@ -76,13 +76,13 @@ def DB_CONNECTION_MUTATOR(uri: URL, params: dict[str, Any], *_: Any) -> tuple[UR
     if not real:
         return uri, params
     if uri.username == "creditlens_dashboard":
-        params = {**params, "creator": lambda: connect(real, who_looks()), "use_native_hstore": False}
+        params = {**params, "creator": lambda: connect(real, who_looks), "use_native_hstore": False}
     return make_url(real), params
 
 
-def who_looks() -> str:
-    """What Postgres is told of whoever is signed in, whom it may hold to the own customers."""
-    return viewer.signed(_installation["viewer_key"], viewer.current_user())
+def who_looks(backend: int) -> str:
+    """What Postgres is told of whoever is signed in, whom it may hold to the own customers, in one connection."""
+    return viewer.signed(_installation["viewer_key"], viewer.current_user(), backend)
 
 
 # --- what is on and what is off -----------------------------------------------------------------------------------

@@ -33,8 +33,8 @@ def name(user: Any) -> str:
     return "" if user is None else str(user.username)
 
 
-def signed(key: str, user: Any) -> str:
-    """The value of SETTING for one connection; Postgres takes it for five minutes."""
+def signed(key: str, user: Any, backend: int) -> str:
+    """The value of SETTING for the connection of one server process; Postgres takes it for five minutes."""
     scope = "all" if sees_everybody(user) else "own"
-    said = f"{scope}.{int(time.time())}.{name(user).encode().hex()}"
+    said = f"{scope}.{int(time.time())}.{backend}.{name(user).encode().hex()}"
     return f"{said}.{hmac.new(key.encode(), said.encode(), hashlib.sha256).hexdigest()}"

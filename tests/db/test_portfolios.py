@@ -24,9 +24,15 @@ from scoring.model import Trained
 from tests.migrations.nights import load_model, publish_night
 
 KEY = new_password()
+Viewer = Callable[[int], str]
 OWN = (500_003, 500_007)
 OTHER = 500_011
 REGION = 3
+
+
+def looking(username: str, *, key: str = KEY, **more: Any) -> Viewer:
+    """What the dashboards say of who looks, for the connection of a server process."""
+    return lambda backend: portfolios.sign(key, username, backend, **more)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +68,7 @@ def ask(engine: Engine, reader_passwords: dict[str, str]) -> Callable[..., list[
     """Asks as the dashboards' role, with what the dashboards say of who looks."""
 
     def asked(
-        query: str, viewer: str | None, role: str = roles.DASHBOARD, before: str = ""
+        query: str, viewer: Viewer | str | None, role: str = roles.DASHBOARD, before: str = ""
     ) -> list[dict[str, Any]]:
         with reader(engine, reader_passwords, role, viewer) as connection:
             if before:
@@ -74,11 +80,14 @@ def ask(engine: Engine, reader_passwords: dict[str, str]) -> Callable[..., list[
 
 @contextmanager
 def reader(
-    engine: Engine, passwords: dict[str, str], role: str, viewer: str | None
+    engine: Engine, passwords: dict[str, str], role: str, viewer: Viewer | str | None
 ) -> Iterator[psycopg.Connection[dict[str, Any]]]:
     url = psql_url(engine.url.set(username=role, password=passwords[role]))
-    options = "" if viewer is None else f"-c {portfolios.SETTING}={viewer}"
-    with psycopg.connect(url, options=options, row_factory=dict_row) as connection:
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        if viewer is not None:
+            said = viewer if isinstance(viewer, str) else viewer(connection.info.backend_pid)
+            connection.execute("SELECT set_config(%s, %s, false)", [portfolios.SETTING, said])
+            connection.commit()
         yield connection
 
 
@@ -127,7 +136,7 @@ def test_an_advisor_sees_assigned_customers_in_every_view(
     for view, (condition, of_everybody) in customer_views.items():
         own = {str(customer) for customer in OWN} if view == "rejected_row" else set(OWN)
         query = f"SELECT customer_id FROM reporting.{view} WHERE {condition}"
-        viewer = portfolios.sign(KEY, "alice")
+        viewer = looking("alice")
         if of_everybody:
             rows = ask(query, viewer)
             assert ids(rows) <= own, view
@@ -159,27 +168,34 @@ def test_an_advisor_of_a_region_sees_tonights_customers_of_it(
         )
     assert 0 < len(expected) < 300
     for view in ("customer", "worklist", "customer_explanation", "score_history", "application"):
-        rows = ask(f"SELECT customer_id FROM reporting.{view}", portfolios.sign(KEY, "bob"))
+        rows = ask(f"SELECT customer_id FROM reporting.{view}", looking("bob"))
         assert ids(rows) == expected, view
 
 
-FORGED = {
+FORGED: dict[str, Viewer | str | None] = {
     "nobody said who looks": None,
     "nonsense": "own",
-    "another key": portfolios.sign("another-key-of-the-same-length-as-ours", "alice"),
-    "another key, everybody": portfolios.sign("another-key-of-the-same-length-as-ours", "alice", everybody=True),
-    "signed an hour ago": portfolios.sign(KEY, "alice", at=time.time() - 3600),
-    "signed for tomorrow": portfolios.sign(KEY, "alice", at=time.time() + 86_400),
-    "everybody under one's own signature": portfolios.sign(KEY, "alice").replace("own.", "all.", 1),
-    "another name under one's own signature": portfolios.sign(KEY, "carol").replace(b"carol".hex(), b"alice".hex()),
-    "a name that has no customers": portfolios.sign(KEY, "carol"),
-    "no name": portfolios.sign(KEY, ""),
+    "another key": looking("alice", key="another-key-of-the-same-length-as-ours"),
+    "another key, everybody": looking("alice", key="another-key-of-the-same-length-as-ours", everybody=True),
+    "signed an hour ago": looking("alice", at=time.time() - 3600),
+    "signed for tomorrow": looking("alice", at=time.time() + 86_400),
+    "everybody under one's own signature": lambda backend: looking("alice")(backend).replace("own.", "all.", 1),
+    "another name under one's own signature": lambda backend: looking("carol")(backend).replace(
+        b"carol".hex(), b"alice".hex()
+    ),
+    "signed for another connection": lambda backend: looking("alice")(backend + 1),
+    "signed for another connection, everybody": lambda backend: looking("ann", everybody=True)(backend + 1),
+    "another connection's number under its own signature": lambda backend: looking("ann", everybody=True)(
+        backend + 1
+    ).replace(f".{backend + 1}.", f".{backend}."),
+    "a name that has no customers": looking("carol"),
+    "no name": looking(""),
 }
 
 
 @pytest.mark.parametrize("viewer", FORGED.values(), ids=FORGED.keys())
 def test_who_is_not_known_sees_nobody(
-    limited: None, ask: Callable[..., list[dict[str, Any]]], viewer: str | None
+    limited: None, ask: Callable[..., list[dict[str, Any]]], viewer: Viewer | str | None
 ) -> None:
     for view in ("customer", "customer_explanation", "score_history", "rejected_row", "former_customer"):
         assert not ask(f"SELECT customer_id FROM reporting.{view}", viewer), view
@@ -203,7 +219,7 @@ ATTEMPTS = {
 def test_no_way_of_asking_gets_around_it(
     limited: None, ask: Callable[..., list[dict[str, Any]]], query: str
 ) -> None:
-    assert ids(ask(query, portfolios.sign(KEY, "alice"))) <= set(OWN)
+    assert ids(ask(query, looking("alice"))) <= set(OWN)
 
 
 REFUSED = {
@@ -221,13 +237,13 @@ def test_readers_may_not(
     limited: None, ask: Callable[..., list[dict[str, Any]]], role: str, statement: str
 ) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        ask(statement, portfolios.sign(KEY, "alice"), role, "SET TRANSACTION READ WRITE")
+        ask(statement, looking("alice"), role, "SET TRANSACTION READ WRITE")
 
 
 def test_setting_row_security_off_shows_an_advisor_nothing_more(
     limited: None, ask: Callable[..., list[dict[str, Any]]]
 ) -> None:
-    viewer = portfolios.sign(KEY, "alice")
+    viewer = looking("alice")
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
         ask("SELECT customer_id FROM reporting.customer", viewer, before="SET row_security = off")
     rows = ask("SELECT customer_id FROM reporting.customer", viewer, before="SET ROLE creditlens_reader")
@@ -239,7 +255,7 @@ def test_analysts_and_those_whom_the_dashboards_vouch_for_see_everybody(
 ) -> None:
     query = "SELECT customer_id FROM reporting.customer"
     assert len(ids(ask(query, None, roles.ANALYST))) == 300
-    assert len(ids(ask(query, portfolios.sign(KEY, "operator", everybody=True)))) == 300
+    assert len(ids(ask(query, looking("operator", everybody=True)))) == 300
 
 
 def test_what_is_said_of_the_night_as_a_whole_stays(
@@ -248,14 +264,14 @@ def test_what_is_said_of_the_night_as_a_whole_stays(
     for view in ("published_run", "run_history", "score_distribution", "feature_importance", "model_card"):
         with engine.connect() as connection:
             whole = connection.scalar(text(f"SELECT count(*) FROM reporting.{view}"))
-        assert ask(f"SELECT count(*) FROM reporting.{view}", portfolios.sign(KEY, "alice"))[0]["count"] == whole
+        assert ask(f"SELECT count(*) FROM reporting.{view}", looking("alice"))[0]["count"] == whole
 
 
 def test_a_plan_works_out_who_looks_once_and_finds_one_customer_by_the_index(
     limited: None, ask: Callable[..., list[dict[str, Any]]]
 ) -> None:
     query = f"EXPLAIN (COSTS off) SELECT * FROM reporting.customer_explanation WHERE customer_id = {OWN[0]}"
-    plan = "\n".join(row["QUERY PLAN"] for row in ask(query, portfolios.sign(KEY, "alice")))
+    plan = "\n".join(row["QUERY PLAN"] for row in ask(query, looking("alice")))
     assert "InitPlan" in plan
     assert "shap_value_r" in plan
     assert "Index Cond: (customer_id = 500003)" in plan
@@ -278,14 +294,14 @@ def test_nights_moves_and_the_owner_go_on_as_ever(
     located = "SELECT sum(upper(r) - lower(r)) FROM credit.customer_region, unnest(customers) AS r"
     with engine.connect() as connection:
         assert connection.scalar(text(located)) == 150
-    assert ids(ask("SELECT customer_id FROM reporting.customer", portfolios.sign(KEY, "alice"))) == set(OWN)
+    assert ids(ask("SELECT customer_id FROM reporting.customer", looking("alice"))) == set(OWN)
     pointer.move(engine, nights[-1], by="test")
     with engine.connect() as connection:
         assert connection.scalar(text(located)) == 300
     assert runs.retire(engine, retained_runs=2) == [nights[0]]
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM credit.past_score")) == 300
-    history = ask("SELECT customer_id, run_id FROM reporting.score_history", portfolios.sign(KEY, "alice"))
+    history = ask("SELECT customer_id, run_id FROM reporting.score_history", looking("alice"))
     assert ids(history) == set(OWN)
     assert {row["run_id"] for row in history} == {*nights, run_id}
 
@@ -293,7 +309,7 @@ def test_nights_moves_and_the_owner_go_on_as_ever(
 def test_who_is_erased_is_in_no_region_any_more(
     engine: Engine, limited: None, ask: Callable[..., list[dict[str, Any]]]
 ) -> None:
-    viewer = portfolios.sign(KEY, "bob")
+    viewer = looking("bob")
     before = ids(ask("SELECT customer_id FROM reporting.customer", viewer))
     erased = max(before)
     assert privacy.find(engine, erased)["credit.customer_region"] == 1
@@ -308,8 +324,7 @@ def test_a_list_of_a_whole_region_asks_no_table_for_each_customer(
     limited: None, ask: Callable[..., list[dict[str, Any]]]
 ) -> None:
     plan = [
-        row["QUERY PLAN"]
-        for row in ask("EXPLAIN (COSTS off) SELECT * FROM reporting.worklist", portfolios.sign(KEY, "bob"))
+        row["QUERY PLAN"] for row in ask("EXPLAIN (COSTS off) SELECT * FROM reporting.worklist", looking("bob"))
     ]
     filters = [line for line in plan if "Filter" in line and "hashed SubPlan" in line]
     assert filters
@@ -352,7 +367,7 @@ def test_the_highest_number_that_a_customer_may_have_is_in_a_region_too(engine: 
 def test_advisors_see_the_same_after_the_regions_were_made_anew(
     engine: Engine, limited: None, ask: Callable[..., list[dict[str, Any]]], reader_passwords: dict[str, str]
 ) -> None:
-    viewers = {name: portfolios.sign(KEY, name) for name in ("alice", "bob", "carol")}
+    viewers = {name: looking(name) for name in ("alice", "bob", "carol")}
     query = "SELECT customer_id FROM reporting.customer"
     before = {name: ids(ask(query, viewer)) for name, viewer in viewers.items()}
     assert len(before["bob"]) > 10

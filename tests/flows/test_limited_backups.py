@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -56,10 +56,19 @@ def target(patch: pytest.MonkeyPatch, open_folder: Path, file: Path) -> Iterator
         made.embedded().stop()
 
 
-def seen(settings: Settings, viewer: str | None, view: str = "customer", role: str = roles.DASHBOARD) -> set[int]:
+def looking(key: str, username: str, **more: bool) -> Callable[[int], str]:
+    """What the dashboards say of who looks, for the connection of a server process."""
+    return lambda backend: portfolios.sign(key, username, backend, **more)
+
+
+def seen(
+    settings: Settings, viewer: Callable[[int], str] | None, view: str = "customer", role: str = roles.DASHBOARD
+) -> set[int]:
     """Customers that a view shows, asked with this setting of who looks."""
-    options = "" if viewer is None else f"-c {portfolios.SETTING}={viewer}"
-    with psycopg.connect(services.reader_url(settings, role), options=options) as connection:
+    with psycopg.connect(services.reader_url(settings, role)) as connection:
+        if viewer is not None:
+            said = viewer(connection.info.backend_pid)
+            connection.execute("SELECT set_config(%s, %s, false)", [portfolios.SETTING, said])
         if view == "customer_timeline":
             return {
                 customer
@@ -112,13 +121,13 @@ def test_limits_and_assignments_come_back_and_hold(source: Settings, target: Set
     key = target.secrets()["viewer"]
     assert key != source.secrets()["viewer"]
     for view in VIEWS:
-        assert seen(target, portfolios.sign(key, "alice"), view) == {OWN}, view
-        assert seen(target, portfolios.sign(key, "bob"), view) == EVERYBODY, view
-        assert seen(target, portfolios.sign(key, "carol"), view) == set(), view
+        assert seen(target, looking(key, "alice"), view) == {OWN}, view
+        assert seen(target, looking(key, "bob"), view) == EVERYBODY, view
+        assert seen(target, looking(key, "carol"), view) == set(), view
         assert seen(target, None, view) == set(), view
         # Signed by the installation that was saved, whose key is in no backup.
-        assert seen(target, portfolios.sign(source.secrets()["viewer"], "alice"), view) == set(), view
-        assert seen(target, portfolios.sign(key, "ann", everybody=True), view) == EVERYBODY, view
+        assert seen(target, looking(source.secrets()["viewer"], "alice"), view) == set(), view
+        assert seen(target, looking(key, "ann", everybody=True), view) == EVERYBODY, view
         assert seen(target, None, view, roles.ANALYST) == EVERYBODY, view
 
 
@@ -130,7 +139,7 @@ def test_no_reader_sees_more_while_a_restore_is_under_way(
     compare = backup.differences
 
     def look_first(*arguments: object) -> list[str]:
-        for viewer in (portfolios.sign(key, "alice"), None):
+        for viewer in (looking(key, "alice"), None):
             try:
                 looked.append(seen(target, viewer))
             except psycopg.errors.InsufficientPrivilege:
@@ -140,7 +149,7 @@ def test_no_reader_sees_more_while_a_restore_is_under_way(
     monkeypatch.setattr(backup, "differences", look_first)
     backups.bring_back(target, file, force=True)
     assert looked == [set(), set()]
-    assert seen(target, portfolios.sign(key, "alice")) == {OWN}
+    assert seen(target, looking(key, "alice")) == {OWN}
     assert seen(target, None) == set()
 
 
@@ -149,6 +158,6 @@ def test_a_night_after_the_restore_is_limited_too(target: Settings) -> None:
     with services.database(target, writer=True) as writer:
         model_id = ledger.new_model(writer, "b")
         ledger.night(writer, model_id, day=ledger.DAY.replace(day=9), sha256="9" * 64)
-    assert seen(target, portfolios.sign(key, "alice")) == {OWN}
-    assert seen(target, portfolios.sign(key, "bob")) == EVERYBODY
-    assert seen(target, portfolios.sign(key, "carol")) == set()
+    assert seen(target, looking(key, "alice")) == {OWN}
+    assert seen(target, looking(key, "bob")) == EVERYBODY
+    assert seen(target, looking(key, "carol")) == set()
