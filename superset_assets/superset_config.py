@@ -19,6 +19,7 @@ from flask import Blueprint, Flask, Response, g, jsonify, redirect, request, sen
 from flask_babel import refresh
 from lean_requests import RequestLog, SecurityManager, read_addresses_once, remember_charts
 from looks import log_samples
+from own_sql import refuse_own_sql
 from reader_connections import connect, keep_engines
 from repairs import keep_the_smaller_limit
 from spreadsheets import keep_formulas_out
@@ -323,6 +324,7 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
     read_addresses_once()
     keep_engines("creditlens_dashboard")
     keep_formulas_out()
+    refuse_own_sql()
     log_samples(app)
 
     @app.before_request

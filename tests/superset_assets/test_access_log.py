@@ -39,7 +39,7 @@ def looked(
         "sqlExpression": f"max(CASE WHEN customer_id = {SECOND} THEN 1 END)",
         "label": "x",
     }
-    assert chart_data("advisor", "worklist", ["customer_id"], metrics=[own]).status_code == 200
+    assert chart_data("operator", "worklist", ["customer_id"], metrics=[own]).status_code == 200
     nul = {"filters": [{"col": "decision", "op": "==", "val": "a\0b"}]}
     chart_data("advisor", "worklist", ["customer_id"], **nul)
     link = f"(NATIVE_FILTER-customer:(extraFormData:(filters:!((col:customer_id,op:IN,val:!({THIRD}))))))"
@@ -118,7 +118,7 @@ def test_the_command_tells_the_same(
     assert run.exit_code == 0, run.output
     rows = json.loads(run.stdout)["rows"]
     assert {(row["username"], row["kind"]) for row in rows} == {
-        (second_advisor, "view"), ("advisor", "list"), ("analyst", "sql"),
+        (second_advisor, "view"), ("operator", "list"), ("analyst", "sql"),
     }  # fmt: skip
     table = CliRunner().invoke(app, ["access-log", "--user", second_advisor, "--since", "2020-01-01"])
     lines = table.stdout.splitlines()

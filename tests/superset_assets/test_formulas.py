@@ -166,8 +166,8 @@ def test_a_tab_or_a_line_end_hides_no_formula(ask: Ask) -> None:
     for code in (9, 10, 13, 32):
         hidden = {"expressionType": "SQL", "sqlExpression": f"chr({code}) || value", "label": "hidden"}
         rows: list[list[Any]] = [
-            *cells_of_csv(ask("advisor", "rejected_row", "csv", [hidden]).text),
-            *cells_of_excel(ask("advisor", "rejected_row", "xlsx", [hidden]).content),
+            *cells_of_csv(ask("analyst", "rejected_row", "csv", [hidden]).text),
+            *cells_of_excel(ask("analyst", "rejected_row", "xlsx", [hidden]).content),
         ]
         assert len(rows) > 2 * len(FORMULAS)
         assert not [cell for row in rows for cell in row if runs_as_a_formula(str(cell))]
@@ -175,9 +175,9 @@ def test_a_tab_or_a_line_end_hides_no_formula(ask: Ask) -> None:
 
 def test_negative_numbers_stay_numbers(ask: Ask) -> None:
     negative = {"expressionType": "SQL", "sqlExpression": "-sum(row_number)::float / 8", "label": "negative"}
-    rows = cells_of_csv(ask("advisor", "rejected_row", "csv", ["rule"], metrics=[negative]).text)
+    rows = cells_of_csv(ask("analyst", "rejected_row", "csv", ["rule"], metrics=[negative]).text)
     assert all(float(number) < 0 for _, number in rows[1:])
-    rows_in_excel = cells_of_excel(ask("advisor", "rejected_row", "xlsx", ["rule"], metrics=[negative]).content)
+    rows_in_excel = cells_of_excel(ask("analyst", "rejected_row", "xlsx", ["rule"], metrics=[negative]).content)
     assert all(isinstance(number, float) and number < 0 for _, number in rows_in_excel[1:])
     unknown = cells_of_csv(ask("advisor", "unknown_category", "csv", ["value"]).text)
     assert ["-12.5"] in unknown
@@ -185,7 +185,7 @@ def test_negative_numbers_stay_numbers(ask: Ask) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 def test_texts_that_become_headers_or_row_labels_are_harmless(ask: Ask, form: str) -> None:
-    count = {"expressionType": "SQL", "sqlExpression": "sum(customers)", "label": "n"}
+    count = {"expressionType": "SIMPLE", "aggregate": "SUM", "column": {"column_name": "customers"}, "label": "n"}
     pivot = {
         "operation": "pivot",
         "options": {"index": ["source_name"], "columns": ["value"], "aggregates": {"n": {"operator": "sum"}}},
@@ -209,7 +209,7 @@ def test_texts_that_become_headers_or_row_labels_are_harmless(ask: Ask, form: st
 
 @pytest.mark.parametrize("viz_type", ["table", "pivot_table_v2"])
 def test_a_table_as_the_page_shows_it_is_harmless_as_csv(ask: Ask, viz_type: str) -> None:
-    count = {"expressionType": "SQL", "sqlExpression": "sum(customers)", "label": "n"}
+    count = {"expressionType": "SIMPLE", "aggregate": "SUM", "column": {"column_name": "customers"}, "label": "n"}
     shape = {"viz_type": viz_type, "groupbyRows": ["value"], "groupbyColumns": ["source_name"], "metrics": ["n"]}
     answer = ask(
         "advisor",
