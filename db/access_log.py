@@ -60,7 +60,8 @@ WITH body AS (
     SELECT l.id, l.dttm, l.user_id, l.action, l.dashboard_id, {SCHEMA}.parsed(l.json) AS body, l.json
     FROM public.logs AS l
     WHERE l.action IN (
-        'ChartDataRestApi.data', 'dashboard', 'DatasourceRestApi.get_column_values', 'Datasource.samples'
+        'ChartDataRestApi.data', 'dashboard', 'DatasourceRestApi.get_column_values', 'Datasource.samples',
+        'SqlLabRestApi.export_csv'
     )
 ),
 asked AS (
@@ -72,6 +73,7 @@ asked AS (
             WHEN 'dashboard' THEN 'dashboard'
             WHEN 'DatasourceRestApi.get_column_values' THEN 'values'
             WHEN 'Datasource.samples' THEN 'samples'
+            WHEN 'SqlLabRestApi.export_csv' THEN 'export'
             ELSE CASE WHEN b.body #>> '{{look,format}}' <> 'json' THEN 'export' ELSE 'chart' END
         END AS kind,
         COALESCE((b.body #>> '{{look,dashboard}}')::integer, b.dashboard_id) AS dashboard_id,
@@ -88,6 +90,15 @@ asked AS (
             )
             WHEN 'dashboard' THEN concat_ws('; ', b.body ->> 'native_filters', b.body ->> 'native_filters_key')
             WHEN 'DatasourceRestApi.get_column_values' THEN b.body ->> 'column_name'
+            WHEN 'SqlLabRestApi.export_csv' THEN concat_ws(
+                '; ',
+                'csv',
+                (
+                    SELECT q.sql
+                    FROM public.query AS q
+                    WHERE q.client_id = substring(b.body ->> 'path' FROM '/export/([^/]+)/')
+                )
+            )
             ELSE b.body ->> 'filters'
         END AS detail,
         -- An exact number, alone or in a list; anything else stays in the detail.
@@ -141,7 +152,7 @@ SELECT
         WHEN k.customer_id IS NULL
             THEN ARRAY(
                 SELECT DISTINCT m[1]::bigint
-                FROM regexp_matches(k.detail, '(?<![\\d.])(\\d{{5,10}})(?![\\d.])', 'g') AS m
+                FROM regexp_matches(k.detail, '(?<![\\d.])(\\d{{5,10}})(?:\\.0*)?(?![\\d.])', 'g') AS m
             )
         ELSE '{{}}'
     END AS customer_in_detail

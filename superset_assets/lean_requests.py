@@ -17,7 +17,7 @@ from typing import Any
 
 import viewer
 from flask import g
-from looks import CHART_DATA, look
+from looks import CHART_DATA, SAMPLES, look, remember
 from superset.security import SupersetSecurityManager
 from superset.utils.log import DBEventLogger
 
@@ -40,8 +40,10 @@ class RequestLog(DBEventLogger):  # type: ignore[misc]
         """Write a row unless it is an inner step of a request that has one; with what was looked at."""
         if action in INNER_STEPS:
             return
-        if action == CHART_DATA:
-            payload["look"] = look()
+        if (looked := look()) is not None:
+            payload["look"] = looked
+            # By whichever address: the log's view knows one name for all that are like it.
+            action, payload["road"] = (action if action == SAMPLES else CHART_DATA), action
         super().log_with_context(action, *args, **payload)
 
 
@@ -105,6 +107,8 @@ class SecurityManager(SupersetSecurityManager):  # type: ignore[misc]
         dashboard, its roles, all its charts and all their datasets.
         """
         ask = super().raise_for_access
+        if "query_context" in asked:
+            remember(asked["query_context"])
         key = (
             None if args or asked.keys() != {"query_context"} else self._chart_on_dashboard(asked["query_context"])
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.superset_assets.test_portfolios import chart_data as chart_data
 from tests.superset_assets.test_portfolios import second_advisor as second_advisor
 from tests.superset_fixture import Superset
 
-FIRST, SECOND, THIRD = 500_021, 500_022, 500_023
+FIRST, SECOND, THIRD, FOURTH, FIFTH = 500_021, 500_022, 500_023, 500_024, 500_025
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,10 @@ def looked(
         "label": "x",
     }
     assert chart_data("operator", "worklist", ["customer_id"], metrics=[own]).status_code == 200
+    # Superset takes all of these for a number.
+    for written in (f"{FOURTH}.0", f" {FOURTH} ", f"{FOURTH}e0", float(FOURTH)):
+        filters = [{"col": "customer_id", "op": "==", "val": written}]
+        assert chart_data("advisor", "customer_score", ["customer_id", "score"], filters=filters).status_code == 200
     nul = {"filters": [{"col": "decision", "op": "==", "val": "a\0b"}]}
     chart_data("advisor", "worklist", ["customer_id"], **nul)
     link = f"(NATIVE_FILTER-customer:(extraFormData:(filters:!((col:customer_id,op:IN,val:!({THIRD}))))))"
@@ -50,12 +55,40 @@ def looked(
     sql = next(one["id"] for one in databases if one["database_name"] == "creditlens SQL")
     question = f"SELECT score FROM reporting.customer WHERE customer_id = {SECOND}"
     analyst.post("/api/v1/sqllab/execute/", json={"database_id": sql, "sql": question, "client_id": "accesslog1"})
+    other = f"SELECT score FROM reporting.customer WHERE customer_id = {FIFTH}.00"
+    analyst.post("/api/v1/sqllab/execute/", json={"database_id": sql, "sql": other, "client_id": "accesslog2"})
+    assert analyst.get("/api/v1/sqllab/export/accesslog2/").status_code == 200
+    with saved_chart(superset, FIFTH) as chart:
+        answer = superset.client("admin").get(f"/api/v1/chart/{chart}/data/")
+        assert answer.status_code == 200, answer.text
     datasets = superset.client("admin").get("/api/v1/dataset/", params={"q": "(page_size:100)"}).json()["result"]
     worklist = next(one["id"] for one in datasets if one["table_name"] == "worklist")
     address = f"/datasource/samples?datasource_type=table&datasource_id={worklist}&per_page=5&page=1&force=false"
     assert analyst.post(address, json={}).status_code == 200
     url = parse_url(dashboards.compliance_url(superset.settings))
     return access_log.read(url, since=started)[::-1]
+
+
+@contextmanager
+def saved_chart(superset: Superset, customer: int) -> Iterator[int]:
+    """A chart that somebody saved with a customer in it."""
+    operator = superset.client("operator")
+    datasets = operator.get("/api/v1/dataset/", params={"q": "(page_size:100)"}).json()["result"]
+    dataset = next(one["id"] for one in datasets if one["table_name"] == "customer_score")
+    query = {"columns": ["score"], "filters": [{"col": "customer_id", "op": "==", "val": str(customer)}]}
+    context = {"datasource": {"id": dataset, "type": "table"}, "queries": [query], "form_data": {}}
+    chart = {
+        "slice_name": "One customer",
+        "viz_type": "table",
+        "datasource_id": dataset,
+        "datasource_type": "table",
+        "params": "{}",
+        "query_context": json.dumps(context),
+    }
+    made = operator.post("/api/v1/chart/", json=chart)
+    assert made.status_code == 201, made.text
+    yield made.json()["id"]
+    assert operator.delete(f"/api/v1/chart/{made.json()['id']}").status_code == 200
 
 
 def of(looked: list[dict[str, Any]], **wanted: Any) -> list[dict[str, Any]]:
@@ -78,8 +111,23 @@ def test_a_cached_look_is_a_look(looked: list[dict[str, Any]]) -> None:
     assert [row["cached"] for row in rows] == [False, True]
 
 
+def test_a_number_is_the_customers_however_it_is_written(looked: list[dict[str, Any]]) -> None:
+    assert len(of(looked, username="advisor", customer_id=FOURTH, kind="view", dataset="customer_score")) == 4
+
+
+def test_the_customer_of_a_saved_query_is_looked_at_by_whoever_asks_for_it(looked: list[dict[str, Any]]) -> None:
+    (row,) = of(looked, username="admin", customer_id=FIFTH)
+    assert (row["kind"], row["dataset"]) == ("view", "customer_score")
+
+
+def test_the_answer_of_sql_as_a_file_is_an_export(looked: list[dict[str, Any]]) -> None:
+    (row,) = of(looked, kind="export", username="analyst")
+    assert row["customer_in_detail"] == [FIFTH]
+    assert row["detail"].startswith("csv; SELECT score")
+
+
 def test_an_export_is_listed_as_one(looked: list[dict[str, Any]]) -> None:
-    (row,) = of(looked, kind="export")
+    (row,) = of(looked, kind="export", username="advisor")
     assert (row["username"], row["customer_id"], row["dataset"]) == ("advisor", THIRD, "customer_score")
     assert row["detail"].startswith("csv")
 
@@ -102,7 +150,7 @@ def test_a_request_that_jsonb_does_not_take_hides_nothing(looked: list[dict[str,
 def test_a_link_to_a_customer_sql_and_samples_are_listed(looked: list[dict[str, Any]]) -> None:
     (page,) = of(looked, kind="dashboard")
     assert page["customer_in_detail"] == [THIRD]
-    (asked,) = of(looked, kind="sql", username="analyst")
+    asked, _ = of(looked, kind="sql", username="analyst")
     assert asked["customer_in_detail"] == [SECOND]
     assert asked["detail"].startswith("SELECT score")
     (sampled,) = of(looked, kind="samples", username="analyst")
