@@ -3,6 +3,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 SUPERSET := .venv-superset
+AUDIT := .venv-audit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The first interpreter that fits; PYTHON=... chooses another.
@@ -21,7 +22,7 @@ up: $(VENV)/installed $(SUPERSET)/installed ## Set everything up, score tonight'
 down: $(VENV)/installed ## Stop the services that `make up` left running
 	@$(BIN)/creditlens down
 
-test: lint browser $(SUPERSET)/installed ## Run every check and test
+test: lint browser $(SUPERSET)/installed $(AUDIT)/installed ## Run every check and test
 	$(BIN)/pytest
 
 # Its tests fail, and say how to install one, where this cannot.
@@ -59,7 +60,6 @@ $(SUPERSET)/installed: superset_assets/requirements.txt
 	$(SUPERSET)/bin/python -m pip install --quiet --require-hashes -r superset_assets/requirements.txt
 	@touch $@
 
-AUDIT := .venv-audit
 audit: $(AUDIT)/installed ## Look for known vulnerabilities in all pinned packages, and list them (.creditlens/sbom-*.json)
 	@$(AUDIT)/bin/python .ci/audit.py
 

@@ -1,8 +1,9 @@
 """Known vulnerabilities of every pinned package, and a bill of materials (CycloneDX) of what is installed where.
 
-Runs in an environment of its own, see `make audit`. Exit codes: 0 everything was looked up and nothing was found
-that is not accepted in pyproject.toml; 1 something was found; 2 the audit is not complete, whatever it found.
-AUDIT_SERVICE chooses pip-audit's service (pypi, osv, esms), AUDIT_URL the address of an OSV service of one's own.
+Runs in an environment of its own, see `make audit`; names of FILES as arguments choose some of them. Exit codes: 0
+everything was looked up and nothing was found that is not accepted in pyproject.toml; 1 something was found; 2 the
+audit is not complete, whatever it found. AUDIT_SERVICE chooses pip-audit's service (pypi, osv, esms), AUDIT_URL the
+address of an OSV service of one's own.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def main() -> int:
     state = Path(os.environ.get("CREDITLENS_STATE", PROJECT / ".creditlens"))
     state.mkdir(parents=True, exist_ok=True)
     worst = 0
-    for name, file in FILES.items():
+    for name in sys.argv[1:] or FILES:
+        file = FILES[name]
         listed = state / f"sbom-{name}.json"
         write_bill(PROJECT / file, listed)
         print(f"{file}: bill of materials in {listed}")
