@@ -21,7 +21,8 @@ from tests.superset_assets.test_portfolios import chart_data as chart_data
 from tests.superset_assets.test_portfolios import second_advisor as second_advisor
 from tests.superset_fixture import Superset
 
-FIRST, SECOND, THIRD, FOURTH, FIFTH = 500_021, 500_022, 500_023, 500_024, 500_025
+# Whom no other test looks at.
+FIRST, SECOND, THIRD, FOURTH, FIFTH = 500_221, 500_222, 500_223, 500_224, 500_225
 
 
 @pytest.fixture(scope="module")
