@@ -197,13 +197,11 @@ def close_to_everybody(engine: Engine) -> bool:
 
     The embedded server does it by itself when it starts.
     """
-    user = engine.url.username or ""
-    with connect(engine) as connection:
+    with transaction(engine) as connection:
         server = driver(connection)
         known = server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [WRITER]).fetchone() is not None
-        closed = close_functions(server, administrator=user, lockers=[WRITER] if known else [])
-        connection.commit()
-        return closed
+        lockers = [WRITER] if known else []
+        return close_functions(server, administrator=engine.url.username or "", lockers=lockers)
 
 
 def has_writer(engine: Engine) -> bool:

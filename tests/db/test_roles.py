@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db import roles
+from db import closing, roles
+from db.embedded import SUPERUSER, EmbeddedPostgres
 from db.engine import make_engine, psql_url
 
 
@@ -77,3 +78,31 @@ def test_a_readers_statements_and_transactions_are_limited_in_time(reader: Engin
         assert connection.scalar(text("SHOW statement_timeout")) == "30s"
         assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
         assert connection.scalar(text("SHOW default_transaction_read_only")) == "on"
+
+
+def test_a_superuser_closes_a_database_that_is_not_the_embedded_servers(postgres: EmbeddedPostgres) -> None:
+    """As in containers, where the settings name one; anybody else is told that nothing was closed."""
+    server = make_engine(postgres.url(SUPERUSER, database="postgres")).execution_options(
+        isolation_level="AUTOCOMMIT"
+    )
+    with server.connect() as connection:
+        connection.execute(text("CREATE DATABASE foreign_one TEMPLATE template0 OWNER creditlens_migrator"))
+    server.dispose()
+    open_to_everybody = text(
+        "SELECT count(*) FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
+        " AND proname ~ :names AND has_function_privilege('public', oid, 'EXECUTE')"
+    )
+    names = {"names": "|".join((closing.LOCKS, *closing.CLOSED))}
+    migrator = make_engine(postgres.url(database="foreign_one"))
+    superuser = make_engine(postgres.url(SUPERUSER, database="foreign_one"))
+    with superuser.connect() as connection:
+        before = connection.scalar(open_to_everybody, names)
+    assert before > 30
+    assert not roles.close_to_everybody(migrator)
+    assert roles.close_to_everybody(superuser)
+    assert roles.close_to_everybody(superuser)
+    with superuser.connect() as connection:
+        assert connection.scalar(open_to_everybody, names) == 0
+        assert connection.scalar(text("SELECT pg_try_advisory_lock(1)"))
+    for engine in (migrator, superuser):
+        engine.dispose()
