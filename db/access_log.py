@@ -232,9 +232,9 @@ def read(
     customer: int | None = None,
     user: str | None = None,
     since: datetime | None = None,
-    limit: int = 10_000,
+    limit: int | None = 10_000,
 ) -> list[dict[str, Any]]:
-    """Rows of the view, newest first, at most `limit`; those of one customer, of one user, from a time on.
+    """Rows of the view, newest first, at most `limit` of them; those of one customer, of one user, from a time on.
 
     A customer's rows are also those where the number stands in the detail, such as SQL.
     """

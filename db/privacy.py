@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
-from sqlalchemy import URL, Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from db import cohort
+from db import cohort, mentions
 from db.application import APPLICATION_COLUMNS
 from db.cohort import CohortRows
-from db.engine import connect, psql_url, transaction
+from db.engine import connect, transaction
 from db.models import (
     RUN_PARTITIONED,
     SCHEMA,
@@ -28,18 +28,15 @@ from db.models import (
 from db.runs import driver
 from db.staging import partitions
 
-# Superset keeps what people chose (a customer, say) here, as values that only it can read.
-_SUPERSET_STORES = {"key_value": "value", "cache": "value"}
+# Texts of the ledger that can name a person, and whether only where they say that they do: in a file's name, a
+# number may be anything. All other texts are names of ours, digests and words of the dictionary, and no person is
+# in them; a digest that lost a digit would have every night refused.
+_TEXTS = {"message": False, "source_name": True}
 
 
 def keyed_hash(key: str, customer_id: int) -> str:
     """The person's name in the record of requests: nobody without the key can tell whose it is, or try all ids."""
-    return hmac.new(key.encode(), str(customer_id).encode(), hashlib.sha256).hexdigest()
-
-
-def id_pattern(customer_id: int) -> str:
-    """A regular expression (Postgres and Python) for the id as a number of its own in a text."""
-    return rf"(?<![\d.])0*{customer_id}(?!\d)"
+    return hmac.digest(key.encode(), str(customer_id).encode(), "sha256").hex()
 
 
 def record(engine: Engine, *, kind: str, customer_hash: str, by: str) -> int:
@@ -146,6 +143,19 @@ _REJECTED = """
     WHERE {his}
     ORDER BY r.as_of, x.run_id, x.row_number
 """
+# By name, or with the whole of a region in which the published run has the person.
+_ASSIGNMENTS = """
+    SELECT p.username, p.region_rating, p.assigned_at, p.assigned_by
+    FROM credit.advisor_portfolio AS p
+    WHERE p.customer_id = %(id)s
+        OR p.region_rating = (
+            SELECT a.region_rating_client
+            FROM credit.new_customer AS a
+            JOIN credit.published_run AS r ON r.run_id = a.run_id
+            WHERE a.customer_id = %(id)s
+        )
+    ORDER BY p.assigned_at, p.assignment_id
+"""
 # As received: it may be written with zeros, spaces or decimals, and the value of the id's own column may be it.
 _WRITTEN_ID = r"('^\s*0*' || %(id)s || '(\.0*)?\s*$')"
 _HIS_REJECTED = f"""(
@@ -161,7 +171,8 @@ def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any
     """All that is held about one person, in codes and in words of both languages, as of one moment.
 
     Returns rows of `applications` and `former` (one per run or model and column), `scores` (one per run, dropped
-    details included), `contributions` (one per retained run and feature) and `rejected`.
+    details included), `contributions` (one per retained run and feature), `rejected`, and `assignments` to
+    advisors.
     """
     queries = {
         "applications": _APPLICATION,
@@ -169,6 +180,7 @@ def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any
         "contributions": _CONTRIBUTIONS,
         "rejected": _REJECTED.format(his=_HIS_REJECTED),
         "former": _FORMER,
+        "assignments": _ASSIGNMENTS,
     }
     with connect(engine) as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -181,71 +193,108 @@ def _rows(cursor: psycopg.Cursor[dict[str, Any]], query: str, customer_id: int) 
 
 
 def _parameters(customer_id: int) -> dict[str, Any]:
-    return {"id": customer_id, "pattern": id_pattern(customer_id)}
+    return {"id": customer_id, "pattern": rf"(?<![\d.])0*{customer_id}(?!\d|\.\d*[1-9])"}
 
 
 # --- erasure --------------------------------------------------------------------------------------------------
 
 
 def find(engine: Engine, customer_id: int) -> dict[str, int]:
-    """Every place in schema `credit` that holds the id, with how many rows do; empty if none does.
-
-    Looks into every column named customer_id of every table there is, into every text, and into the planner's
-    statistics, which keep values of columns. Tables of counts and of the audit hold numbers of rows, no ids.
-    """
+    """Every place in schema `credit` (see `LOOKED_AT`) that holds the id, with how many rows do."""
     with connect(engine) as connection:
         return _find(driver(connection), customer_id)
 
 
+LOOKED_AT = (
+    "every column customer_id of every table, refused rows, unknown categories, ranges of customers by region,"
+    " messages and file names of the ledger, the planner's statistics"
+)
+
+
 def _find(server: psycopg.Connection[Any], customer_id: int) -> dict[str, int]:
-    found = {}
-    for table, column, kind in _columns(server):
-        condition = "{column} = %(id)s" if kind == "number" else "{column}::text ~ %(pattern)s"
-        row = server.execute(
-            sql.SQL("SELECT count(*) FROM {table} WHERE " + condition).format(
-                table=sql.Identifier(SCHEMA, table), column=sql.Identifier(column)
-            ),
-            _parameters(customer_id),
-        ).fetchone()
-        if row and row[0]:
-            found[f"{SCHEMA}.{table}.{column}"] = row[0]
-    row = server.execute(
-        f"SELECT count(*) FROM credit.rejected_application AS x WHERE {_HIS_REJECTED}", _parameters(customer_id)
-    ).fetchone()
-    if row and row[0]:
-        found[f"{SCHEMA}.rejected_application"] = row[0]
-    row = server.execute(
-        "SELECT count(*) FROM credit.customer_region WHERE customers @> %(id)s::bigint", _parameters(customer_id)
-    ).fetchone()
-    if row and row[0]:
-        found[f"{SCHEMA}.customer_region"] = row[0]
-    row = server.execute(
-        "SELECT count(*) FROM pg_stats WHERE schemaname = %(schema)s AND attname = 'customer_id' AND"
-        " concat_ws(' ', most_common_vals::text, histogram_bounds::text) ~ %(pattern)s",
-        {"schema": SCHEMA, **_parameters(customer_id)},
-    ).fetchone()
-    if row and row[0]:
-        found["planner statistics"] = row[0]
+    found: dict[str, int] = {}
+    for table, column in _columns(server):
+        query = sql.SQL("SELECT count(*) FROM {} WHERE {} = %(id)s").format(
+            sql.Identifier(SCHEMA, table), sql.Identifier(column)
+        )
+        _count(found, f"{SCHEMA}.{table}.{column}", _number(server, query, customer_id))
+    for place, condition in _ELSEWHERE.items():
+        query = sql.SQL(f"SELECT count(*) FROM {{}} AS x WHERE {condition}").format(sql.Identifier(SCHEMA, place))
+        _count(found, f"{SCHEMA}.{place}", _number(server, query, customer_id))
+    for column, _, _ in _ledger_texts(server, customer_id):
+        _count(found, f"{SCHEMA}.scoring_run.{column}", 1)
+    query = sql.SQL(
+        "SELECT count(*) FROM pg_stats WHERE schemaname = 'credit' AND attname = 'customer_id' AND"
+        " concat_ws(' ', most_common_vals::text, histogram_bounds::text) ~ %(pattern)s"
+    ).format()
+    _count(found, "planner statistics", _number(server, query, customer_id))
     return found
 
 
-def _columns(server: psycopg.Connection[Any]) -> list[tuple[str, str, str]]:
-    """(table, column, "number" or "text") of everything that can hold an id; partitioned tables as a whole."""
+def _number(server: psycopg.Connection[Any], query: sql.Composed, customer_id: int) -> int:
+    row = server.execute(query, _parameters(customer_id)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+# What is no column of numbers: rows as received, a category that is no word but the number, ranges of numbers.
+_ELSEWHERE = {
+    "rejected_application": _HIS_REJECTED,
+    "unknown_category": f"x.value ~ {_WRITTEN_ID}",
+    "customer_region": "x.customers @> %(id)s::bigint",
+}
+
+
+def _columns(server: psycopg.Connection[Any]) -> list[tuple[str, str]]:
+    """(table, column) of every column of customers' numbers; partitioned tables as a whole."""
     return server.execute(
-        "SELECT c.relname, a.attname, CASE WHEN t.typcategory = 'N' THEN 'number' ELSE 'text' END"
+        "SELECT c.relname, a.attname"
         " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid"
-        " WHERE c.relnamespace = to_regnamespace(%(schema)s) AND c.relkind IN ('r', 'p')"
+        " WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('r', 'p')"
         "   AND (NOT c.relispartition) AND a.attnum > 0 AND NOT a.attisdropped"
-        "   AND (a.attname IN ('customer_id', 'sk_id_curr') AND t.typcategory = 'N' OR t.typcategory = 'S')"
-        "   AND c.relname <> ALL(%(apart)s)"
+        "   AND a.attname IN ('customer_id', 'sk_id_curr') AND t.typcategory = 'N'"
         " ORDER BY 1, 2",
-        {"schema": SCHEMA, "apart": _APART},
+        [SCHEMA],
     ).fetchall()
 
 
-_DICTIONARY = ("feature", "feature_category", "score_band", "cohort_option", "cohort_bin")
-# The dictionary's words, the audit's numbers of rows; rejected rows have a condition of their own.
-_APART = ["run_check", "rejected_application", *_DICTIONARY]
+def _ledger_texts(server: psycopg.Connection[Any], customer_id: int) -> list[tuple[str, int, str]]:
+    """(column, run_id, the text without the person) of every text of the ledger that speaks of the person."""
+    found = []
+    for column, certain in _TEXTS.items():
+        query = sql.SQL("SELECT run_id, {0} FROM credit.scoring_run WHERE position(%s IN {0}) > 0").format(
+            sql.Identifier(column)
+        )
+        for run_id, text in server.execute(query, [str(customer_id)]).fetchall():
+            cleaned = mentions.without(text, customer_id, "erased", certain=certain)
+            if cleaned.times:
+                found.append((column, run_id, cleaned.content))
+    return found
+
+
+def numbers(engine: Engine) -> set[int]:
+    """Every number in schema `credit` that may be a person's, for who knows people by a keyed hash only.
+
+    Of the largest table, `shap_value`, no number is read: each of them has a score too.
+    """
+    texts = ("rejected_application.customer_id", "rejected_application.value", "unknown_category.value")
+    found: set[int] = set()
+    with connect(engine) as connection:
+        server = driver(connection)
+        for table, column in _columns(server):
+            if table != "shap_value":
+                query = sql.SQL("SELECT DISTINCT {} FROM {}").format(
+                    sql.Identifier(column), sql.Identifier(SCHEMA, table)
+                )
+                found.update(number for (number,) in server.execute(query) if number is not None)
+        for place in (*texts, *(f"scoring_run.{column}" for column in _TEXTS)):
+            table, column = place.split(".")
+            query = sql.SQL("SELECT DISTINCT {0} FROM {1} WHERE {0} ~ '[0-9]'").format(
+                sql.Identifier(column), sql.Identifier(SCHEMA, table)
+            )
+            for (text,) in server.execute(query):
+                found.update(map(int, re.findall(r"(?<!\d)\d{1,10}(?!\d)", text)))
+    return found
 
 
 def erase(engine: Engine, customer_id: int, *, describe: Callable[[Connection, int], None]) -> dict[str, int]:
@@ -267,24 +316,25 @@ def erase(engine: Engine, customer_id: int, *, describe: Callable[[Connection, i
             .where(former_customer.c.customer_id == customer_id)
             .order_by(former_customer.c.model_id)
         ).all()
-        for table, column, kind in _columns(server):
-            if kind == "number":
-                statement = "DELETE FROM {table} WHERE {column} = %(id)s"
-                _count(removed, table, _execute(server, table, statement, column, customer_id))
-        rejected = f"DELETE FROM credit.rejected_application AS x WHERE {_HIS_REJECTED}"
-        _count(removed, "rejected_application", server.execute(rejected, _parameters(customer_id)).rowcount)
-        located = (
-            "UPDATE credit.customer_region SET customers ="
-            " customers - int8multirange(int8range(%(id)s, %(id)s, '[]')) WHERE customers @> %(id)s::bigint"
-        )
-        _count(removed, "customer_region", server.execute(located, _parameters(customer_id)).rowcount)
-        for table, column, kind in _columns(server):
-            if kind == "text":
-                statement = (
-                    "UPDATE {table} SET {column} = regexp_replace({column}, %(pattern)s, 'erased', 'g')"
-                    " WHERE {column} ~ %(pattern)s"
-                )
-                _count(removed, table, _execute(server, table, statement, column, customer_id))
+        for table, column in _columns(server):
+            statement = sql.SQL("DELETE FROM {} WHERE {} = %(id)s").format(
+                sql.Identifier(SCHEMA, table), sql.Identifier(column)
+            )
+            _count(removed, table, server.execute(statement, _parameters(customer_id)).rowcount)
+        for place, condition in _ELSEWHERE.items():
+            change = (
+                "UPDATE credit.customer_region AS x"
+                " SET customers = customers - int8multirange(int8range(%(id)s, %(id)s, '[]'))"
+                if place == "customer_region"
+                else f"DELETE FROM credit.{place} AS x"
+            )
+            rows = server.execute(f"{change} WHERE {condition}".encode(), _parameters(customer_id)).rowcount
+            _count(removed, place, rows)
+        for column, run_id, text in _ledger_texts(server, customer_id):
+            statement = sql.SQL("UPDATE credit.scoring_run SET {} = %s WHERE run_id = %s").format(
+                sql.Identifier(column)
+            )
+            _count(removed, "scoring_run", server.execute(statement, [text, run_id]).rowcount)
         for model_id in models:
             describe(connection, model_id)
     return removed
@@ -295,11 +345,18 @@ def _count(removed: dict[str, int], table: str, rows: int) -> None:
         removed[table] = removed.get(table, 0) + rows
 
 
-def _execute(server: psycopg.Connection[Any], table: str, statement: str, column: str, customer_id: int) -> int:
-    return server.execute(
-        sql.SQL(statement).format(table=sql.Identifier(SCHEMA, table), column=sql.Identifier(column)),
-        _parameters(customer_id),
-    ).rowcount
+def readers(engine: Engine, role: str) -> set[str]:
+    """The transactions of a role that are under way, by names that are not given twice while the server runs.
+
+    Every transaction holds a lock on its own name, which every user may see; what others run is hidden.
+    """
+    with connect(engine) as connection:
+        rows = driver(connection).execute(
+            "SELECT l.virtualtransaction FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid"
+            " WHERE l.locktype = 'virtualxid' AND a.usename = %s AND a.datname = current_database()",
+            [role],
+        )
+        return {name for (name,) in rows}
 
 
 def former_rows(connection: Connection, model_id: int) -> bytes:
@@ -359,93 +416,3 @@ def scrub(engine: Engine, tables: Sequence[str]) -> list[str]:
         finally:
             server.autocommit = False
     return names
-
-
-# --- Superset's own database ------------------------------------------------------------------------------------
-
-
-def find_in_superset(url: URL, customer_id: int) -> dict[str, int]:
-    """The same in Superset's own database: texts, and what it stores of people's choices."""
-    found = {}
-    with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
-        for table, column in _superset_columns(connection):
-            row = connection.execute(
-                sql.SQL("SELECT count(*) FROM {} WHERE {}::text ~ %(pattern)s").format(
-                    sql.Identifier(table), sql.Identifier(column)
-                ),
-                _parameters(customer_id),
-            ).fetchone()
-            if row and row[0]:
-                found[f"superset.{table}.{column}"] = row[0]
-        for table, column in _superset_stores(connection).items():
-            row = connection.execute(
-                sql.SQL("SELECT count(*) FROM {} WHERE position(%(bytes)s in {}) > 0").format(
-                    sql.Identifier(table), sql.Identifier(column)
-                ),
-                {"bytes": str(customer_id).encode()},
-            ).fetchone()
-            if row and row[0]:
-                found[f"superset.{table}.{column}"] = row[0]
-    return found
-
-
-def erase_in_superset(url: URL, customer_id: int) -> dict[str, int]:
-    """Take the id out of Superset's own database; rows touched by table.
-
-    What people had chosen goes as a whole. In its log of who looked at what, the number becomes 0: that somebody
-    looked stays known, at whom does not.
-    """
-    touched: dict[str, int] = {}
-    with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
-        for table, column in _superset_stores(connection).items():
-            rows = connection.execute(
-                sql.SQL("DELETE FROM {} WHERE position(%(bytes)s in {}) > 0").format(
-                    sql.Identifier(table), sql.Identifier(column)
-                ),
-                {"bytes": str(customer_id).encode()},
-            ).rowcount
-            _count(touched, f"superset.{table}", rows)
-        for table, column in _superset_columns(connection):
-            rows = connection.execute(
-                sql.SQL(
-                    "UPDATE {table} SET {column} = regexp_replace({column}::text, %(pattern)s, '0', 'g'){cast}"
-                    " WHERE {column}::text ~ %(pattern)s"
-                ).format(
-                    table=sql.Identifier(table),
-                    column=sql.Identifier(column),
-                    cast=sql.SQL(_superset_cast(connection, table, column)),
-                ),
-                _parameters(customer_id),
-            ).rowcount
-            _count(touched, f"superset.{table}", rows)
-        connection.commit()
-        connection.autocommit = True
-        for name in touched:
-            connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(name.partition(".")[2])))
-    return touched
-
-
-def _superset_columns(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
-    return connection.execute(
-        "SELECT table_name, column_name FROM information_schema.columns JOIN information_schema.tables"
-        " USING (table_schema, table_name) WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
-        " AND data_type IN ('text', 'character varying', 'json', 'jsonb') ORDER BY 1, 2"
-    ).fetchall()
-
-
-def _superset_cast(connection: psycopg.Connection[Any], table: str, column: str) -> str:
-    row = connection.execute(
-        "SELECT data_type FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s"
-        " AND column_name = %s",
-        [table, column],
-    ).fetchone()
-    return f"::{row[0]}" if row and row[0] in {"json", "jsonb"} else ""
-
-
-def _superset_stores(connection: psycopg.Connection[Any]) -> Mapping[str, str]:
-    rows = connection.execute(
-        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
-        " AND data_type = 'bytea' AND table_name = ANY(%s)",
-        [list(_SUPERSET_STORES)],
-    ).fetchall()
-    return {table: column for table, column in rows if _SUPERSET_STORES[table] == column}

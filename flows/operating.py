@@ -10,6 +10,7 @@ import typer
 
 from db import pointer, runs, schema
 from flows import backups, privacy, services
+from flows import export as exports
 from flows.console import Exit, Json, answering, say
 from flows.settings import load_settings
 
@@ -118,14 +119,15 @@ def export(
     """
     settings = load_settings()
     with answering(json_output):
-        languages = [known for known in privacy.LANGUAGES if language in {known, "both"}]
-        found = privacy.export(settings, customer_id, folder.absolute(), by=somebody(by), languages=languages)
+        languages = [known for known in exports.LANGUAGES if language in {known, "both"}]
+        found = exports.export(settings, customer_id, folder.absolute(), by=somebody(by), languages=languages)
         text = f"Nothing is held about customer {customer_id}; the request is recorded."
         if found["files"]:
             text = (
                 f"Held about customer {customer_id}: {found['applications']} applications, {found['scores']}"
                 f" scores, {found['contributions']} contributions, {found['rejected']} refused rows,"
-                f" {found['former']} past credits.\nWritten: " + ", ".join(found["files"])
+                f" {found['former']} past credits, {found['assignments']} assignments to advisors, {found['looks']}"
+                " looks in the dashboards.\nWritten: " + ", ".join(found["files"])
             )
         say(json_output, found, text)
 
@@ -137,10 +139,11 @@ def erase(
     by: By = None,
     json_output: Json = False,
 ) -> None:
-    """Remove every trace of one person, and prove it by searching all stores. This cannot be undone.
+    """Remove every trace of one person, search every store that can be reached, and name those that cannot.
 
-    Input files that are not ours are named and left alone; backups hold the person until they expire. The request
-    is recorded by a keyed hash of the number. Exit code 1 if anything is left.
+    This cannot be undone. Input files that are not ours are named and left alone; backups hold the person until
+    they expire, and a restore erases again. The request is recorded by a keyed hash of the number, in the database
+    and in the state folder. Exit code 1 if anything is left.
     """
     settings = load_settings()
     with answering(json_output):
@@ -148,6 +151,8 @@ def erase(
             traces = privacy.search(settings, customer_id)
             for place, count in traces.found.items():
                 typer.echo(f"{count:>8,}  {place}", err=True)
+            for store in traces.not_searched:
+                typer.echo(f"Not searched: {store.store} ({store.why}).", err=True)
             if not typer.confirm(f"Erase customer {customer_id} for good?", err=True):
                 typer.echo("creditlens: nothing was erased.", err=True)
                 raise typer.Exit(Exit.REFUSED)
@@ -158,7 +163,10 @@ def erase(
 def erased_text(customer_id: int, done: dict[str, Any]) -> str:
     """What an erasure did, for people."""
     lines = [f"{count:>8,}  {place}" for place, count in done["removed"].items()] or ["Nothing was held."]
-    lines.append(f"Searched again in every table and file of this installation: no trace of {customer_id} is left.")
+    lines.append(f"Searched again: no trace of {customer_id} is left in")
+    lines += [f"  {store['store']}: {store['looked_at']}" for store in done["searched"]]
+    lines.append("Not searched, so nothing is known of")
+    lines += [f"  {store['store']}: {store['why']}; {store['to_do']}" for store in done["not_searched"]]
     if done["vacuumed"]:
         lines.append(f"Vacuumed {len(done['vacuumed'])} tables; the server's log of changes is recycled by itself.")
     if done["files_not_ours"]:
@@ -166,5 +174,7 @@ def erased_text(customer_id: int, done: dict[str, Any]) -> str:
             "These files hold the person still and are not ours to change; the next run that reads them brings the"
             " person back: " + ", ".join(done["files_not_ours"])
         )
-    lines.append("Backups made before hold the person until they expire; erase again after restoring one.")
+    lines.append(
+        "Backups made before hold the person until they expire; restoring one here erases the person again."
+    )
     return "\n".join(lines)

@@ -69,4 +69,5 @@ def test_erasing_asks_first_and_says_what_it_did(
     done = command("erase", "7", answer="y\n")
     assert done.returncode == 0, done.stderr
     assert "no trace of 7 is left" in done.stdout and "until they expire" in done.stdout
+    assert "Not searched" in done.stdout and "the log of the Postgres server" in done.stdout
     assert json.loads(command("export", "7", str(tmp_path / "none"), "--json").stdout)["outcome"] == "nothing"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
-import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,12 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from db import portfolios, runs
 from db import privacy as held
-from db import runs
 from db.engine import psql_url
 from db.errors import BusyError
-from db.superset import ensure_metadata_database
-from flows import privacy
+from db.roles import DASHBOARD
+from flows import erasures, export, privacy, traces
 from tests.faults import broken_files
 from tests.installation import Installation
 
@@ -65,7 +66,7 @@ def former_id(installation: Installation) -> int:
 def test_the_copy_holds_every_run_and_every_contribution(
     installation: Installation, nights: list[int], tmp_path: Path
 ) -> None:
-    found = privacy.export(installation.settings, NEW, tmp_path, by="petra", languages=privacy.LANGUAGES)
+    found = export.export(installation.settings, NEW, tmp_path, by="petra", languages=export.LANGUAGES)
     retained = [int(str(run_id)) for (run_id,) in installation.rows(
         "SELECT run_id FROM credit.scoring_run WHERE status = 'published' AND retired_at IS NULL ORDER BY 1"
     )]  # fmt: skip
@@ -82,7 +83,7 @@ def test_the_copy_holds_every_run_and_every_contribution(
         f"SELECT amt_credit FROM credit.new_customer WHERE customer_id = {NEW} AND run_id = {credit[0]['run_id']}"
     )
     assert re.fullmatch(r"[\d,]+ .+", credit[0]["value_en"])
-    for run_id, rows in privacy._by(document["contributions"], "run_id"):
+    for run_id, rows in export._by(document["contributions"], "run_id"):
         score = next(row for row in document["scores"] if row["run_id"] == run_id)
         total = score["base_value"] + sum(row["contribution"] for row in rows)
         assert total == pytest.approx(score["log_odds"], abs=1e-4)
@@ -92,7 +93,7 @@ def test_the_copy_holds_every_run_and_every_contribution(
 def test_the_pages_are_readable_in_both_languages_and_need_nothing_else(
     installation: Installation, nights: list[int], tmp_path: Path
 ) -> None:
-    privacy.export(installation.settings, NEW, tmp_path, by="petra", languages=privacy.LANGUAGES)
+    export.export(installation.settings, NEW, tmp_path, by="petra", languages=export.LANGUAGES)
     for language, words in (("en", "Score points"), ("fr", "Points de score")):
         page = (tmp_path / f"customer-{NEW}.{language}.html").read_text()
         assert words in page
@@ -107,7 +108,7 @@ def test_a_file_cannot_smuggle_markup_into_the_page() -> None:
     nothing: dict[str, list[dict[str, object]]] = {
         "scores": [], "contributions": [], "applications": [], "former": [], "requests": [], "rejected": [row]
     }  # fmt: skip
-    page = privacy.render(1, privacy.datetime.now(privacy.UTC), nothing, "en")
+    page = export.render(1, export.datetime.now(export.UTC), nothing, "en")
     assert "<script" not in page and "<img" not in page
 
 
@@ -123,13 +124,13 @@ def test_a_formula_is_text_in_the_page_and_as_it_was_written_in_the_json_file(
             {"run": nights[-1], "id": str(customer), "value": formula},
         )
     try:
-        privacy.export(installation.settings, customer, tmp_path, by="petra", languages=privacy.LANGUAGES)
+        export.export(installation.settings, customer, tmp_path, by="petra", languages=export.LANGUAGES)
     finally:
         with installation.engine.begin() as connection:
             connection.execute(text("DELETE FROM credit.rejected_application WHERE row_number = 9"))
     document = json.loads((tmp_path / f"customer-{customer}.json").read_text())
     assert [row["value"] for row in document["rejected"]] == [formula]
-    for language in privacy.LANGUAGES:
+    for language in export.LANGUAGES:
         page = (tmp_path / f"customer-{customer}.{language}.html").read_text()
         cells = [html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", page, re.DOTALL)]
         assert f"'{formula}" in cells
@@ -139,7 +140,7 @@ def test_a_formula_is_text_in_the_page_and_as_it_was_written_in_the_json_file(
 def test_signed_points_stay_numbers_in_the_page(
     installation: Installation, nights: list[int], tmp_path: Path
 ) -> None:
-    privacy.export(installation.settings, NEW, tmp_path, by="petra", languages=["en"])
+    export.export(installation.settings, NEW, tmp_path, by="petra", languages=["en"])
     page = (tmp_path / f"customer-{NEW}.en.html").read_text()
     assert re.search(r"<td>-\d+\.\d\d</td>", page) and re.search(r"<td>\+\d+\.\d\d</td>", page)
     assert "<td>&#x27;" not in page
@@ -148,7 +149,7 @@ def test_signed_points_stay_numbers_in_the_page(
 def test_a_former_customers_outcome_is_in_the_copy(
     installation: Installation, nights: list[int], former_id: int, tmp_path: Path
 ) -> None:
-    found = privacy.export(installation.settings, former_id, tmp_path, by="petra", languages=["fr"])
+    found = export.export(installation.settings, former_id, tmp_path, by="petra", languages=["fr"])
     assert (found["former"], found["applications"], len(found["files"])) == (1, 0, 2)
     assert "difficultés de paiement" in (tmp_path / f"customer-{former_id}.fr.html").read_text()
 
@@ -157,41 +158,58 @@ def test_an_unknown_id_gives_no_file_and_is_recorded_by_a_keyed_hash(
     installation: Installation, nights: list[int], tmp_path: Path
 ) -> None:
     folder = tmp_path / "none"
-    assert privacy.export(installation.settings, 42, folder, by="petra", languages=["en"])["outcome"] == "nothing"
+    assert export.export(installation.settings, 42, folder, by="petra", languages=["en"])["outcome"] == "nothing"
     assert not folder.exists()
-    hashed = privacy.customer_hash(installation.settings, 42)
+    hashed = erasures.customer_hash(installation.settings, 42)
     assert held.requests(installation.engine, hashed)[0]["requested_by"] == "petra"
     assert hashed != held.keyed_hash("another key", 42)
     assert installation.value("SELECT count(*) FROM credit.privacy_request WHERE customer_hash = '42'") == 0
 
 
+def test_the_copy_says_which_advisors_have_the_customer(
+    installation: Installation, nights: list[int], tmp_path: Path
+) -> None:
+    rating = installation.value(f"SELECT region_rating_client FROM credit.new_customer WHERE customer_id = {OTHER}")
+    assert isinstance(rating, int)
+    portfolios.assign(installation.engine, "alice", customers=[OTHER], by="olga")
+    portfolios.assign(installation.engine, "bob", regions=[rating], by="olga")
+    portfolios.assign(installation.engine, "carol", regions=[rating % 3 + 1], customers=[NEW], by="olga")
+    found = export.export(installation.settings, OTHER, tmp_path, by="petra", languages=export.LANGUAGES)
+    assert found["assignments"] == 2
+    document = json.loads((tmp_path / f"customer-{OTHER}.json").read_text())
+    assert [(row["username"], row["region_rating"], row["assigned_by"]) for row in document["assignments"]] == [
+        ("alice", None, "olga"), ("bob", rating, "olga")
+    ]  # fmt: skip
+    page = (tmp_path / f"customer-{OTHER}.en.html").read_text()
+    assert "<td>alice</td><td>alone</td>" in page and "carol" not in page
+
+
+def test_the_copy_says_that_nobody_can_have_looked_where_there_are_no_dashboards(
+    installation: Installation, nights: list[int], tmp_path: Path
+) -> None:
+    found = export.export(installation.settings, OTHER, tmp_path, by="petra", languages=["en"])
+    assert (found["looks"], found["looks_not_told"]) == (0, "looks_none")
+    assert "No dashboards are set up here" in (tmp_path / f"customer-{OTHER}.en.html").read_text()
+
+
 def plant(installation: Installation, customer_id: int) -> None:
-    """The id in every kind of place that is not a table of ours."""
+    """The id in every kind of file of ours, and in a message of the ledger."""
     state = installation.settings.state
-    for folder in ("data", "scratch", "prefect", "superset/cache"):
+    for folder in ("data", "scratch", "superset/cache"):
         (state / folder).mkdir(parents=True, exist_ok=True)
     row = f"{customer_id},Cash loans\n"
-    (state / "data" / "application_test.csv").write_text("SK_ID_CURR,NAME_CONTRACT_TYPE\n1,Cash loans\n" + row)
+    (state / "data" / "application_test.csv").write_text(
+        "SK_ID_CURR,NAME_CONTRACT_TYPE\n1,Cash loans\n" + row + "0" + row
+    )
     (state / "scratch" / "unpacked.csv").write_text(row)
     (state / "schedule.log").write_text(f"row of {customer_id} refused\nrow of 9{customer_id} refused\n")
-    (state / "superset" / "cache" / "result").write_bytes(b"pickled")
+    (state / "superset" / "cache" / "result").write_bytes(f"WHERE customer_id = {customer_id}".encode())
     (state / "mine.txt").write_text(f"call {customer_id}")
-    database = sqlite3.connect(state / "prefect" / "prefect.db")
-    database.execute("CREATE TABLE IF NOT EXISTS log (message TEXT)")
-    database.execute("INSERT INTO log VALUES (?)", [f"customer {customer_id}"])
-    database.commit()
-    database.close()
     with installation.engine.begin() as connection:
         connection.execute(
             text("UPDATE credit.scoring_run SET message = :said WHERE run_id = 1"),
             {"said": f"Something about {customer_id}."},
         )
-    url = ensure_metadata_database(installation.engine, installation.settings.secrets()["superset"])
-    with psycopg.connect(psql_url(url)) as superset:
-        superset.execute("CREATE TABLE IF NOT EXISTS logs (id serial, json text)")
-        superset.execute("CREATE TABLE IF NOT EXISTS key_value (id serial, value bytea)")
-        superset.execute("INSERT INTO logs (json) VALUES (%s)", [json.dumps({"val": [customer_id]})])
-        superset.execute("INSERT INTO key_value (value) VALUES (%s)", [f'{{"val":[{customer_id}]}}'.encode()])
 
 
 def test_erasing_leaves_no_trace_in_any_store_and_nothing_else_changes(
@@ -200,8 +218,7 @@ def test_erasing_leaves_no_trace_in_any_store_and_nothing_else_changes(
     plant(installation, NEW)
     before = privacy.search(installation.settings, NEW)
     for place in ("new_customer", "score", "shap_value", "past_score", "rejected_application", "scoring_run",
-                  "application_test.csv", "unpacked.csv", "schedule.log", "prefect.db", "superset.logs",
-                  "superset.key_value"):  # fmt: skip
+                  "application_test.csv", "unpacked.csv", "schedule.log", "cache/result"):  # fmt: skip
         assert [name for name in before.found if place in name], (place, before.found)
     others = f"SELECT count(*), sum(contribution::numeric) FROM credit.shap_value WHERE customer_id <> {NEW}"
     untouched = installation.rows(others)
@@ -224,6 +241,80 @@ def test_erasing_leaves_no_trace_in_any_store_and_nothing_else_changes(
     assert str(NEW) not in str(requests[3])
     everything = held.everything(installation.engine, NEW)
     assert not any(everything.values())
+
+
+def test_an_erasure_says_where_it_looked_and_where_it_could_not(
+    installation: Installation, nights: list[int]
+) -> None:
+    """This installation uses a server and a Prefect that are not its own, as in containers."""
+    done = privacy.erase(installation.settings, 4_242_424, by="petra")
+    said = " ".join(store["store"] for store in done["searched"])
+    assert str(installation.engine.url.database) in said and str(installation.settings.state) in said
+    unknown = {store["store"]: store for store in done["not_searched"]}
+    assert "the log of the Postgres server" in unknown and "backups made before" in unknown
+    (prefect,) = [name for name in unknown if "Prefect" in name]
+    assert "http://127.0.0.1" in prefect and "prefect" not in said.lower()
+    assert all(store["why"] and store["to_do"] for store in unknown.values())
+
+
+def test_a_number_that_is_something_else_stays_in_the_ledger_and_in_files(
+    installation: Installation, nights: list[int]
+) -> None:
+    state = installation.settings.state
+    (state / "superset" / "scripts").mkdir(parents=True, exist_ok=True)
+    kept = {
+        state / "superset" / "configuration.json": '{"port": 5432}',
+        state / "superset" / "scripts" / "page.js": "x = 5432;",
+        state / "prefect.port": "5432",
+        state / "night.json": '{"ended_at": "2026-11-25T09:42:42.005432+00:00", "message": "5,432 rows, run 5432"}',
+    }
+    for path, content in kept.items():
+        path.write_text(content)
+    with installation.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE credit.scoring_run SET message = 'Run 5432 had 5,432 rows in 54.32 s.',"
+                 " source_name = 'sample_5432.csv', source_sha256 = repeat('a5432b', 10) || 'abcd'"
+                 " WHERE run_id = 1")
+        )  # fmt: skip
+        connection.execute(
+            text("INSERT INTO credit.unknown_category VALUES (1, 'ORGANIZATION_TYPE', 'Trade: type 5432', 1),"
+                 " (1, 'ORGANIZATION_TYPE', '5432', 1)")
+        )  # fmt: skip
+    columns = "SELECT run_id, message, source_name, source_sha256 FROM credit.scoring_run ORDER BY 1"
+    before = installation.rows(columns)
+    done = privacy.erase(installation.settings, 5432, by="petra")
+    assert done["removed"] == {"unknown_category": 1}
+    assert installation.rows(columns) == before
+    assert {path: path.read_text() for path in kept} == kept
+    assert installation.rows("SELECT value FROM credit.unknown_category") == [("Trade: type 5432",)]
+
+
+def test_an_answer_that_was_in_flight_does_not_stay(
+    installation: Installation, nights: list[int], reader_passwords: dict[str, str]
+) -> None:
+    """The query began before the person was erased, and its answer is filed after all answers were dropped."""
+    cache = installation.settings.state / "superset" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    customer = int(str(installation.value("SELECT max(customer_id) FROM credit.score")))
+
+    address = psql_url(installation.engine.url.set(username=DASHBOARD, password=reader_passwords[DASHBOARD]))
+    with psycopg.connect(address) as connection:
+        connection.execute("SELECT 1")
+
+        def file_it() -> None:
+            time.sleep(3)
+            connection.rollback()
+            time.sleep(0.5)
+            (cache / "late").write_bytes(b"customer_id" + customer.to_bytes(8, "little"))
+
+        thread = threading.Thread(target=file_it)
+        thread.start()
+        privacy.erase(installation.settings, customer, by="petra")
+        assert not thread.is_alive()
+        assert not (cache / "late").exists()
+    (cache / "later").write_bytes(b"customer_id" + customer.to_bytes(8, "little"))
+    assert traces.answers_about(installation.settings, customer) == [cache / "later"]
+    assert str(cache / "later") in privacy.search(installation.settings, customer).found
 
 
 def described(installation: Installation) -> dict[str, list[tuple[object, ...]]]:
@@ -254,7 +345,7 @@ def test_a_former_customer_goes_from_every_bitmap_and_quantile_too(
 ) -> None:
     trained = described(installation)
     with installation.engine.begin() as connection:
-        privacy.describe_former(connection, 1)
+        erasures.describe_former(connection, 1)
     # What is said anew of the same people is the same, but for scores that are stored in single precision.
     again = described(installation)
     for table in ("former_distribution", "former_category", "cohort_option"):
