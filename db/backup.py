@@ -212,6 +212,8 @@ def backup(url: URL, file: Path, *, revision: str | None, superset_url: URL | No
     """
     if file.exists():
         raise RefusedError(f"{file} exists; name a new file, a backup replaces none.")
+    # Before anything is read: whatever happens after it is not in the file, or is done again after restoring it.
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as scratch:
         folder = Path(scratch)
         with _connection(url) as connection:
@@ -226,7 +228,7 @@ def backup(url: URL, file: Path, *, revision: str | None, superset_url: URL | No
             superset = _dump(superset_url, folder / "superset.dump", ("public",), all_schemas=True)
         manifest = Manifest(
             format=FORMAT,
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            created_at=created_at,
             server_version=server_version,
             revision=revision,
             owner=owner,
@@ -373,11 +375,12 @@ def make_roles(url: URL, roles: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return made
 
 
-def restore_data(url: URL, file: Path, manifest: Manifest) -> None:
+def restore_data(url: URL, file: Path, manifest: Manifest, *, closed: bool = False) -> None:
     """Put schemas `credit` and `reporting` of the backup into the database, in place of any there, or nothing.
 
-    The roles that the grants name must be there. Where advisors are held to their own customers, readers are kept
-    out until the roles are made again. Raises BackupError if anything fails; the database is as before.
+    The roles that the grants name must be there. Where advisors are held to their own customers, or if `closed`,
+    readers are kept out until the roles are made again. Raises BackupError if anything fails; the database is as
+    before.
     """
     before = "".join(f"DROP SCHEMA IF EXISTS {schema} CASCADE;\n" for schema in reversed(SCHEMAS))
     after = (
@@ -389,7 +392,7 @@ def restore_data(url: URL, file: Path, manifest: Manifest) -> None:
         if not re.fullmatch(r"\w+", manifest.revision):
             raise RefusedError(f"The backup's schema revision {manifest.revision!r} is none.")
         after += f"INSERT INTO public.alembic_version VALUES ('{manifest.revision}');\n"
-    _restore(url, file, manifest.data, before, after + _CLOSED_WHILE_LIMITED)
+    _restore(url, file, manifest.data, before, after + (_CLOSED if closed else _CLOSED_WHILE_LIMITED))
 
 
 # Restored views belong to whoever restores, and row security holds no owner: until they are handed over again
@@ -401,6 +404,15 @@ BEGIN
         IF (SELECT s.limited FROM {SCHEMA}.portfolio_state AS s) THEN
             REVOKE USAGE ON SCHEMA {REPORTING} FROM {READER};
         END IF;
+    END IF;
+END
+$$;
+"""
+_CLOSED = f"""
+DO $$
+BEGIN
+    IF to_regrole('{READER}') IS NOT NULL THEN
+        REVOKE USAGE ON SCHEMA {REPORTING} FROM {READER};
     END IF;
 END
 $$;

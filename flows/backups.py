@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from db import backup, runs, schema
 from db.engine import connect, parse_url
 from db.errors import RefusedError
 from db.superset import SUFFIX, ensure_metadata_database
-from flows import dashboards, services
+from flows import dashboards, erasures, services
 from flows.preparing import ensure_roles
 from flows.settings import Settings
 
@@ -33,6 +34,7 @@ def save(settings: Settings, file: Path) -> dict[str, Any]:
     with services.database(settings) as engine:
         schema.require_current(engine)
         backup.require_supported_programs(engine.url)
+        erasures.begin(settings)
         manifest = backup.backup(
             engine.url, file, revision=schema.current(engine), superset_url=superset_url(settings, engine)
         )
@@ -58,21 +60,27 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
             f"The backup is at schema revision {manifest.revision}, which this program does not know;"
             " restore it with the version that wrote it, or a newer one."
         )
+    saved_at, record = datetime.fromisoformat(manifest.created_at), erasures.read(settings)
+    to_erase = record.later_than(saved_at)
     services.start_database(settings)
     with services.database(settings) as engine, runs.exclusive(engine):
         if backup.occupied(engine.url) and not force:
             raise RefusedError("The database is not empty; --force replaces everything in it.")
         backup.make_roles(engine.url, manifest.roles)
-        backup.restore_data(engine.url, file, manifest)
+        backup.restore_data(engine.url, file, manifest, closed=bool(to_erase))
         backup.require_same(backup.differences(engine.url, manifest.data, backup.SCHEMAS))
         schema.upgrade(engine)
-        ensure_roles(settings, engine)
+        url = None
         if manifest.superset is not None:
             url = superset_url(settings, engine)
             if url is None or settings.superset_database_url is None:
                 url = ensure_metadata_database(engine, settings.secrets()["superset"])
             backup.restore_superset(url, file, manifest.superset)
             backup.require_same(backup.differences(url, manifest.superset, ("public",)))
+        # Before the roles are made, which lets readers in.
+        why = f"restore of the backup of {manifest.created_at}"
+        erased_again = erasures.again(settings, engine, url, to_erase, why=why)
+        ensure_roles(settings, engine)
         if manifest.revision == schema.head():
             backup.require_same(backup.access_differences(engine.url, manifest))
         # They are filed under numbers of runs and assignments, which now may mean others.
@@ -86,6 +94,7 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
         "revision": revision,
         "roles": len(manifest.roles),
         "grants": len(manifest.grants),
+        **erasures.outcome(record, saved_at, erased_again),
         "seconds": round(time.monotonic() - started, 1),
     }
 

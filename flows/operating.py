@@ -67,7 +67,8 @@ def backup(
     """Save everything in one file: all data and models, roles and grants, Superset's own database.
 
     A night may run meanwhile. The file holds personal data and no passwords; those are in secrets.json of the state
-    folder, to be kept elsewhere: without them, a restored installation makes new ones.
+    folder, to be kept elsewhere: without them, a restored installation makes new ones. Keep a copy of
+    erasures.jsonl there too, made anew after each erasure: without both, a restore cannot know whom to erase again.
     """
     settings = load_settings()
     with answering(json_output):
@@ -95,9 +96,22 @@ def restore(
         text = (
             f"Restored {found['rows']:,} rows of {found['tables']} tables, saved {found['created_at']}, "
             f" in {found['seconds']} s; rows, checksums, {found['roles']} roles and {found['grants']} grants are"
-            " as saved."
+            f" as saved.\n{_erasures_text(found)}"
         )
         say(json_output, found, text)
+
+
+def _erasures_text(found: dict[str, Any]) -> str:
+    """What a restore did about people who were erased after the backup was made."""
+    again = f"Erased again, as they were erased after the backup was made: {found['erased_again']} customers."
+    if found["erasures_known"]:
+        return again
+    until = found["erasures_unknown_until"]
+    period = f"between {found['erasures_unknown_from']} and {until}" if until else "after the backup was made"
+    return (
+        f"{again}\nWhoever was erased {period} cannot be known: no record of it is in the state folder. These"
+        " people are back; look into your own records of requests, and erase them again."
+    )
 
 
 CustomerId = Annotated[int, typer.Argument(help="Application number of the person.", min=0, max=2**31 - 1)]
