@@ -11,6 +11,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+WORKERS = 2
 SECONDS_PER_CONNECTION = 0.0005
 SECONDS_AT_MOST = 0.02
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from fair_worker import WORKERS
+
 bind = os.environ["CREDITLENS_SUPERSET_BIND"]
 wsgi_app = "superset.app:create_app()"
-workers = 2
+workers = WORKERS
 worker_class = "fair_worker.FairWorker"
 threads = 8
 # Loaded once and shared: the second worker costs neither the seconds nor most of the memory of the first.
