@@ -61,7 +61,7 @@ WITH body AS (
     FROM public.logs AS l
     WHERE l.action IN (
         'ChartDataRestApi.data', 'dashboard', 'DatasourceRestApi.get_column_values', 'Datasource.samples',
-        'SqlLabRestApi.export_csv'
+        'SqlLabRestApi.export_csv', 'SqlLabRestApi.export_streaming_csv'
     )
 ),
 asked AS (
@@ -74,6 +74,7 @@ asked AS (
             WHEN 'DatasourceRestApi.get_column_values' THEN 'values'
             WHEN 'Datasource.samples' THEN 'samples'
             WHEN 'SqlLabRestApi.export_csv' THEN 'export'
+            WHEN 'SqlLabRestApi.export_streaming_csv' THEN 'export'
             ELSE CASE WHEN b.body #>> '{{look,format}}' <> 'json' THEN 'export' ELSE 'chart' END
         END AS kind,
         COALESCE((b.body #>> '{{look,dashboard}}')::integer, b.dashboard_id) AS dashboard_id,
@@ -81,24 +82,26 @@ asked AS (
         substring(COALESCE(b.body #>> '{{look,dataset}}', b.body ->> 'datasource_id') FROM '^\\d{{1,9}}$')::integer
             AS dataset_id,
         jsonb_path_exists(b.body, '$.is_cached[*] ? (@ == true)') AS cached,
-        CASE b.action
-            WHEN 'ChartDataRestApi.data' THEN concat_ws(
+        CASE
+            WHEN b.action = 'ChartDataRestApi.data' THEN concat_ws(
                 '; ',
                 NULLIF(b.body #>> '{{look,format}}', 'json'),
                 NULLIF(jsonb_path_query_array(b.body, '$.look.queries[*].filters[*]'), '[]')::text,
                 NULLIF(jsonb_path_query_array(b.body, '$.look.queries[*].expressions[*]'), '[]')::text
             )
-            WHEN 'dashboard' THEN concat_ws('; ', b.body ->> 'native_filters', b.body ->> 'native_filters_key')
-            WHEN 'DatasourceRestApi.get_column_values' THEN b.body ->> 'column_name'
-            WHEN 'SqlLabRestApi.export_csv' THEN concat_ws(
+            WHEN b.action LIKE 'SqlLabRestApi.%' THEN concat_ws(
                 '; ',
                 'csv',
                 (
                     SELECT q.sql
                     FROM public.query AS q
-                    WHERE q.client_id = substring(b.body ->> 'path' FROM '/export/([^/]+)/')
+                    WHERE q.client_id
+                        = COALESCE(b.body ->> 'client_id', substring(b.body ->> 'path' FROM '/export/([^/]+)/'))
                 )
             )
+            WHEN b.action = 'dashboard'
+                THEN concat_ws('; ', b.body ->> 'native_filters', b.body ->> 'native_filters_key')
+            WHEN b.action = 'DatasourceRestApi.get_column_values' THEN b.body ->> 'column_name'
             ELSE b.body ->> 'filters'
         END AS detail,
         -- An exact number, alone or in a list; anything else stays in the detail.
@@ -110,6 +113,8 @@ asked AS (
                 AND v.value #>> '{{}}' ~ '^\\d{{1,10}}$'
         ) AS customers
     FROM body AS b
+    -- A chart's data that was refused before anything was asked is no look.
+    WHERE b.action <> 'ChartDataRestApi.data' OR b.body ? 'look' OR b.body IS NULL
 ),
 looks AS (
     SELECT

@@ -62,6 +62,11 @@ def looked(
     with saved_chart(superset, FIFTH) as chart:
         answer = superset.client("admin").get(f"/api/v1/chart/{chart}/data/")
         assert answer.status_code == 200, answer.text
+        file = superset.client("admin").get(f"/api/v1/chart/{chart}/data/", params={"format": "csv"})
+        assert file.headers["content-type"].startswith("text/csv")
+        assert superset.client("advisor").get(f"/api/v1/chart/{chart}/data/").status_code in {403, 404}
+    streamed = analyst.post("/api/v1/sqllab/export_streaming/", data={"client_id": "accesslog1"})
+    assert streamed.status_code == 200 and len(streamed.text.splitlines()) == 2
     datasets = superset.client("admin").get("/api/v1/dataset/", params={"q": "(page_size:100)"}).json()["result"]
     worklist = next(one["id"] for one in datasets if one["table_name"] == "worklist")
     address = f"/datasource/samples?datasource_type=table&datasource_id={worklist}&per_page=5&page=1&force=false"
@@ -117,14 +122,17 @@ def test_a_number_is_the_customers_however_it_is_written(looked: list[dict[str, 
 
 
 def test_the_customer_of_a_saved_query_is_looked_at_by_whoever_asks_for_it(looked: list[dict[str, Any]]) -> None:
-    (row,) = of(looked, username="admin", customer_id=FIFTH)
-    assert (row["kind"], row["dataset"]) == ("view", "customer_score")
+    view, file = of(looked, customer_id=FIFTH)
+    assert (view["username"], view["kind"], view["dataset"]) == ("admin", "view", "customer_score")
+    assert (file["username"], file["kind"], file["dataset"]) == ("admin", "export", "customer_score")
+    # Who was refused has seen nobody.
+    assert not [row for row in looked if row["dataset"] is None and row["kind"] in {"view", "list"}]
 
 
 def test_the_answer_of_sql_as_a_file_is_an_export(looked: list[dict[str, Any]]) -> None:
-    (row,) = of(looked, kind="export", username="analyst")
-    assert row["customer_in_detail"] == [FIFTH]
-    assert row["detail"].startswith("csv; SELECT score")
+    file, streamed = of(looked, kind="export", username="analyst")
+    assert (file["customer_in_detail"], streamed["customer_in_detail"]) == ([FIFTH], [SECOND])
+    assert file["detail"].startswith("csv; SELECT score")
 
 
 def test_an_export_is_listed_as_one(looked: list[dict[str, Any]]) -> None:
@@ -167,7 +175,7 @@ def test_the_command_tells_the_same(
     assert run.exit_code == 0, run.output
     rows = json.loads(run.stdout)["rows"]
     assert {(row["username"], row["kind"]) for row in rows} == {
-        (second_advisor, "view"), ("operator", "list"), ("analyst", "sql"),
+        (second_advisor, "view"), ("operator", "list"), ("analyst", "sql"), ("analyst", "export"),
     }  # fmt: skip
     table = CliRunner().invoke(app, ["access-log", "--user", second_advisor, "--since", "2020-01-01"])
     lines = table.stdout.splitlines()
