@@ -18,6 +18,7 @@ from flows.settings import Settings
 
 # The next night needs room for its own partitions before the oldest ones go.
 MINIMUM_NIGHTS_OF_ROOM = 2
+_WENT_WRONG = {"refused": "was refused", "failed": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ def status_json(settings: Settings) -> dict[str, Any]:
     `healthy`. `notes` is worth knowing and nobody's fault.
     """
     schedule = scheduling.schedule_service(settings)
+    night, last = nights.last(settings), None
     found: dict[str, Any] = {
         "database_url": None,
         "published": None,
@@ -100,7 +102,7 @@ def status_json(settings: Settings) -> dict[str, Any]:
         "age_hours": None,
         "newest_run_id": None,
         "last_run": None,
-        "last_night": asdict(night) if (night := nights.last(settings)) else None,
+        "last_night": asdict(night) if night else None,
         "dashboards_url": dashboards.url(settings),
         "prefect_url": services.prefect_url(settings),
         "schedule_pid": schedule.pid(),
@@ -115,9 +117,11 @@ def status_json(settings: Settings) -> dict[str, Any]:
         with services.database(settings) as engine:
             schema.require_current(engine)
             found["database_url"] = services.reader_url(settings)
+            last = runs.latest(engine)
             _look(settings, engine, found)
     except DatabaseError as error:
         problems.append(str(error))
+    problems += _troubles(last, night)
     if schedule.died():
         problems.append(
             f"The schedule's process has ended by itself; see {schedule.log}, start it with `creditlens up`."
@@ -127,6 +131,22 @@ def status_json(settings: Settings) -> dict[str, Any]:
     found["healthy"] = not problems
     found["message"] = " ".join(problems) or None
     return found
+
+
+def _troubles(last: runs.Run | None, night: nights.LastNight | None) -> list[str]:
+    """What went wrong with the last run of the ledger and with the last night, unless a later night was good.
+
+    A night whose file was not even opened has no run; one that finds its file unchanged has none either.
+    """
+    said = []
+    if last and last.status in _WENT_WRONG and not (night and night.good and night.ended > last.started_at):
+        said.append(f"The last run ({last.run_id}) {_WENT_WRONG[last.status]}: {last.message}")
+    if night and not night.good and not (last and last.status == "published" and last.started_at > night.ended):
+        told = bool(said) and last is not None and (last.message or "").startswith(night.message or "")
+        if not told:
+            went = _WENT_WRONG.get(night.outcome, night.outcome)
+            said.append(f"The last night {went} at {night.ended:%Y-%m-%d %H:%M} UTC: {night.message}")
+    return said
 
 
 def _look(settings: Settings, engine: Engine, found: dict[str, Any]) -> None:
@@ -153,8 +173,6 @@ def _look(settings: Settings, engine: Engine, found: dict[str, Any]) -> None:
             )
         if newest.run_id != run.run_id:
             found["notes"].append(_behind(engine, run, newest))
-    if last and last.status in {"refused", "failed"}:
-        problems.append(f"The last run ({last.run_id}) {last.status}: {last.message}")
     if disk.free_bytes is not None and disk.free_bytes < MINIMUM_NIGHTS_OF_ROOM * (disk.run_bytes or 0):
         problems.append(
             f"The disk has {disk.free_bytes / 1e6:,.0f} MB left,"
@@ -172,7 +190,7 @@ def _behind(engine: Engine, run: runs.Run, newest: runs.Run) -> str:
 
 def status_text(found: dict[str, Any]) -> str:
     """The state of the installation for people; passwords are shown by --json only."""
-    run, disk, last = found["published"], found["disk"], found["last_run"]
+    run, disk, last, night = found["published"], found["disk"], found["last_run"], found["last_night"]
     published = (
         f"run {run['run_id']} of {run['as_of']}: {run['customers']:,} customers, {run['rejected']:,} rejected,"
         f" model {run['model_id']}, {run['seconds']} s"
@@ -183,6 +201,7 @@ def status_text(found: dict[str, Any]) -> str:
         f"Published   {published}",
         f"Age         {_age(found['age_hours'])}",
         f"Last run    {last['run_id']} {last['status']}" if last else "Last run    none",
+        f"Last night  {night['outcome'] + ' ' + night['ended_at'][:16] + ' UTC' if night else 'unknown'}",
         f"Database    {'answers; open it with `creditlens sql`' if found['database_url'] else 'not available'}",
         f"Disk        {_disk(disk)}",
         f"Prefect     {found['prefect_url'] or 'no server'}",

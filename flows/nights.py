@@ -27,11 +27,21 @@ LONGEST_WAIT_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class LastNight:
-    """How the last night ended: "published", "unchanged", "refused" or "failed", and why."""
+    """How the last night ended: "ended", which is well, "refused" or "failed", and why."""
 
     ended_at: str
     outcome: str
     message: str | None
+
+    @property
+    def ended(self) -> datetime:
+        """When."""
+        return datetime.fromisoformat(self.ended_at)
+
+    @property
+    def good(self) -> bool:
+        """Whether it published, or found nothing new to publish."""
+        return self.outcome == "ended"
 
 
 @contextmanager

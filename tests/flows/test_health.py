@@ -246,6 +246,48 @@ def test_status_tells_age_growth_and_whether_readers_are_behind(
     pointer.move(installation.engine, published[1], by="olga")
 
 
+def test_a_night_refused_before_the_ledger_is_not_healthy_until_a_later_one_is_good(
+    installation: Installation, published: list[int], tmp_path: Path
+) -> None:
+    assert command("status").returncode == 0
+    file = tmp_path / "applications.csv"
+    file.write_text("SK_ID_CURR\n")
+    refused = command("nightly", "--applications", str(file), "--json")
+    assert refused.returncode == 2
+    reason = json.loads(refused.stdout)["message"]
+    done = command("status", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert found["last_run"]["status"] == "published"
+    (problem,) = found["problems"]
+    assert "last night was refused" in problem and reason in problem
+    said = command("status").stdout
+    assert "Last night  refused" in said and said.count(reason) == 1
+    with nights.accounted(installation.settings):
+        pass
+    assert command("status").returncode == 0
+    # A night that another machine published counts too.
+    assert command("nightly", "--applications", str(file)).returncode == 2
+    assert health.status_json(installation.settings)["healthy"] is False
+    model_id = ledger.new_model(installation.engine, "i")
+    ledger.night(installation.engine, model_id, day=ledger.DAY + timedelta(days=2), sha256="i" * 64)
+    assert health.status_json(installation.settings)["healthy"] is True
+
+
+def test_a_run_that_failed_is_one_problem_until_a_later_night_is_good(
+    installation: Installation, published: list[int]
+) -> None:
+    run_id = ledger.open_run(installation.engine, ledger.new_model(installation.engine, "j"))
+    with pytest.raises(ValueError, match="the reason"), nights.accounted(installation.settings):
+        runs.close_unpublished(installation.engine, run_id, status="failed", message="the reason")
+        raise ValueError("the reason")
+    assert health.status_json(installation.settings)["problems"] == [f"The last run ({run_id}) failed: the reason"]
+    # Its file was found unchanged: no run, and all is well.
+    with nights.accounted(installation.settings):
+        pass
+    assert health.status_json(installation.settings)["problems"] == []
+
+
 def test_an_old_publication_is_not_healthy(installation: Installation, published: list[int]) -> None:
     with installation.engine.begin() as connection:
         connection.execute(text("UPDATE credit.scoring_run SET published_at = published_at - interval '27 hours'"))
