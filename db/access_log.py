@@ -23,6 +23,8 @@ from db.runs import driver
 SCHEMA = "compliance"
 VIEW = f"{SCHEMA}.access_log"
 READER = "creditlens_compliance"
+# Superset's own, that the view is made from.
+TABLES = frozenset(f"public.{name}" for name in ("logs", "query", "ab_user", "dashboards", "slices", "tables"))
 
 COLUMNS: Mapping[str, str] = {
     "looked_at": "When, in UTC.",

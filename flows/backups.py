@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, text
 
-from db import backup, runs, schema
+from db import access_log, backup, runs, schema
 from db.engine import connect, parse_url
 from db.errors import RefusedError
 from db.superset import SUFFIX, ensure_metadata_database
@@ -81,6 +81,9 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
         why = f"restore of the backup of {manifest.created_at}"
         erased_again = erasures.again(settings, engine, url, to_erase, why=why)
         ensure_roles(settings, engine)
+        if manifest.superset is not None and manifest.superset.tables.keys() >= access_log.TABLES:
+            # It went with the tables that it is made from; the reader's role may be new here.
+            access_log.make(parse_url(dashboards.metadata_url(settings)))
         if manifest.revision == schema.head():
             backup.require_same(backup.access_differences(engine.url, manifest))
         # They are filed under numbers of runs and assignments, which now may mean others.

@@ -12,14 +12,28 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
+from typer.testing import CliRunner
 
-from db import backup, roles, runs
-from db.engine import make_engine, psql_url
+from db import access_log, backup, roles, runs
+from db.engine import make_engine, parse_url, psql_url
 from db.errors import RefusedError
 from db.superset import ensure_metadata_database
-from flows import backups, services
+from flows import backups, dashboards, services
+from flows.cli import app
 from flows.settings import Settings
 from tests.db import ledger
+
+LOOK = (
+    "ChartDataRestApi.data",
+    json.dumps(
+        {
+            "look": {
+                "format": "json",
+                "queries": [{"filters": [{"col": "customer_id", "op": "==", "val": 7}], "expressions": []}],
+            }
+        }
+    ),
+)
 
 
 def settings_of(patch: pytest.MonkeyPatch, state: Path, url: str | None = None) -> Settings:
@@ -52,8 +66,21 @@ def source(engine: Engine, patch: pytest.MonkeyPatch, open_folder: Path) -> Sett
     runs.close_unpublished(engine, run_id, status="refused", message="x")
     url = ensure_metadata_database(engine, settings.secrets()["superset"])
     with psycopg.connect(psql_url(url)) as connection:
-        connection.execute("CREATE TABLE logs (id serial PRIMARY KEY, json text)")
+        # What the log of who looked at whom is made from, in Superset's words.
+        connection.execute(
+            "CREATE TABLE ab_user (id int PRIMARY KEY, username varchar);"
+            "CREATE TABLE dashboards (id int PRIMARY KEY, dashboard_title varchar);"
+            "CREATE TABLE slices (id int PRIMARY KEY, slice_name varchar);"
+            "CREATE TABLE tables (id int PRIMARY KEY, table_name varchar);"
+            "CREATE TABLE query (id int PRIMARY KEY, client_id varchar, user_id int, start_time numeric, sql text,"
+            " status varchar);"
+            "CREATE TABLE logs (id serial PRIMARY KEY, action varchar, user_id int, dashboard_id int,"
+            " dttm timestamp, json text)"
+        )
+        connection.execute("INSERT INTO ab_user VALUES (1, 'olga')")
         connection.execute("INSERT INTO logs (json) SELECT 'look ' || n FROM generate_series(1, 50) n")
+        connection.execute("INSERT INTO logs (action, user_id, dttm, json) VALUES (%s, 1, now(), %s)", LOOK)
+    access_log.make(url)
     return settings
 
 
@@ -125,7 +152,8 @@ def test_supersets_own_database_comes_back(file: Path, target: Settings) -> None
         url = backups.superset_url(target, engine)
         assert url is not None
         with psycopg.connect(psql_url(url)) as connection:
-            assert connection.execute("SELECT count(*), max(json) FROM logs").fetchone() == (50, "look 9")
+            logs = connection.execute("SELECT count(*), max(json) FROM logs WHERE action IS NULL")
+            assert logs.fetchone() == (50, "look 9")
 
 
 def test_a_database_that_holds_something_is_replaced_with_force_only(file: Path, target: Settings) -> None:
@@ -136,6 +164,33 @@ def test_a_database_that_holds_something_is_replaced_with_force_only(file: Path,
     backups.bring_back(target, file, force=True)
     with services.database(target) as engine:
         assert backup.differences(engine.url, backup.read_manifest(file).data, backup.SCHEMAS) == []
+
+
+def test_who_looked_at_whom_is_known_right_after_a_restore(file: Path, target: Settings) -> None:
+    for _ in range(2):
+        done = CliRunner().invoke(app, ["access-log", "--customer", "7", "--json"])
+        assert done.exit_code == 0, done.stderr
+        (look,) = json.loads(done.stdout)["rows"]
+        assert (look["username"], look["kind"], look["customer_id"]) == ("olga", "view", 7)
+        # Over what is there, a restore takes it away and makes it again.
+        backups.bring_back(target, file, force=True)
+    assert parse_url(dashboards.compliance_url(target)).username == access_log.READER
+
+
+def test_a_database_of_superset_without_its_tables_comes_back_too(
+    file: Path, target: Settings, engine: Engine, source: Settings, open_folder: Path
+) -> None:
+    """Setting the dashboards up may have failed just after the database was made."""
+    url = ensure_metadata_database(engine, source.secrets()["superset"])
+    with psycopg.connect(psql_url(url)) as connection:
+        connection.execute("ALTER TABLE query RENAME TO elsewhere")
+    try:
+        backups.save(source, open_folder / "no-tables.backup")
+    finally:
+        with psycopg.connect(psql_url(url)) as connection:
+            connection.execute("ALTER TABLE elsewhere RENAME TO query")
+    backups.bring_back(target, open_folder / "no-tables.backup", force=True)
+    backups.bring_back(target, file, force=True)
 
 
 def test_a_damaged_file_is_refused_and_changes_nothing(file: Path, target: Settings, tmp_path: Path) -> None:
