@@ -13,7 +13,7 @@ import typer
 from sqlalchemy import Engine
 
 from db import registry
-from flows import access, dashboards, dashboards_command, health, operating, services, sources
+from flows import access, dashboards, dashboards_command, health, operating, services, sources, watching
 from flows import schedule as scheduling
 from flows.console import Exit, Json, answering, say
 from flows.health import run_json
@@ -92,6 +92,7 @@ def up(
         night = run_nightly(applications)
         if not foreground:
             scheduling.start_schedule(settings, applications)
+            watching.start_watch(settings)
     if not json_output:
         typer.echo(summary(settings, night, trained))
     answer = {"outcome": night.outcome, **run_json(night.run)}
@@ -109,10 +110,11 @@ def up(
 
 @app.command()
 def down(json_output: Json = False) -> None:
-    """Stop dashboards, schedule, Prefect server and the embedded Postgres; nothing that they hold is lost."""
+    """Stop watch, dashboards, schedule, Prefect server and embedded Postgres; nothing that they hold is lost."""
     settings = load_settings()
     with answering(json_output):
         stopped = {
+            "watch": watching.watch_service(settings).stop(),
             "dashboards": dashboards.server(settings).stop(),
             "schedule": scheduling.schedule_service(settings).stop(),
             "prefect": services.prefect_server(settings).stop(),
@@ -126,8 +128,8 @@ def down(json_output: Json = False) -> None:
 def status(json_output: Json = False) -> None:
     """What is published, how old it is, whether the services run, how long the disk lasts.
 
-    Exit code 1 if something is not healthy: nothing published or too old, the last run refused or failed, the
-    database or the schedule down, the disk too full for a night.
+    Exit code 1 if something is not healthy: nothing published or too old, the last night or run refused or failed,
+    the database, the schedule or the watch down, the schedule paused, the disk too full for a night.
     """
     settings = load_settings()
     with answering(json_output):
@@ -212,6 +214,18 @@ def schedule(applications: ApplicationsFile = None) -> None:
         services.wait_for_prefect(settings)
         services.use_prefect(settings, quiet=False)
         serve_schedule(settings, file)
+
+
+@app.command()
+def watch() -> None:
+    """Tell by webhook or e-mail of nights that are missing and of a schedule that stands still, until stopped.
+
+    `creditlens up` starts one in the background where the settings (notify_url, notify_email) name somebody; with
+    `up --foreground` or `schedule` it is to be started beside them.
+    """
+    settings = load_settings()
+    with answering(False):
+        watching.run(settings)
 
 
 @app.command()

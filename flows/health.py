@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from db import pointer, runs, schema, sizes
 from db.errors import DatabaseError
-from flows import dashboards, nights, services
+from flows import dashboards, nights, services, watching
 from flows import schedule as scheduling
 from flows.settings import Settings
 
@@ -93,7 +93,8 @@ def status_json(settings: Settings) -> dict[str, Any]:
     `problems` holds one sentence for everything that is not healthy, `message` all of them; both are empty when
     `healthy`. `notes` is worth knowing and nobody's fault.
     """
-    schedule = scheduling.schedule_service(settings)
+    prefect = services.prefect_url(settings)
+    schedule, watch = scheduling.standing(settings, prefect), watching.watch_service(settings)
     night, last = nights.last(settings), None
     found: dict[str, Any] = {
         "database_url": None,
@@ -104,8 +105,10 @@ def status_json(settings: Settings) -> dict[str, Any]:
         "last_run": None,
         "last_night": asdict(night) if night else None,
         "dashboards_url": dashboards.url(settings),
-        "prefect_url": services.prefect_url(settings),
-        "schedule_pid": schedule.pid(),
+        "prefect_url": prefect,
+        "schedule_pid": scheduling.schedule_service(settings).pid(),
+        "schedule": schedule.state,
+        "watch_pid": watch.pid(),
         "disk": None,
         "healthy": False,
         "problems": [],
@@ -122,12 +125,15 @@ def status_json(settings: Settings) -> dict[str, Any]:
     except DatabaseError as error:
         problems.append(str(error))
     problems += _troubles(last, night)
-    if schedule.died():
+    if schedule.problem:
+        problems.append(schedule.problem)
+    if schedule.state == "unknown":
+        found["notes"].append("Prefect did not say whether the schedule is active.")
+    if watch.died():
         problems.append(
-            f"The schedule's process has ended by itself; see {schedule.log}, start it with `creditlens up`."
+            "The watch has ended by itself, so that nobody would be told of a missing night;"
+            f" see {watch.log}, start it with `creditlens up`."
         )
-    elif found["schedule_pid"] and not found["prefect_url"]:
-        problems.append("The schedule is served but no Prefect server answers, so that no night starts.")
     found["healthy"] = not problems
     found["message"] = " ".join(problems) or None
     return found
@@ -205,12 +211,17 @@ def status_text(found: dict[str, Any]) -> str:
         f"Database    {'answers; open it with `creditlens sql`' if found['database_url'] else 'not available'}",
         f"Disk        {_disk(disk)}",
         f"Prefect     {found['prefect_url'] or 'no server'}",
-        f"Schedule    {'process ' + str(found['schedule_pid']) if found['schedule_pid'] else 'not served'}",
+        f"Schedule    {_process(found['schedule_pid'])}{found['schedule']}",
+        f"Watch       {_process(found['watch_pid'])}{'watching' if found['watch_pid'] else 'none here'}",
         f"Dashboards  {found['dashboards_url'] or 'none'}",
         *(f"Note        {note}" for note in found["notes"]),
         f"Health      {'good' if found['healthy'] else 'NOT GOOD: ' + str(found['message'])}",
     ]
     return "\n".join(lines)
+
+
+def _process(pid: int | None) -> str:
+    return f"process {pid}, " if pid else ""
 
 
 def _age(hours: float | None) -> str:

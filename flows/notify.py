@@ -21,6 +21,7 @@ _SUBJECTS = {
     "night_failed": "The night failed; readers keep the last one",
     "night_refused": "The night's input was refused; readers keep the last one",
     "night_missing": "A night is missing; readers keep the last one",
+    "schedule_down": "No night will start; readers keep the last one",
 }
 
 

@@ -7,13 +7,33 @@ others find that file unchanged: one night is published, and nothing piles up.
 
 from __future__ import annotations
 
+import json
 import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 from flows.services import Background, prefect_environment
 from flows.settings import Settings
 
-DEPLOYMENT = "every-night"
+FLOW, DEPLOYMENT = "nightly", "every-night"
+# Until Prefect knows a schedule that has just been started, and that it is served.
+START_SECONDS = 90.0
+
+State = Literal[
+    "off", "starting", "active", "stopped", "unserved", "paused", "inactive", "missing", "no server", "unknown"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether nights will start: a word, and what is wrong in a sentence, None where nothing is."""
+
+    state: State
+    problem: str | None = None
 
 
 def schedule_service(settings: Settings) -> Background:
@@ -32,14 +52,85 @@ def serve(settings: Settings, applications: Path) -> None:
     from prefect.schedules import Cron
 
     from flows.nightly import nightly
-    from flows.nights import start_watch
 
-    start_watch(settings)
-    nightly.serve(
-        name=DEPLOYMENT,
-        schedule=Cron(settings.cron, timezone=settings.time_zone),
-        parameters={"applications": str(applications)},
-        limit=1,
-        pause_on_shutdown=False,
-        print_starting_message=False,
-    )
+    service = schedule_service(settings)
+    if service.pid() is None:
+        service.adopt()
+    try:
+        nightly.serve(
+            name=DEPLOYMENT,
+            schedule=Cron(settings.cron, timezone=settings.time_zone),
+            parameters={"applications": str(applications)},
+            limit=1,
+            pause_on_shutdown=False,
+            print_starting_message=False,
+        )
+    except KeyboardInterrupt:
+        # Somebody at the terminal wants it so; any other end is one that must be noticed.
+        service.forget()
+        raise
+
+
+# --- will nights start? ---------------------------------------------------------------------------------------
+
+
+def standing(settings: Settings, prefect_url: str | None) -> Standing:
+    """Whether nights will start: the schedule's process runs, and Prefect, if it answers, says so."""
+    service = schedule_service(settings)
+    since = service.since()
+    if since is None:
+        return Standing("off")
+    if service.died():
+        return Standing(
+            "stopped",
+            f"The schedule's process has ended by itself; see {service.log}, start it with `creditlens up`.",
+        )
+    if prefect_url is None:
+        return Standing(
+            "no server", "The schedule is served but no Prefect server answers, so that no night starts."
+        )
+    try:
+        found = _of_deployment(_deployment(prefect_url))
+    except (OSError, ValueError):
+        return Standing("unknown")
+    if found.problem and (datetime.now(UTC) - since).total_seconds() < START_SECONDS:
+        return Standing("starting")
+    return found
+
+
+def _of_deployment(deployment: dict[str, Any] | None) -> Standing:
+    name = f"deployment {FLOW}/{DEPLOYMENT}"
+    if deployment is None:
+        return Standing(
+            "missing",
+            f"Prefect does not know the schedule ({name}), so that no night starts; run `creditlens down`, then"
+            " `creditlens up`.",
+        )
+    if deployment["paused"]:
+        return Standing(
+            "paused", f"The schedule is paused in Prefect ({name}), so that no night starts; resume it."
+        )
+    if not any(schedule["active"] for schedule in deployment["schedules"]):
+        return Standing(
+            "inactive", f"No schedule is active in Prefect ({name}), so that no night starts; switch it on."
+        )
+    if deployment["status"] != "READY":
+        return Standing(
+            "unserved",
+            f"Nobody has asked Prefect for nights for a minute ({name}), so that none starts; is the process that"
+            " serves the schedule alive?",
+        )
+    return Standing("active")
+
+
+def _deployment(prefect_url: str) -> dict[str, Any] | None:
+    """What Prefect says of our deployment, None if it knows none; OSError or ValueError if it says nothing."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{prefect_url}/deployments/name/{FLOW}/{DEPLOYMENT}", timeout=5) as response:
+            found: dict[str, Any] = json.load(response)
+            return found
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -84,6 +85,14 @@ def reader_url(settings: Settings, role: str = ANALYST) -> str:
 # --- background processes -------------------------------------------------------------------------------------
 
 
+def _namespace() -> str | None:
+    """Where a process id means something: containers that share the state folder each count their own."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Background:
     """A process of ours that outlives the command that started it; known by a file with its id."""
@@ -99,8 +108,24 @@ class Background:
     def _file(self) -> Path:
         return self.state / f"{self.name}.pid"
 
+    def since(self) -> datetime | None:
+        """When it was started, whatever has become of it; None if it was not, or was stopped."""
+        try:
+            return datetime.fromtimestamp(self._file.stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
+
+    def elsewhere(self) -> bool:
+        """Whether it was started where we see no processes, in another container."""
+        try:
+            return bool(json.loads(self._file.read_text()).get("namespace", _namespace()) != _namespace())
+        except (FileNotFoundError, ValueError):
+            return False
+
     def pid(self) -> int | None:
-        """The process id if it runs; a recycled id of another program does not count."""
+        """The process id if it runs here; a recycled id of another program does not count."""
+        if self.elsewhere():
+            return None
         try:
             known = json.loads(self._file.read_text())
             process = psutil.Process(known["pid"])
@@ -110,8 +135,8 @@ class Background:
             return None
 
     def died(self) -> bool:
-        """Whether it was started and has ended without being stopped."""
-        return self._file.exists() and self.pid() is None
+        """Whether it was started here and has ended without being stopped."""
+        return self._file.exists() and not self.elsewhere() and self.pid() is None
 
     def start(self, command: list[str], environment: dict[str, str]) -> int:
         """Start it unless it runs; its process id."""
@@ -139,8 +164,14 @@ class Background:
         self.state.mkdir(parents=True, exist_ok=True)
         self._know(os.getpid())
 
+    def forget(self) -> None:
+        """No more be known as this process, which somebody ended on purpose."""
+        if self.pid() == os.getpid():
+            self._file.unlink(missing_ok=True)
+
     def _know(self, pid: int) -> None:
-        self._file.write_text(json.dumps({"pid": pid, "started": psutil.Process(pid).create_time()}))
+        started = psutil.Process(pid).create_time()
+        self._file.write_text(json.dumps({"pid": pid, "started": started, "namespace": _namespace()}))
 
     def stop(self, patience: float = 20.0) -> bool:
         """Ask it and its children to end, and end them after `patience` seconds; True if it ran."""

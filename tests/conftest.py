@@ -24,6 +24,8 @@ from tests.installation import files as files
 from tests.installation import foreign_postgres as foreign_postgres
 from tests.installation import installation as installation
 from tests.prefect_fixture import prefect_api as prefect_api
+from tests.receivers import mail as mail
+from tests.receivers import webhook as webhook
 from tests.superset_fixture import superset as superset
 
 PROJECT = Path(__file__).resolve().parents[1]

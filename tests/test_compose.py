@@ -44,6 +44,15 @@ def test_the_schedules_command_is_the_one_that_the_command_line_tests_run(compos
     assert 'CMD ["up", "--foreground", "--no-dashboards"]' in (PROJECT / "Dockerfile").read_text()
 
 
+def test_a_container_of_its_own_watches_with_the_settings_of_the_nights(compose: dict) -> None:
+    nights, watch = compose["services"]["creditlens"], compose["services"]["watch"]
+    assert watch["command"] == ["watch"]
+    assert '"-m", "flows.cli", "watch"' in (PROJECT / "flows" / "watching.py").read_text()
+    assert nights["environment"] == {**watch["environment"], "CREDITLENS_DATA": "/data"}
+    assert {"CREDITLENS_CRON", "CREDITLENS_NOTIFY_URL", "PREFECT_API_URL"} <= set(watch["environment"])
+    assert watch["volumes"] == nights["volumes"][:1]
+
+
 def test_the_dashboards_command_is_the_one_that_its_tests_run(compose: dict) -> None:
     assert compose["services"]["dashboards"]["command"] == ["dashboards", "--foreground"]
     assert '"dashboards", "--foreground"' in (PROJECT / "tests" / "flows" / "test_dashboards.py").read_text()

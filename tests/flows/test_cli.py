@@ -215,7 +215,7 @@ def test_a_short_secret_refuses_to_start(open_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["up", "down", "status", "nightly", "train", "sample", "schedule", "migrate", "sql", "dashboards"],
+    ["up", "down", "status", "nightly", "train", "sample", "schedule", "watch", "migrate", "sql", "dashboards"],
 )
 def test_every_command_explains_itself(machine: Machine, command: str) -> None:
     done = machine(command, "--help")
@@ -232,10 +232,11 @@ def test_down_stops_what_up_started_and_up_finds_everything_again(machine: Machi
     # An earlier test's refused file is the last run, which a monitor must hear of.
     before = machine.json("status", code=1)
     assert "refused" in before["message"]
-    assert machine.json("down") == {"dashboards": False, "schedule": True, "prefect": True, "postgres": True}
-    stopped = machine.json("status", code=1)
-    assert (stopped["healthy"], stopped["published"], stopped["prefect_url"]) == (False, None, None)
-    assert machine.json("down") == {"dashboards": False, "schedule": False, "prefect": False, "postgres": False}
+    stopped = {"watch": False, "dashboards": False, "schedule": True, "prefect": True, "postgres": True}
+    assert machine.json("down") == stopped
+    status = machine.json("status", code=1)
+    assert (status["healthy"], status["published"], status["prefect_url"]) == (False, None, None)
+    assert machine.json("down") == dict.fromkeys(stopped, False)
     machine.json("migrate")
     assert machine.json("status", code=1)["published"] == before["published"]
 
@@ -264,6 +265,7 @@ def test_any_postgres_serves_and_the_container_command_goes_on_serving(
             assert not (other.state / "postgres").exists()
             status = other.json("status")
             assert status["published"]["customers"] == 200
+            assert status["schedule"] in {"starting", "active"}
             with psycopg.connect(status["database_url"]) as reader:
                 assert reader.execute("SELECT count(*) FROM reporting.customer").fetchone() == (200,)
                 assert reader.info.server_version < 180000

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import socketserver
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_string
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,66 +17,9 @@ from sqlalchemy import text
 from db import pointer, runs
 from db.embedded import free_port
 from flows import health, nights, notify
-from flows.settings import Settings, SettingsError, load_settings
+from flows.settings import SettingsError, load_settings
 from tests.db import ledger
 from tests.installation import Installation
-
-
-@pytest.fixture
-def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A receiver of JSON on loopback: its address and what it got."""
-    got: list[dict[str, Any]] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(500 if self.path.startswith("/broken") else 204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", got
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def mail() -> Iterator[tuple[str, list[str]]]:
-    """A mail server on loopback that speaks just enough SMTP: its address and the mails it got."""
-    got: list[str] = []
-
-    class Session(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            self.wfile.write(b"220 here\r\n")
-            while line := self.rfile.readline().strip().upper():
-                if line.startswith(b"EHLO"):
-                    self.wfile.write(b"250-here\r\n250 AUTH PLAIN\r\n")
-                elif line.startswith(b"AUTH"):
-                    self.wfile.write(b"235 welcome\r\n")
-                elif line == b"DATA":
-                    self.wfile.write(b"354 go on\r\n")
-                    lines = []
-                    while (part := self.rfile.readline()) not in (b".\r\n", b""):
-                        lines.append(part.decode())
-                    got.append("".join(lines))
-                    self.wfile.write(b"250 taken\r\n")
-                elif line == b"QUIT":
-                    self.wfile.write(b"221 bye\r\n")
-                    return
-                else:
-                    self.wfile.write(b"250 fine\r\n")
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"smtp://night%40bank.example:a-password@127.0.0.1:{server.server_address[1]}", got
-        server.shutdown()
-        thread.join()
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -155,59 +94,6 @@ def test_a_night_that_finds_another_one_is_not_told(
     assert webhook[1] == []
 
 
-def with_webhook(installation: Installation, address: str, **more: object) -> Settings:
-    return installation.settings.model_copy(
-        update={"notify_url": Settings(notify_url=address).notify_url, **more}  # type: ignore[arg-type]
-    )
-
-
-def test_a_missing_night_is_told_by_the_watch_once(
-    installation: Installation, webhook: tuple[str, list[dict[str, Any]]]
-) -> None:
-    settings = with_webhook(installation, webhook[0], night_grace_minutes=0)
-    (settings.state / "night.json").unlink(missing_ok=True)
-    stop, dues = threading.Event(), []
-
-    def due_after(_: Settings, after: datetime) -> datetime:
-        dues.append(after)
-        return datetime.now(UTC) + timedelta(seconds=0.3 if len(dues) == 1 else 3600)
-
-    thread = threading.Thread(target=nights.watch, args=(settings, stop), kwargs={"due_after": due_after})
-    thread.start()
-    for _ in range(100):
-        if webhook[1]:
-            break
-        stop.wait(0.1)
-    stop.set()
-    thread.join(timeout=10)
-    assert not thread.is_alive()
-    (told,) = webhook[1]
-    assert told["event"] == "night_missing"
-    assert told["message"].startswith("No night has ended since")
-
-
-def test_a_night_that_ended_is_not_missing_and_one_that_hangs_is(
-    installation: Installation, webhook: tuple[str, list[dict[str, Any]]]
-) -> None:
-    settings = with_webhook(installation, webhook[0])
-    due = datetime.now(UTC) - timedelta(minutes=1)
-    with nights.accounted(settings):
-        pass
-    assert nights.require_ended(settings, due) is True
-    (settings.state / "night.json").unlink()
-    run_id = ledger.open_run(installation.engine, ledger.new_model(installation.engine))
-    assert nights.require_ended(settings, due) is False
-    assert f"{run_id} of" in webhook[1][0]["message"] and "running" in webhook[1][0]["message"]
-    runs.close_unpublished(installation.engine, run_id, status="failed", message="x")
-    assert nights.require_ended(settings, due) is True
-
-
-def test_the_next_night_is_the_schedules(installation: Installation) -> None:
-    settings = installation.settings.model_copy(update={"cron": "30 2 * * *", "time_zone": "Europe/Paris"})
-    due = nights.next_due(settings, datetime(2026, 1, 1, 1, 30, tzinfo=UTC))
-    assert due == datetime(2026, 1, 2, 1, 30, tzinfo=UTC)
-
-
 def test_the_disk_lasts_until_the_retention_is_full_and_then_by_scores_alone() -> None:
     lasting = health.days_until_full
     assert lasting(1_000, run_bytes=100, daily_bytes=1, missing_runs=0) == 900
@@ -278,8 +164,8 @@ def test_a_run_that_failed_is_one_problem_until_a_later_night_is_good(
     installation: Installation, published: list[int]
 ) -> None:
     run_id = ledger.open_run(installation.engine, ledger.new_model(installation.engine, "j"))
+    runs.close_unpublished(installation.engine, run_id, status="failed", message="the reason")
     with pytest.raises(ValueError, match="the reason"), nights.accounted(installation.settings):
-        runs.close_unpublished(installation.engine, run_id, status="failed", message="the reason")
         raise ValueError("the reason")
     assert health.status_json(installation.settings)["problems"] == [f"The last run ({run_id}) failed: the reason"]
     # Its file was found unchanged: no run, and all is well.
@@ -295,21 +181,6 @@ def test_an_old_publication_is_not_healthy(installation: Installation, published
     assert done.returncode == 1
     assert "27 hours old; CREDITLENS_STALE_HOURS allows 26" in json.loads(done.stdout)["message"]
     assert command("status", CREDITLENS_STALE_HOURS="48").returncode == 0
-
-
-def test_a_schedule_that_ended_by_itself_is_not_healthy(installation: Installation, published: list[int]) -> None:
-    settings = installation.settings.model_copy(update={"stale_hours": 100.0})
-    file = settings.state / "schedule.pid"
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    file.write_text(json.dumps({"pid": process.pid, "started": 0}))
-    try:
-        found = health.status_json(settings)
-    finally:
-        file.unlink()
-    assert found["healthy"] is False
-    assert "schedule's process has ended by itself" in found["message"]
-    assert health.status_json(settings)["healthy"] is True
 
 
 @pytest.mark.parametrize(
