@@ -24,7 +24,7 @@ from db.embedded import EmbeddedPostgres, new_password
 from db.engine import make_engine, psql_url
 from flows.loading import dictionary_rows
 from flows.settings import Settings
-from tests.faults.conftest import Site, write_files
+from tests.faults.conftest import Site, need, write_files
 from tests.faults.nights import Night
 from tests.faults.reader import Reader, Seen
 from tests.faults.watch import Watch
@@ -253,8 +253,8 @@ def test_the_server_stands_still_for_a_minute_and_the_night_goes_on(
 def test_a_full_disk_fails_the_night_in_a_sentence_and_the_old_run_is_served(
     own: OwnSite, whole: dict[Path, Seen], disk: Path | None
 ) -> None:
-    if disk is None:
-        pytest.skip("May not mount a small file system.")
+    need(disk, "Only root, where it may mount, can make a small disk and fill it.")
+    assert disk is not None
     before = shown(own, whole)
     file = other(own, before)
     ballast = disk / "ballast"
@@ -272,3 +272,18 @@ def test_a_full_disk_fails_the_night_in_a_sentence_and_the_old_run_is_served(
     finally:
         ballast.unlink()
     published_without_a_hand(own, whole, file)
+
+
+def test_a_test_that_cannot_run_fails_where_all_of_them_are_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setitem(need.__globals__, "EVERYTHING", False)
+    need(True, "x")
+    with pytest.raises(pytest.skip.Exception, match="Only root"):
+        need(False, "Only root.")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="Only root"):
+        need(False, "Only root.")
+    monkeypatch.delenv("CI")
+    monkeypatch.setitem(need.__globals__, "EVERYTHING", True)
+    with pytest.raises(pytest.fail.Exception, match="CREDITLENS_FAULTS=all"):
+        need(None, "Only root.")
