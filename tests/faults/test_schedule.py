@@ -1,9 +1,10 @@
-"""The scheduler was killed and off for three nights: it catches up once, nothing piles up, it is active again."""
+"""The scheduler is killed: somebody hears of it, missed nights are caught up once, the schedule is active again."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from typing import Any
 import pytest
 
 from db import runs
-from tests.faults.conftest import Site
+from flows import health, schedule, services
+from tests.faults.conftest import Site, need
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -44,20 +46,25 @@ def states(flow_runs: list[str]) -> list[str]:
     return sorted(run["state_type"] for run in found)
 
 
-def start_schedule(file: Path, log: Path) -> subprocess.Popen[bytes]:
-    """`creditlens schedule` as a process of its own."""
+def start(log: Path, *arguments: str, within: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[bytes]:
+    """A `creditlens` command as a process of its own."""
     with log.open("w") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "schedule", "--applications", str(file)],
+            [*within, sys.executable, "-m", "flows.cli", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env={**os.environ, **environment},
         )
 
 
+def start_schedule(file: Path, log: Path, within: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    return start(log, "schedule", "--applications", str(file), within=within)
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """The scheduler and whatever it runs."""
+    """The process and whatever it runs."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -110,3 +117,42 @@ def test_three_missed_nights_are_caught_up_once(site: Site, tmp_path: Path) -> N
     )
     assert published == [("published",)], "One night is run, the others find its file unchanged"
     assert "Traceback" not in log.read_text()
+
+
+def test_of_a_killed_scheduler_in_another_container_and_its_missing_night_somebody_is_told(
+    site: Site, tmp_path: Path, webhook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    need(os.geteuid() == 0 and shutil.which("unshare"), "Only root with unshare can make another container.")
+    log, watched = tmp_path / "log", tmp_path / "watched"
+    settings = site.installation.settings
+
+    def state() -> str:
+        return schedule.standing(settings, services.prefect_url(settings)).state
+
+    # A list of processes of its own is what makes a container another one to us.
+    scheduler = start_schedule(site.files[0], log, ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"))
+    watch = None
+    try:
+        wait(lambda: state() == "active", log)
+        assert schedule.schedule_service(settings).elsewhere()
+        # Due every minute, and missed at once.
+        watch = start(
+            watched, "watch",
+            CREDITLENS_NOTIFY_URL=webhook[0], CREDITLENS_CRON="* * * * *", CREDITLENS_NIGHT_GRACE_MINUTES="0",
+        )  # fmt: skip
+        wait(lambda: "Watching the nights" in watched.read_text(), watched)
+        killed = time.monotonic()
+        kill(scheduler)
+        wait(lambda: "night_missing" in {told["event"] for told in webhook[1]}, watched)
+        print(f"told of a missing night {time.monotonic() - killed:.0f} s after the kill")
+        wait(lambda: "schedule_down" in {told["event"] for told in webhook[1]}, watched, seconds=260)
+        print(f"told that no night will start {time.monotonic() - killed:.0f} s after the kill")
+        assert state() == "unserved"
+        told = [told["message"] for told in webhook[1] if told["event"] == "schedule_down"]
+        assert len(told) == 1 and "Nobody has asked Prefect for nights" in told[0]
+        assert any("Nobody has asked" in problem for problem in health.status_json(settings)["problems"])
+    finally:
+        for process in (scheduler, watch):
+            if process and process.poll() is None:
+                kill(process)
+        (settings.state / "schedule.pid").unlink(missing_ok=True)
