@@ -72,16 +72,23 @@ def kill(night: Night, watch: Watch, stage: str, delay: float) -> set[str]:
 def test_killed_at_any_moment_readers_see_one_whole_run_and_the_next_night_needs_no_hand(
     site: Site, whole: dict[Path, Seen], watch: Watch, seed: int, everything: bool
 ) -> None:
+    """After each kill comes a night that nobody touches, but for a quarter: there the next one is killed too."""
     chance = random.Random(seed)
-    wanted = 60 if everything else len(STAGES)
+    wanted = 50 if everything else 7
     hits: Counter[str] = Counter()
-    kills = 0
+    kills = followed = recovering = 0
+    killed = False
     current = site.files[1]
     log: list[str] = []
     started = time.monotonic()
-    for attempt in range(3 * wanted):
+    for attempt in range(8 * wanted):
         missing = [stage for stage in STAGES if not hits[stage]]
-        if kills >= wanted and (not missing or not everything):
+        if killed and chance.random() < 0.75:
+            current = undisturbed(site, whole, current)
+            followed += 1
+            killed = False
+            continue
+        if followed >= wanted and not killed and (not missing or not everything):
             break
         target = chance.choice(missing if missing and chance.random() < 0.7 else list(STAGES))
         file = next(file for file in site.files if file != current)
@@ -89,22 +96,27 @@ def test_killed_at_any_moment_readers_see_one_whole_run_and_the_next_night_needs
         before = site.reader.run_id
         night = site.night(file, **ENVIRONMENT)
         hit = kill(night, watch, target, chance.uniform(0, PATIENCE[target]))
-        kills += bool(hit)
         hits.update(hit)
-        log.append(f"{attempt}: aimed at {target}, hit {', '.join(sorted(hit)) or 'nothing, it had ended'}")
+        after = "after a killed one " if killed else ""
+        log.append(f"{attempt}: {after}aimed at {target}, hit {', '.join(sorted(hit)) or 'nothing, it had ended'}")
         if site.reader.run_id != before:
             current = file
         assert site.reader.look() == whole[current], log[-1]
         assert site.reader.repeated_scores() == 0, log[-1]
         if not hit:
             assert night.wait() == 0, night.errors
-        elif chance.random() < 0.25:
-            current = undisturbed(site, whole, current)
-    undisturbed(site, whole, current)
+        kills += bool(hit)
+        recovering += killed and bool(hit)
+        killed = bool(hit)
     print("\n".join(log))
-    print(f"{kills} kills survived in {time.monotonic() - started:.0f} s: {dict(sorted(hits.items()))}")
-    assert kills >= wanted
-    assert len([stage for stage in STAGES if hits[stage]]) >= (len(STAGES) if everything else len(STAGES) * 2 // 3)
+    print(
+        f"{kills} kills in {time.monotonic() - started:.0f} s: {followed} each followed at once by an undisturbed"
+        f" night that was as it should be, {recovering} of nights that came after a killed one;"
+        f" {dict(sorted(hits.items()))}"
+    )
+    assert followed >= wanted
+    assert recovering or not everything
+    assert len([stage for stage in STAGES if hits[stage]]) >= (len(STAGES) if everything else len(STAGES) // 4)
 
 
 def undisturbed(site: Site, whole: dict[Path, Seen], current: Path) -> Path:
