@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
+import json
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from db import registry
 from scoring.contract import ID
 from tests.faults import broken_files
 from tests.faults.conftest import Site
@@ -244,3 +248,110 @@ def test_formulas_are_text_from_the_file_to_the_reader(site: Site, first: Seen, 
         }
     assert words == set()
     assert ID in header
+
+
+# Row, column, what stands there, and the rule that it breaks.
+BROKEN = (
+    (3, "AMT_CREDIT", "1.234,56", "type"),
+    (10, "AMT_INCOME_TOTAL", "inf", "finite"),
+    (20, "DAYS_BIRTH", "9461", "range"),
+    (30, "CNT_CHILDREN", "1.5", "whole"),
+    (40, "EXT_SOURCE_2", "high", "type"),
+    (51, ID, None, "unique"),
+    (60, ID, "", "required"),
+)
+
+
+def test_broken_rows_and_unseen_categories_change_nothing_for_the_others(
+    site: Site, first: Seen, tmp_path: Path
+) -> None:
+    header, rows = broken_files.pool()
+    table = [list(row) for row in rows[:100]]
+    scores = text("SELECT customer_id, log_odds FROM reporting.customer")
+    sound, broken = tmp_path / "sound.csv", tmp_path / "broken.csv"
+    sound.write_text(broken_files.rendered(header, table))
+    night = site.night(sound)
+    assert night.wait() == 0, night.errors
+    with site.reader.engine.connect() as connection:
+        before = {row.customer_id: row.log_odds for row in connection.execute(scores)}
+    ids = [row[header.index(ID)] for row in table]
+    written = {row: ids[49] if value is None else value for row, _, value, _ in BROKEN}
+    for row, column, _, _ in BROKEN:
+        table[row - 1][header.index(column)] = written[row]
+    table[70][header.index("ORGANIZATION_TYPE")] = "Space travel"
+    broken.write_text(broken_files.rendered(header, table))
+    night = site.night(broken, CREDITLENS_REJECTED_SHARE="0.1")
+    assert night.wait() == 0, night.errors
+    assert (night.answer["customers"], night.answer["rejected"]) == (93, 7)
+    published = "run_id = (SELECT run_id FROM reporting.published_run)"
+    with site.reader.engine.connect() as connection:
+        after = {row.customer_id: row.log_odds for row in connection.execute(scores)}
+        rejected = connection.execute(
+            text(
+                "SELECT source_name, row_number, column_name, rule, value FROM reporting.rejected_row"
+                f" WHERE {published} ORDER BY row_number"
+            )
+        ).all()
+        unknown = connection.execute(
+            text(f"SELECT column_name, value, customers FROM reporting.unknown_category WHERE {published}")
+        ).all()
+    assert [tuple(row) for row in rejected] == [
+        ("broken.csv", row, column, rule, written[row] or None) for row, column, _, rule in BROKEN
+    ]
+    assert [tuple(row) for row in unknown] == [("ORGANIZATION_TYPE", "Space travel", 1)]
+    gone = {int(ids[row - 1]) for row, *_ in BROKEN}
+    traveller = int(ids[70])
+    assert set(after) == set(before) - gone
+    assert {customer: after[customer] for customer in after if customer != traveller} == {
+        customer: before[customer] for customer in after if customer != traveller
+    }
+
+
+def one_byte_changed(artefact: bytes) -> bytes:
+    return artefact[:1000] + bytes([artefact[1000] ^ 1]) + artefact[1001:]
+
+
+def a_pickle(artefact: bytes) -> bytes:
+    return pickle.dumps(json.loads(artefact))
+
+
+def another_feature_list(artefact: bytes) -> bytes:
+    content = json.loads(artefact)
+    return json.dumps({**content, "features": content["features"][::-1]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (one_byte_changed, "was changed"),
+        (a_pickle, "is not JSON"),
+        (another_feature_list, "another feature list"),
+    ],
+    ids=lambda part: getattr(part, "__name__", None),
+)
+def test_an_artefact_that_is_not_the_models_own_ends_the_night_and_readers_keep_the_last_one(
+    site: Site, first: Seen, change: Callable[[bytes], bytes], message: str
+) -> None:
+    engine = site.installation.engine
+    record = registry.current_model(engine)
+    assert record is not None
+    artefact, sha256 = registry.artefact(engine, record.model_id)
+    before = site.reader.run_id, site.reader.look()
+    changed = change(artefact)
+    # What was written on purpose has its own digest; what was damaged has not.
+    known = sha256 if change is one_byte_changed else hashlib.sha256(changed).hexdigest()
+    put = text(
+        "UPDATE credit.model_version SET artefact = :artefact, artefact_sha256 = :sha256 WHERE model_id = :id"
+    )
+    with engine.begin() as connection:
+        connection.execute(put, {"artefact": changed, "sha256": known, "id": record.model_id})
+    try:
+        night = site.night(site.files[0], "--force")
+        assert night.wait() == 2, night.errors
+    finally:
+        with engine.begin() as connection:
+            connection.execute(put, {"artefact": artefact, "sha256": sha256, "id": record.model_id})
+    print(night.answer["message"])
+    assert message in str(night.answer["message"])
+    assert "Traceback" not in night.errors
+    assert (site.reader.run_id, site.reader.look()) == before
