@@ -95,13 +95,17 @@ def test_the_readers_address_shows_scores_and_every_features_contribution(machin
             reader.execute("SELECT * FROM credit.score")
 
 
-def test_up_again_changes_nothing(machine: Machine, first: dict) -> None:
-    again = machine.json("up")
+def test_up_again_changes_nothing_but_watches_once_somebody_is_to_be_told(machine: Machine, first: dict) -> None:
+    assert machine.json("status")["watch_pid"] is None
+    done = machine("up", "--json", CREDITLENS_NOTIFY_URL="http://127.0.0.1:9/")
+    assert done.returncode == 0, done.stderr
+    again = json.loads(done.stdout)
     assert (again["outcome"], again["run_id"], again["model_id"]) == (
         "unchanged",
         first["run_id"],
         first["model_id"],
     )
+    assert machine.json("status")["watch_pid"] is not None
 
 
 def test_the_schedule_is_served_and_known_to_the_prefect_server(machine: Machine, first: dict) -> None:
@@ -232,7 +236,7 @@ def test_down_stops_what_up_started_and_up_finds_everything_again(machine: Machi
     # An earlier test's refused file is the last run, which a monitor must hear of.
     before = machine.json("status", code=1)
     assert "refused" in before["message"]
-    stopped = {"watch": False, "dashboards": False, "schedule": True, "prefect": True, "postgres": True}
+    stopped = {"watch": True, "dashboards": False, "schedule": True, "prefect": True, "postgres": True}
     assert machine.json("down") == stopped
     status = machine.json("status", code=1)
     assert (status["healthy"], status["published"], status["prefect_url"]) == (False, None, None)
