@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from db.audit import at_most
+from db.runs import Check
 from db.staging import Staging
 from flows import sources
 from flows.loading import encode_scored
@@ -137,18 +139,30 @@ def start_second_opinion(tally: Tally, bundle: ModelBundle, settings: Settings) 
     background.shutdown(wait=False)
 
 
+def second_opinion(tally: Tally) -> Check:
+    """What came of `start_second_opinion`: the check fails for a difference, a NaN, or if nobody was compared."""
+    assert tally.engine_error is not None
+    check = at_most("engine_error", tally.engine_error.result(), ENGINE_TOLERANCE)
+    if tally.customers and not any(len(scored.score) for scored in tally.sample):
+        return replace(check, observed="unknown (no customer was explained twice)", passed=False)
+    return check
+
+
 def engine_error(bundle: ModelBundle, sample: Sequence[Scored], threads: int) -> float:
-    """Largest difference in log-odds, over a sample, between our contributions and LightGBM's own."""
-    worst = 0.0
+    """Largest difference in log-odds, over a sample, between our contributions and LightGBM's own.
+
+    NaN if anything compared is NaN, and 0 for a sample of nobody.
+    """
+    worst = [0.0]
     for scored in sample:
         matrix = bundle.preprocessing.transform(scored.applications.values)
         log_odds, contributions = bundle.reference_engine.explain(matrix, threads=threads)
-        worst = max(
-            worst,
-            float(np.max(np.abs(contributions - scored.contributions), initial=0.0)),
-            float(np.max(np.abs(log_odds - scored.log_odds), initial=0.0)),
-        )
-    return worst
+        worst += [
+            np.max(np.abs(contributions - scored.contributions), initial=0.0),
+            np.max(np.abs(log_odds - scored.log_odds), initial=0.0),
+        ]
+    # Python's max would pass over a NaN.
+    return float(np.max(worst))
 
 
 def _too_many_rejected(tally: Tally, survey: sources.Survey, allowed: float) -> str:

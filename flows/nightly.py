@@ -24,11 +24,11 @@ from db.models import RUN_PARTITIONED
 from db.staging import staging
 from flows import logs, sources
 from flows.chunks import (
-    ENGINE_TOLERANCE,
     Tally,
     require_few_rejected,
     sample_of,
     scoring_pipeline,
+    second_opinion,
     start_second_opinion,
 )
 from flows.loading import rejection_rows, run_statistics
@@ -150,8 +150,7 @@ def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle) -> Non
         feature_ids=feature_ids().tolist(),
         base_value=bundle.base_value,
     )
-    assert tally.engine_error is not None
-    checks.append(auditing.at_most("engine_error", tally.engine_error.result(), ENGINE_TOLERANCE))
+    checks.append(second_opinion(tally))
     runs.record_checks(engine, run_id, checks)
     auditing.require_passed(checks)
 

@@ -121,7 +121,8 @@ def task_runner(settings: Settings) -> tuple[Any, int]:
         "threads_per_worker": 1,
         "processes": True,
         "host": "127.0.0.1",
-        "dashboard_address": None,
+        # A free port: with none given, each Dask of this machine asks for the same one.
+        "dashboard_address": "127.0.0.1:0",
     }
     return DaskTaskRunner(cluster_kwargs=cluster), max(1, settings.threads // workers)
 

@@ -212,7 +212,7 @@ def on_two_workers(new: Path, ten_times: Path) -> Measured:
 
     os.environ |= {"CREDITLENS_STATE": str(STATE), "CREDITLENS_THREADS": "1"}
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as cluster:
         dask = {"CREDITLENS_DASK": cluster.scheduler_address}
         for file in (new, ten_times):

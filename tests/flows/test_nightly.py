@@ -11,12 +11,30 @@ import polars as pl
 import pytest
 
 from db import registry, runs
-from db.errors import BusyError
+from db.audit import at_most
+from db.errors import AuditFailedError, BusyError
+from flows.chunks import ENGINE_TOLERANCE, engine_error
 from scoring.batch import score_batch
 from scoring.bundle import ModelBundle
 from scoring.contract import Applications
 from scoring.errors import ArtefactError, ColumnsError
 from scoring.preprocess import explained_features
+from tests.flows.engines import Swapped
+
+CHECKS = {
+    "applications_loaded",
+    "applications_scored",
+    "scores_loaded",
+    "customers_explained",
+    "explanations_incomplete",
+    "scores_not_finite",
+    "scores_out_of_range",
+    "scores_not_of_their_probability",
+    "contributions_not_finite",
+    "probability_error",
+    "additivity_error",
+    "engine_error",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,7 +98,7 @@ def test_what_is_published_is_what_scoring_says(installation, first, new: Applic
 def test_the_run_says_how_long_each_stage_took_and_what_the_audit_saw(installation, first) -> None:
     assert {"survey", "check", "score", "load", "index", "audit"} <= set(first.run.stage_seconds)
     checks = installation.rows(f"SELECT name, passed FROM credit.run_check WHERE run_id = {first.run.run_id}")
-    assert len(checks) >= 11
+    assert {name for name, _ in checks} == CHECKS
     assert all(passed for _, passed in checks)
 
 
@@ -242,6 +260,45 @@ def test_a_changed_artefact_is_refused_and_the_old_run_stays(installation, files
         with installation.engine.begin() as connection:
             connection.execute(text(change))
     assert runs.published(installation.engine) == before
+
+
+def test_contributions_that_lightgbm_does_not_confirm_are_not_published(
+    installation, first, files, nightly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runs.published(installation.engine)
+    monkeypatch.setattr(ModelBundle, "engine", property(Swapped.of_bundle))
+    with pytest.raises(AuditFailedError, match="nothing was published: engine_error is") as refusal:
+        nightly(files[1], force=True)
+    # All else is right: the sums, the counts, the ranges.
+    assert str(refusal.value).count("expected") == 1
+    assert runs.published(installation.engine) == before
+    last = runs.latest(installation.engine)
+    assert last is not None
+    assert (last.status, last.message) == ("failed", str(refusal.value))
+    found = installation.rows(f"SELECT name FROM credit.run_check WHERE run_id = {last.run_id} AND NOT passed")
+    assert found == [("engine_error",)]
+
+
+def test_a_night_of_which_nobody_was_explained_twice_is_not_published(
+    installation, first, files, nightly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runs.published(installation.engine)
+    monkeypatch.setattr("flows.nightly.sample_of", lambda scored, **_: scored.take(np.arange(0)))
+    with pytest.raises(AuditFailedError, match=r"engine_error is unknown \(no customer was explained twice\)"):
+        nightly(files[1], force=True)
+    assert runs.published(installation.engine) == before
+
+
+@pytest.mark.parametrize("column", [None, 7], ids=["log-odds", "contributions"])
+def test_a_value_that_is_no_number_is_no_agreement(trained, new: Applications, column: int | None) -> None:
+    scored = score_batch(trained.bundle, new)
+    assert engine_error(trained.bundle, [scored], 2) <= ENGINE_TOLERANCE
+    spoilt = scored.take(np.arange(len(scored.score)))
+    (spoilt.log_odds if column is None else spoilt.contributions[:, column])[5] = np.nan
+    for sample in ([spoilt], [scored, spoilt], [spoilt, scored]):
+        error = engine_error(trained.bundle, sample, 2)
+        assert np.isnan(error)
+        assert not at_most("engine_error", error, ENGINE_TOLERANCE).passed
 
 
 def test_the_date_of_a_run_is_today_in_the_lenders_zone_unless_given(installation, first) -> None:

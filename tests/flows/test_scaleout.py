@@ -14,9 +14,12 @@ import psutil
 import pytest
 
 from db import runs
+from db.errors import AuditFailedError
 from flows import sources
 from flows.chunks import AUDITED_CUSTOMERS, sample_of
 from scoring.batch import score_batch
+from scoring.bundle import ModelBundle
+from tests.flows.engines import Swapped
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +187,18 @@ def test_too_many_rejected_rows_refuse_the_run(installation, new_frame, on_one_m
     last = runs.latest(installation.engine)
     assert last is not None
     assert last.status == "refused"
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_what_workers_explained_is_held_against_lightgbm_too(
+    installation, files, on_one_machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.nightly import nightly
+
+    before = runs.published(installation.engine)
+    # Workers are processes of their own, so here it is the second opinion that takes one feature for another.
+    second_opinion = ModelBundle.reference_engine.func
+    monkeypatch.setattr(ModelBundle, "reference_engine", property(lambda bundle: Swapped(second_opinion(bundle))))
+    with pytest.raises(AuditFailedError, match="nothing was published: engine_error is"):
+        nightly(files[1], force=True)
+    assert runs.published(installation.engine) == before
