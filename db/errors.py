@@ -1,7 +1,7 @@
 """What the database layer raises on purpose; the driver's own errors pass through otherwise."""
 
 import psycopg
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 # What the driver and SQLAlchemy raise when Postgres refuses, fails or goes away in the middle.
 DRIVER_ERRORS = (psycopg.Error, SQLAlchemyError)
@@ -33,3 +33,7 @@ class AuditFailedError(DatabaseError):
 
 class EmbeddedPostgresError(DatabaseError):
     """The embedded server could not be set up, started or stopped."""
+
+
+# A connection that was lost or refused, by the driver itself, through SQLAlchemy, or as a person is told.
+LOST_CONNECTION = (DatabaseUnavailableError, psycopg.OperationalError, OperationalError)

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
 from db import audit as auditing
 from db import registry, runs, schema, statistics
-from db.errors import DatabaseError, DatabaseUnavailableError
+from db.errors import DatabaseError
 from db.models import RUN_PARTITIONED
 from db.staging import staging
 from flows import logs, sources
@@ -37,6 +35,7 @@ from flows.progress import reporter
 from flows.scaleout import score_on_dask
 from flows.services import database
 from flows.settings import Settings, load_settings
+from flows.tasks import io_task, pure_task
 from scoring.bundle import ModelBundle
 from scoring.contract import check_columns
 from scoring.errors import ScoringError
@@ -59,21 +58,6 @@ class Night:
     outcome: Outcome
     run: runs.Run
     is_current: bool
-
-
-def _is_connection_trouble(_task: Any, _run: Any, state: Any) -> bool:
-    """Only lost or refused connections are tried again; wrong input stays wrong."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, DatabaseUnavailableError | OperationalError | OSError)
-
-
-io_task = task(
-    retries=3,
-    retry_delay_seconds=[1, 5, 15],
-    retry_condition_fn=_is_connection_trouble,
-    cache_policy=NO_CACHE,
-)
-pure_task = task(cache_policy=NO_CACHE)
 
 
 @io_task

@@ -27,6 +27,7 @@ from flows.loading import rejection_rows
 from flows.progress import reporter
 from flows.services import database
 from flows.settings import Settings, load_settings
+from flows.tasks import is_connection_trouble
 from scoring.bundle import ModelBundle
 
 # Tasks cost the flow some CPU each, so a task takes several chunks of a large file and streams them as one
@@ -35,7 +36,8 @@ CHUNKS_PER_TASK = 8
 TASKS_AT_LEAST = 8
 
 
-@task(retries=3, retry_delay_seconds=1, cache_policy=NO_CACHE)
+# A worker that is lost takes no part in this: Dask gives its tasks to another one.
+@task(retries=3, retry_delay_seconds=1, retry_condition_fn=is_connection_trouble, cache_policy=NO_CACHE)
 def score_and_load(run_id: int, model_id: int, part: sources.Survey, chunks: int, threads: int) -> Tally:
     """Check, score, explain and load the chunks of `part`; what was counted, and a sample for the audit.
 

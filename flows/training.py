@@ -16,10 +16,11 @@ from db import registry, runs, schema
 from flows import sources
 from flows.chunks import RejectedShareError
 from flows.loading import bin_rows, cohort_rows, former_distributions, load_former
-from flows.nightly import io_task, pure_task, recover, scratch_removed
+from flows.nightly import recover, scratch_removed
 from flows.progress import reporter
 from flows.services import database
 from flows.settings import Settings, load_settings
+from flows.tasks import io_task, pure_task
 from scoring.bundle import digest
 from scoring.cohort import cohorts
 from scoring.contract import Applications, check_columns, check_rows

@@ -6,6 +6,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,10 @@ import psutil
 import pytest
 
 from db import runs
+from db.bulk import Encoded
 from db.errors import AuditFailedError
+from db.models import RUN_PARTITIONED
+from db.staging import Staging, staging
 from flows import sources
 from flows.chunks import AUDITED_CUSTOMERS, sample_of
 from scoring.batch import score_batch
@@ -127,6 +133,64 @@ def test_the_sample_for_the_audit_does_not_grow_with_the_chunks(trained, new) ->
     assert len(sample_of(scored, 1, 119).score) == 1
 
 
+@pytest.fixture
+def opened(installation, files, model) -> Iterator[tuple[int, sources.Survey]]:
+    """A run whose tables are made and empty, and its file."""
+    survey = sources.survey(files[1], chunk_rows=100, scratch=installation.settings.state / "scratch")
+    run_id = runs.open_run(
+        installation.engine, as_of=date(2030, 1, 1), model_id=model.model_id, source_name="a", source_sha256="a"
+    )
+    with staging(installation.engine, RUN_PARTITIONED, run_id):
+        pass
+    yield run_id, survey
+    runs.close_unpublished(installation.engine, run_id, status="failed", message="A test's.")
+
+
+@pytest.fixture
+def attempts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The first rows of the chunks that tasks have claimed, one a try."""
+    claim, tried = runs.claim_chunk, []
+
+    def noted(stage: Staging, run_id: int, first_row: int, rows: int) -> bool:
+        tried.append(first_row)
+        return claim(stage, run_id, first_row, rows)
+
+    monkeypatch.setattr(runs, "claim_chunk", noted)
+    return tried
+
+
+def test_wrong_input_is_not_tried_again(installation, opened, model, attempts: list[int]) -> None:
+    from flows.scaleout import score_and_load
+
+    run_id, survey = opened
+    changed = installation.folder / "changed.csv"
+    changed.write_bytes(survey.path.read_bytes()[: survey.chunks[1].start + 1_000])
+    part = replace(survey, path=changed, readable=changed, chunks=survey.chunks[1:2])
+    with pytest.raises(sources.SourceError, match=r"changed\.csv, rows 101 to 200"):
+        score_and_load(run_id, model.model_id, part, 3, 1)
+    assert attempts == [101]
+
+
+def test_a_lost_connection_costs_a_retry(
+    installation, opened, model, attempts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.scaleout import score_and_load
+
+    run_id, survey = opened
+    write, lost = Staging.write_all, []
+
+    def lose_once(stage: Staging, tables: Iterable[Encoded]) -> int:
+        if not lost:
+            lost.append(stage.connection.info.backend_pid)
+            installation.value(f"SELECT pg_terminate_backend({lost[0]}, 5000)")
+        return write(stage, tables)
+
+    monkeypatch.setattr(Staging, "write_all", lose_once)
+    assert score_and_load(run_id, model.model_id, survey, 3, 1).customers == 300
+    assert attempts == [1, 1]
+    assert installation.value(f"SELECT count(*) FROM credit.score_r{run_id:08d}") == 300
+
+
 def dask_workers() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
@@ -139,6 +203,22 @@ def dask_workers() -> list[psutil.Process]:
     return found
 
 
+def loading(installation, worker: psutil.Process) -> int:
+    """Bytes of tables that the worker's open transaction has written to, 0 without one that has claimed a chunk."""
+    try:
+        ports = {connection.laddr.port for connection in worker.net_connections() if connection.raddr}
+    except psutil.Error:
+        return 0
+    rows = installation.rows(
+        "SELECT pg_relation_size(part.relation) FROM pg_stat_activity AS a"
+        " JOIN pg_locks AS claim ON claim.pid = a.pid AND claim.relation = 'credit.run_chunk'::regclass"
+        " JOIN pg_locks AS part ON part.pid = a.pid AND part.mode = 'RowExclusiveLock'"
+        " JOIN pg_class AS c ON c.oid = part.relation AND c.relname LIKE 'shap_value_r%'"
+        f" WHERE claim.mode = 'RowExclusiveLock' AND a.client_port = ANY(ARRAY[{','.join(map(str, ports)) or 0}])"
+    )
+    return sum(int(str(size)) for (size,) in rows)
+
+
 @pytest.mark.usefixtures("two_workers")
 def test_a_worker_killed_in_the_middle_costs_a_retry_and_no_duplicate(
     installation, new_frame, on_one_machine, monkeypatch: pytest.MonkeyPatch
@@ -149,28 +229,46 @@ def test_a_worker_killed_in_the_middle_costs_a_retry_and_no_duplicate(
     path = installation.folder / "many.csv"
     many.write_csv(path)
     monkeypatch.setenv("CREDITLENS_CHUNK_ROWS", "600")
-    killed: list[int] = []
+    killed: list[tuple[int, int]] = []
 
-    def kill_once_loading() -> None:
+    def kill_while_loading() -> None:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and not killed:
-            if (installation.value("SELECT count(*) FROM credit.run_chunk WHERE rows > 600") or 0) >= 1:
-                worker = dask_workers()[0]
-                os.kill(worker.pid, signal.SIGKILL)
-                killed.append(worker.pid)
+            for worker in dask_workers():
+                if loading(installation, worker):
+                    # Stopped first: what is uncommitted now was uncommitted when the worker died.
+                    os.kill(worker.pid, signal.SIGSTOP)
+                    time.sleep(0.2)
+                    uncommitted = loading(installation, worker)
+                    os.kill(worker.pid, signal.SIGKILL if uncommitted else signal.SIGCONT)
+                    if uncommitted:
+                        killed.append((worker.pid, uncommitted))
+                        break
             time.sleep(0.01)
 
-    killer = threading.Thread(target=kill_once_loading)
+    killer = threading.Thread(target=kill_while_loading)
     killer.start()
     night = nightly(path)
     killer.join()
-    assert killed
+    assert len(killed) == 1, "a worker was killed with rows that were copied and not committed"
     assert night.outcome == "published"
     assert night.run.customers == 12_000
-    where = f"run_id = {night.run.run_id}"
-    assert installation.value(f"SELECT count(*) FROM credit.shap_value WHERE {where}") == 12_000 * 128
-    assert installation.value(f"SELECT count(DISTINCT customer_id) FROM credit.score WHERE {where}") == 12_000
-    assert installation.value(f"SELECT count(*) FROM credit.run_chunk WHERE {where}") == 8
+    run_id = night.run.run_id
+    assert installation.value(f"SELECT count(*) FROM credit.shap_value WHERE run_id = {run_id}") == 12_000 * 128
+    assert installation.value(f"SELECT count(*) FROM credit.score WHERE run_id = {run_id}") == 12_000
+    loaded = installation.rows(f"SELECT count(*), sum(rows) FROM credit.run_chunk WHERE run_id = {run_id}")
+    assert loaded == [(8, 12_000)]
+    # Each customer is a copy of one whom a single process has scored: every value is the same.
+    for table, key in (("score", ()), ("shap_value", ("feature_id",)), ("new_customer", ())):
+        wrong = installation.value(
+            f"SELECT count(*) FROM (SELECT *, 500001 + (customer_id - 500001) % 1000 AS original"
+            f" FROM credit.{table} WHERE run_id = {run_id}) AS v LEFT JOIN credit.{table} AS o"
+            f" ON o.run_id = {on_one_machine.run.run_id} AND o.customer_id = v.original"
+            + "".join(f" AND o.{column} = v.{column}" for column in key)
+            + " WHERE o.customer_id IS NULL OR to_jsonb(v) - ARRAY['run_id', 'customer_id', 'original']"
+            " IS DISTINCT FROM to_jsonb(o) - ARRAY['run_id', 'customer_id']"
+        )
+        assert wrong == 0, table
 
 
 @pytest.mark.usefixtures("two_workers")
