@@ -17,6 +17,9 @@ from scoring.errors import ArtefactError
 from scoring.trees import ModelFormatError, parse_model
 from scoring.treeshap import TreeShap
 
+# As LightGBM writes it: another sigmoid would stretch the log-odds, another objective predicts something else.
+OBJECTIVE = "binary sigmoid:1"
+
 
 class Engine(Protocol):
     """Computes log-odds and contributions for a model's matrix."""
@@ -29,12 +32,16 @@ def engine(booster_text: str, groups: NDArray[np.int16], n_groups: int) -> TreeS
     """The engine that scores and explains: exact, one pass for log-odds and contributions.
 
     `groups` gives for each column of the matrix the feature that its contribution counts towards.
-    Raises ArtefactError for a text that is not understood.
+    Raises ArtefactError for a text that is not understood, or a model whose raw output is not log-odds.
     """
     try:
-        return TreeShap(parse_model(booster_text), groups, n_groups)
+        ensemble = parse_model(booster_text)
+        if ensemble.objective != OBJECTIVE:
+            named = ensemble.objective or "not named"
+            raise ModelFormatError(f"its objective is {named!r}, and only that of {OBJECTIVE!r} gives log-odds")
+        return TreeShap(ensemble, groups, n_groups)
     except ModelFormatError as error:
-        raise ArtefactError(f"The model cannot be explained exactly: {error}") from error
+        raise ArtefactError(f"The model cannot be explained exactly: {error}.") from error
 
 
 def ranks(contributions: NDArray[np.float64]) -> NDArray[np.int16]:

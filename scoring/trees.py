@@ -42,6 +42,7 @@ class TreeEnsemble:
     node's ``category_words`` words of 32 bits, from ``category_bits[category_start]`` on.
 
     Attributes:
+        objective: what LightGBM says about the model's objective, as ``binary sigmoid:1``; "" if it says nothing.
         n_features: number of columns that the model takes.
         n_trees: number of trees, one per boosting round.
         node_start, leaf_start: int64 (n_trees + 1,), where each tree begins.
@@ -57,6 +58,7 @@ class TreeEnsemble:
         category_bits: uint32 (words,).
     """
 
+    objective: str
     n_features: int
     n_trees: int
     node_start: NDArray[np.int64]
@@ -132,7 +134,7 @@ def parse_model(text: str) -> TreeEnsemble:
     trees = [_tree(block, t, n_features) for t, block in enumerate(_tree_blocks(lines))]
     if len(trees) != n_trees:
         raise ModelFormatError(f"the header announces {n_trees} trees, but {len(trees)} follow")
-    return _flatten(trees, n_features)
+    return _flatten(header.get("objective", ""), trees, n_features)
 
 
 def _header(lines: Iterator[str]) -> dict[str, str]:
@@ -263,7 +265,7 @@ def _tree(block: dict[str, str], number: int, n_features: int) -> _Tree:
     )
 
 
-def _flatten(trees: Sequence[_Tree], n_features: int) -> TreeEnsemble:
+def _flatten(objective: str, trees: Sequence[_Tree], n_features: int) -> TreeEnsemble:
     def starts(sizes: list[int]) -> NDArray[np.int64]:
         return _frozen(np.concatenate(([0], np.cumsum(np.array(sizes, np.int64)))), np.int64)
 
@@ -276,6 +278,7 @@ def _flatten(trees: Sequence[_Tree], n_features: int) -> TreeEnsemble:
     for tree, first in zip(trees, word_start[:-1], strict=True):
         tree.category_start[tree.category_words > 0] += first
     return TreeEnsemble(
+        objective=objective,
         n_features=n_features,
         n_trees=len(trees),
         node_start=starts([tree.feature.size for tree in trees]),

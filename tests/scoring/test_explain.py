@@ -10,7 +10,8 @@ import pytest
 
 from scoring.batch import score_batch
 from scoring.contract import Applications
-from scoring.explain import ranks
+from scoring.errors import ArtefactError
+from scoring.explain import engine, ranks
 from scoring.model import Trained
 
 
@@ -74,6 +75,25 @@ def test_alone_in_a_batch_or_in_another_order_scores_and_contributions_are_the_s
         alone = score_batch(trained.bundle, new.take(np.array([row])))
         np.testing.assert_array_equal(alone.contributions[0], batch.contributions[row])
         assert alone.log_odds[0] == batch.log_odds[row]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"objective": "binary", "sigmoid": 2.5}, "binary sigmoid:2.5"),
+        ({"objective": "regression"}, "regression"),
+        ({"objective": "cross_entropy"}, "cross_entropy"),
+        ({"objective": lambda predicted, data: (predicted - data.get_label(), np.ones(200))}, "not named"),
+    ],
+)
+def test_a_model_whose_output_is_not_log_odds_is_refused_by_its_objective(
+    parameters: dict[str, object], named: str
+) -> None:
+    rng = np.random.default_rng(0)
+    data = lightgbm.Dataset(rng.normal(size=(200, 3)), rng.integers(0, 2, 200))
+    text = lightgbm.train({"verbosity": -1, **parameters}, data, 2).model_to_string()
+    with pytest.raises(ArtefactError, match=f"its objective is '{named}', and only that of 'binary sigmoid:1'"):
+        engine(text, np.zeros(3, np.int16), 1)
 
 
 def test_an_empty_batch_gives_empty_results(trained: Trained, new: Applications) -> None:
