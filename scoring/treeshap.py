@@ -142,10 +142,13 @@ class TreeShap:
             TypeError: ``x`` is of another type.
             ValueError: ``x`` is of another shape, or ``threads`` is less than 1.
 
-        With d distinct outcomes per portion, m columns on the longest way to a leaf and g groups per tree,
-        time is O(n (nodes + trees g) + d nodes m). Apart from the result, memory is bounded whatever n: a
-        byte per code column and row for at most 65,535 rows at a time, and tables, usually of far less than
-        the 150 MB that they may take.
+        Time is O(n (k log b + t + c) + d t m), with k code columns of b thresholds, t tests and c table columns
+        in all portions, d distinct outcomes per portion, and m columns on the longest way to a leaf. A test
+        counts once for each portion that it leads to: t is at most the number of nodes times the depth, and c
+        at most t and the number of portions. Apart from the result, memory is bounded whatever n: at most
+        65,535 rows at a time take a byte per code column each, 16 MiB for the numbers of their outcomes, and
+        tables, usually of far less than the 128 MiB that they may take. A model with a portion whose table
+        would be larger gets fewer rows at a time.
         """
         if x.dtype not in (np.float32, np.float64):
             raise TypeError(f"x is {x.dtype}, expected is float32 or float64")
@@ -155,12 +158,25 @@ class TreeShap:
             raise ValueError(f"threads is {threads}, expected is at least 1")
         n = x.shape[0]
         sums = np.zeros((self._n_groups + 1, n))
-        n_blocks = -(-n // _BLOCK_ROWS)
+        n_blocks = -(-n // self._block_rows())
         with _Runner(threads if n >= _THREADED_ROWS else 1) as run:
             for b in range(n_blocks):
                 lo, hi = n * b // n_blocks, n * (b + 1) // n_blocks
                 self._explain_block(x[lo:hi], lo, sums, run)
         return sums[-1], sums[:-1].T
+
+    def _block_rows(self) -> int:
+        """How many rows at a time keep the table of every portion within the memory for tables."""
+        room = _TABLE_BYTES // 8 // self._table_columns
+        too_large = self._most_outcomes(_BLOCK_ROWS) > room
+        if not too_large.any():
+            return _BLOCK_ROWS
+        return max(_VECTOR, int(room[too_large].min()) // _VECTOR * _VECTOR)
+
+    def _most_outcomes(self, n: int) -> NDArray[np.int64]:
+        """How many distinct outcomes each portion may have among ``n`` rows, in whole vectors."""
+        most = np.where(self._tests < 16, np.left_shift(1, np.minimum(self._tests, 16)), n)
+        return (np.minimum(most, n) + _VECTOR - 1) // _VECTOR * _VECTOR
 
     def _explain_block(self, x: NDArray[Any], first_row: int, sums: _Floats, run: "_Runner") -> None:
         n = x.shape[0]
@@ -173,8 +189,7 @@ class TreeShap:
 
         # A portion has no more distinct outcomes than its tests allow; so its place in the memory for tables
         # is known beforehand, and of that memory only what is written to is ever taken from the system.
-        most = np.where(self._tests < 16, np.left_shift(1, np.minimum(self._tests, 16)), n)
-        stride = (np.minimum(most, n) + _VECTOR - 1) // _VECTOR * _VECTOR
+        stride = self._most_outcomes(n)
         size = stride * self._table_columns
         chunks = list(_chunks(size, max(1, _NUMBER_BYTES // (2 * n))))
         tables = np.empty(max((int(size[lo:hi].sum()) for lo, hi in chunks), default=0))

@@ -316,6 +316,34 @@ def test_blocks_of_rows_and_chunks_of_portions_make_no_difference(
     assert _same(whole, shap.explain(np.asfortranarray(x)))
 
 
+def test_tables_take_no_more_memory_than_they_may_however_large_a_portion_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(9)
+    # A comb of tests, each of a column of its own, is one portion, with a table of 500 columns.
+    comb = _tree(rng, 500, 499, True, [2])
+    comb.fields |= {"split_feature": np.arange(498), "threshold": rng.normal(size=498).tolist()}
+    shap = TreeShap(parse_model(_text(500, [comb, _tree(rng, 500, 30, False, [2])])))
+    x = rng.normal(size=(3000, 500))
+    bytes_of: list[int] = []
+    tabulate = treeshap._tabulate
+
+    def noted(u0: int, u1: int, chunk: treeshap._Chunk, *rest: object) -> None:
+        bytes_of.append(chunk.tables.nbytes)
+        tabulate(u0, u1, chunk, *rest)
+
+    monkeypatch.setattr(treeshap, "_tabulate", noted)
+    whole = shap.explain(x)
+    assert max(bytes_of) > 2**22
+    for limit in (2**22, 2**19):
+        bytes_of.clear()
+        monkeypatch.setattr(treeshap, "_TABLE_BYTES", limit)
+        assert _same(whole, shap.explain(x))
+        assert 0 < max(bytes_of) <= limit
+    alone = shap.explain(x[-1:])
+    assert _same((whole[0][-1:], whole[1][-1:]), alone)
+
+
 def test_more_rows_than_outcomes_can_be_numbered_at_once() -> None:
     rng = np.random.default_rng(2)
     booster = lgb.Booster(model_str=_text(12, [_tree(rng, 12, 20, True, [2])]))
