@@ -50,10 +50,14 @@ def score_and_load(run_id: int, model_id: int, part: sources.Survey, chunks: int
     bundle = _bundle(settings, model_id)
     tally = Tally()
     first_row, rows = part.chunks[0].first_row, sum(chunk.rows for chunk in part.chunks)
-    with database(settings, writer=True) as engine, joining(engine, RUN_PARTITIONED, run_id) as tables:
+    with (
+        sources.readable_here(part, settings.state / "scratch") as part_here,
+        database(settings, writer=True) as engine,
+        joining(engine, RUN_PARTITIONED, run_id) as tables,
+    ):
         claimed = runs.claim_chunk(tables, run_id, first_row, rows)
         pipeline = scoring_pipeline(
-            part,
+            part_here,
             bundle,
             tally,
             tables if claimed else None,

@@ -12,10 +12,13 @@ import csv
 import gzip
 import hashlib
 import itertools
+import os
+import socket
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
@@ -113,6 +116,26 @@ def read(survey: Survey, chunk: Chunk) -> tuple[pl.DataFrame, list[Violation]]:
     if survey.kind == "parquet":
         return _read_parquet(survey, chunk), []
     return _read_csv(survey, chunk)
+
+
+@contextmanager
+def readable_here(survey: Survey, scratch: Path) -> Iterator[Survey]:
+    """The survey as this machine can read it, which need not be the one that made it.
+
+    A gzipped file whose unpacked copy is not here is unpacked into a file without a name in the scratch folder,
+    which is gone with the block, or with a process that is killed. Raises SourceError if the file is not here.
+    """
+    if not survey.path.is_file():
+        raise SourceError(
+            f"{survey.path} is not there on {socket.gethostname()}; each worker needs the file under the same path."
+        )
+    if survey.readable == survey.path or os.access(survey.readable, os.R_OK):
+        yield survey
+        return
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=scratch) as plain:
+        _unpack(survey.path, plain)
+        yield replace(survey, readable=Path(f"/dev/fd/{plain.fileno()}"))
 
 
 def batches(survey: Survey) -> Iterator[tuple[Chunk, pl.DataFrame, list[Violation]]]:
@@ -342,7 +365,7 @@ def _with_duplicates(survey: Survey) -> Survey:
     column = pl.concat(ids) if ids else pl.Series(ID, [], dtype=pl.Float64)
     repeated = (~column.is_first_distinct()) & column.is_not_null()
     rows = np.flatnonzero(repeated.to_numpy()) + 1
-    return Survey(**{**{name: getattr(survey, name) for name in Survey.__slots__}, "duplicates": rows})
+    return replace(survey, duplicates=rows)
 
 
 def _place(survey: Survey, chunk: Chunk) -> str:
@@ -360,16 +383,22 @@ def _unpacked(path: Path, scratch: Path) -> Path:
     scratch.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=".csv", dir=scratch)
     try:
-        with gzip.open(path, "rb") as packed, open(handle, "wb") as plain:
-            while block := packed.read(BLOCK_BYTES):
-                plain.write(block)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        Path(name).unlink(missing_ok=True)
-        raise SourceError(f"{path} is not a whole gzip file: {error}.") from None
+        with open(handle, "wb") as plain:
+            _unpack(path, plain)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     return Path(name)
+
+
+def _unpack(path: Path, plain: IO[bytes]) -> None:
+    try:
+        with gzip.open(path, "rb") as packed:
+            while block := packed.read(BLOCK_BYTES):
+                plain.write(block)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise SourceError(f"{path} is not a whole gzip file: {error}.") from None
+    plain.flush()
 
 
 # --- Parquet --------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import threading
@@ -189,6 +190,39 @@ def test_a_lost_connection_costs_a_retry(
     assert score_and_load(run_id, model.model_id, survey, 3, 1).customers == 300
     assert attempts == [1, 1]
     assert installation.value(f"SELECT count(*) FROM credit.score_r{run_id:08d}") == 300
+
+
+def test_a_worker_that_cannot_see_the_flows_unpacked_copy_unpacks_the_file_for_itself(
+    installation, opened, files, model, on_one_machine
+) -> None:
+    from flows.scaleout import parts, score_and_load
+
+    run_id, _ = opened
+    packed = installation.folder / "for-other-machines.csv.gz"
+    packed.write_bytes(gzip.compress(files[1].read_bytes()))
+    survey = sources.survey(packed, chunk_rows=100, scratch=installation.folder / "scratch-of-the-flow")
+    # As on another machine: the file is there, the copy is not.
+    survey.readable.unlink()
+    for part in parts(survey):
+        assert score_and_load(run_id, model.model_id, part, len(survey.chunks), 1).customers == 100
+    query = "SELECT customer_id, log_odds FROM credit.{} ORDER BY 1"
+    found = installation.rows(query.format(f"score_r{run_id:08d}"))
+    assert found == installation.rows(query.format(f"score WHERE run_id = {on_one_machine.run.run_id}"))
+    assert list((installation.settings.state / "scratch").glob("*")) == []
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+def test_a_worker_without_the_file_says_so_and_does_not_try_again(
+    installation, opened, files, model, attempts: list[int], suffix: str
+) -> None:
+    from flows.scaleout import score_and_load
+
+    run_id, survey = opened
+    elsewhere = Path("/nowhere/applications" + suffix)
+    part = replace(survey, path=elsewhere, readable=elsewhere, kind="parquet" if "p" in suffix else "csv")
+    with pytest.raises(sources.SourceError, match=f"{elsewhere} is not there on .*; each worker needs the file"):
+        score_and_load(run_id, model.model_id, part, 3, 1)
+    assert attempts == []
 
 
 def dask_workers() -> list[psutil.Process]:
