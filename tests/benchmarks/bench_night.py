@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -210,16 +212,34 @@ def on_two_workers(new: Path, ten_times: Path) -> Measured:
     """The large night on a standing Dask cluster of two worker processes, warmed up by a small one."""
     from distributed import LocalCluster
 
-    os.environ |= {"CREDITLENS_STATE": str(STATE), "CREDITLENS_THREADS": "1"}
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as cluster:
+    # The workers take these from their parent; what is measured later must not.
+    with (
+        environment(CREDITLENS_STATE=str(STATE), CREDITLENS_THREADS="1"),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as cluster,
+    ):
         dask = {"CREDITLENS_DASK": cluster.scheduler_address}
         for file in (new, ten_times):
             measured = command(
                 "nightly", "--force", "--applications", str(file), CREDITLENS_RETAINED_RUNS="2", **dask
             )
     return measured
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """These environment variables, for the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ |= variables
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def run() -> list[Result]:
@@ -251,6 +271,10 @@ def run() -> list[Result]:
     spread_seconds, _ = file_to_published(spread)
 
     peak = max(each.peak_mb for each in nights)
+    # Nights of their own: adding memory up disturbs what is timed.
+    whole, whole_large = (
+        night_of("--applications", str(file), server=settings().embedded()).whole_mb for file in (new, ten_times)
+    )
     return [
         *(Result(f"night: {name}, busy", value, "s") for name, value in stages.items()),
         *(Result(f"plain way: {name}", value, "s") for name, value in plain.items()),
@@ -263,9 +287,11 @@ def run() -> list[Result]:
         at_least("whole night against the plain way", plain_seconds / seconds, "times faster", 25),
         Result("whole command against the plain way", plain_seconds / night.seconds, "times faster"),
         at_most("unchanged night, whole command (flow overhead)", unchanged.seconds, "s", 5),
-        at_most("peak memory at 48,744 customers", peak, "MB", 1_500),
-        at_most("peak memory at 487,440 customers", large.peak_mb, "MB", 1_500),
-        at_most("peak memory, 487,440 / 48,744", large.peak_mb / peak, "times", 1.2),
+        at_most("peak memory of the night's process, 48,744 customers", peak, "MB", 1_500),
+        at_most("peak memory of the night's process, 487,440 customers", large.peak_mb, "MB", 1_500),
+        at_most("peak memory of the night's process, 487,440 / 48,744", large.peak_mb / peak, "times", 1.2),
+        Result("peak memory, its Postgres server included, 48,744 customers", whole, "MB"),
+        Result("peak memory, its Postgres server included, 487,440 customers", whole_large, "MB"),
         Result("487,440 customers, file to published", large_seconds, "s"),
         at_most("time, 487,440 / 48,744 customers", large_seconds / seconds, "times", 10),
         at_most("two Dask workers / one process, 487,440 customers", spread_seconds / large_seconds, "times", 1.2),
