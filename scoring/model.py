@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import lightgbm
@@ -23,6 +22,7 @@ from scoring.monitoring import Baseline
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import default_probability, exact_score, quantiles, score
 from scoring.trees import parse_model
+from scoring.treeshap import TreeShap
 
 FOLDS = 5
 SEARCH_FOLDS = 3
@@ -264,13 +264,12 @@ def _search_trial(
 
 
 def explanation_cost(booster_text: str) -> int:
-    """How many contributions must be added up to explain one row: features used, over all trees.
+    """How many numbers the engine adds up to explain one row, the same on every machine.
 
-    It is proportional to the engine's running time and, other than that, the same on every machine.
+    For large batches its running time is proportional to this: 0.51 to 0.65 ns for each and row were measured on
+    models of depth 2 to unlimited and 4 to 127 leaves.
     """
-    ensemble = parse_model(booster_text)
-    bounds = ensemble.node_start
-    return sum(len(np.unique(ensemble.feature[start:stop])) for start, stop in pairwise(bounds.tolist()))
+    return TreeShap(parse_model(booster_text)).additions
 
 
 def _out_of_fold(

@@ -99,6 +99,9 @@ class TreeShap:
     base_value: float
     """Expected log-odds over the training rows: what the contributions of a row are added to."""
 
+    additions: int
+    """How many numbers are added up for each row, which is most of the work for a large batch."""
+
     def __init__(
         self, ensemble: TreeEnsemble, groups: NDArray[np.int16] | None = None, n_groups: int | None = None
     ) -> None:
@@ -124,6 +127,7 @@ class TreeShap:
         self._table_columns = np.diff(self._portions.column_start)
         self._by_use = np.argsort(-np.diff(self._portions.uses_start), kind="stable")
         self.base_value = _expectation(ensemble)
+        self.additions = int(self._portions.group.size)
 
     def explain(self, x: NDArray[Any], *, threads: int = 2) -> tuple[_Floats, _Floats]:
         """Computes the log-odds of rows and what each group of columns contributes to them.
