@@ -333,8 +333,9 @@ def search_text(record: registry.ModelRecord) -> str:
     lines = ["     AUC   depth  leaves  trees  cost of explaining a row (additions)"]
     for trial in record.metrics["search"]:
         parameters = trial["parameters"]
+        depth = parameters["max_depth"] if parameters["max_depth"] > 0 else "any"
         lines.append(
-            f"{'->' if trial['chosen'] else '  '} {trial['auc']:.4f} {parameters['max_depth']:>5}"
+            f"{'->' if trial['chosen'] else '  '} {trial['auc']:.4f} {depth:>5}"
             f" {parameters['num_leaves']:>7} {parameters['trees']:>6} {trial['explanation_cost']:>8,}"
         )
     return "\n".join([*lines, "Chosen (->) is the cheapest to explain of those that do not differ from the best."])

@@ -73,6 +73,14 @@ def test_search_tries_the_defaults_and_as_many_others_as_asked(former: Applicati
         assert not equal or other["explanation_cost"] >= tried[0]["explanation_cost"]
 
 
+def test_search_shows_what_depth_without_a_limit_would_give(former: Applications) -> None:
+    matrix = Preprocessing.fit(former.values).transform(former.values[:800])
+    assert former.target is not None
+    tried = search(matrix, former.target[:800], trials=1, threads=2, seed=0)
+    shapes = {(trial["parameters"]["max_depth"], trial["parameters"]["num_leaves"]) for trial in tried}
+    assert shapes == {(3, 8), (-1, 31)}
+
+
 def test_explaining_costs_more_with_more_and_deeper_trees(former: Applications) -> None:
     matrix = Preprocessing.fit(former.values).transform(former.values)
 
