@@ -229,17 +229,14 @@ def on_two_workers(new: Path, ten_times: Path) -> Measured:
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """These environment variables, for the block."""
-    before = {name: os.environ.get(name) for name in variables}
+    """These environment variables for the block, and those from before it afterwards: Dask sets some too."""
+    before = dict(os.environ)
     os.environ |= variables
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        os.environ.clear()
+        os.environ |= before
 
 
 def run() -> list[Result]:
