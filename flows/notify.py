@@ -6,9 +6,13 @@ import json
 import logging
 import smtplib
 import ssl
+import time
+import urllib.error
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from functools import partial
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +20,8 @@ from flows.settings import Settings
 
 log = logging.getLogger("creditlens")
 TIMEOUT_SECONDS = 10.0
+# Before the second and the third attempt.
+WAITS = (1.0, 4.0)
 
 _SUBJECTS = {
     "night_failed": "The night failed; readers keep the last one",
@@ -35,12 +41,24 @@ def tell(settings: Settings, event: str, message: str) -> list[str]:
         if not wanted:
             continue
         try:
-            send(settings, event, message)
+            _with_patience(partial(send, settings, event, message))
         except Exception as error:
             # Addresses hold passwords and tokens; the error's own text may hold the address.
             problems.append(f"{kind}: {type(error).__name__}")
             log.warning("Nobody could be told by %s that %s (%s).", kind, event, type(error).__name__)
     return problems
+
+
+def _with_patience(send: Callable[[], None]) -> None:
+    for wait in WAITS:
+        try:
+            return send()
+        except OSError as error:
+            # An address that is not there will not be there in five seconds.
+            if isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code != 429:
+                raise
+            time.sleep(wait)
+    return send()
 
 
 def _post(settings: Settings, event: str, message: str) -> None:

@@ -20,7 +20,8 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(500 if self.path.startswith("/broken") else 204)
+            broken = self.path.startswith("/broken?") or (self.path.startswith("/broken-once") and len(got) == 1)
+            self.send_response(500 if broken else 204)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:

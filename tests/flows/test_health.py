@@ -17,7 +17,7 @@ from sqlalchemy import text
 from db import pointer, runs
 from db.embedded import free_port
 from flows import health, nights, notify
-from flows.settings import SettingsError, load_settings
+from flows.settings import Settings, SettingsError, load_settings
 from tests.db import ledger
 from tests.installation import Installation
 
@@ -82,7 +82,15 @@ def test_that_nobody_can_be_told_never_hides_why_the_night_failed(
     assert "by webhook that night_failed (HTTPError)" in done.stderr
     assert "by e-mail that night_failed (ConnectionRefusedError)" in done.stderr
     assert "secret" not in done.stderr and "Traceback" not in done.stderr
-    assert len(webhook[1]) == 1
+    assert len(webhook[1]) == 3
+
+
+def test_a_receiver_that_stumbles_is_told_again(
+    installation: Installation, webhook: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDITLENS_NOTIFY_URL", f"{webhook[0]}/broken-once")
+    assert notify.tell(Settings(), "night_failed", "the reason") == []
+    assert [told["message"] for told in webhook[1]] == ["the reason"] * 2
 
 
 def test_a_night_that_finds_another_one_is_not_told(
