@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from datetime import date, datetime
@@ -242,10 +243,15 @@ def sql(context: typer.Context) -> None:
     """Open psql as the reader, or pass arguments on to it: [dim]creditlens sql -c 'SELECT ...'[/dim]."""
     settings = load_settings()
     with answering(False):
+        from sqlalchemy import make_url
+
         from db.embedded import packaged_binaries
 
-        program = packaged_binaries() / "psql"
-        done = subprocess.run([str(program), services.reader_url(settings), *context.args], check=False)
+        program, url = packaged_binaries() / "psql", make_url(services.reader_url(settings))
+        # What stands in the command line, everybody on the machine may read.
+        address = url._replace(password=None).render_as_string()
+        environment = {**os.environ, "PGPASSWORD": url.password or ""}
+        done = subprocess.run([str(program), address, *context.args], env=environment, check=False)
     raise typer.Exit(done.returncode)
 
 

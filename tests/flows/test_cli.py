@@ -15,10 +15,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 
 from db.embedded import free_port
 from scoring.preprocess import explained_features
 
+PROJECT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "flows.cli"]
 SIZES = {
     "CREDITLENS_SYNTHETIC_FORMER": "1500",
@@ -228,8 +230,21 @@ def test_every_command_explains_itself(machine: Machine, command: str) -> None:
 
 
 def test_sql_opens_the_database_as_the_reader(machine: Machine, first: dict) -> None:
+    shown = machine("sql", "-c", "\\! tr '\\0' ' ' < /proc/$PPID/cmdline").stdout
+    assert "creditlens_analyst@127.0.0.1" in shown, shown
     done = machine("sql", "-Atc", "SELECT current_user, count(*) FROM reporting.customer")
     assert done.stdout.startswith("creditlens_analyst|")
+
+
+def test_a_container_is_healthy_once_a_night_is_published_whatever_became_of_the_last_one(
+    machine: Machine, first: dict
+) -> None:
+    compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+    _, command, *question = compose["services"]["creditlens"]["healthcheck"]["test"]
+    assert command == "creditlens"
+    assert machine(*question).returncode == 0
+    nothing = [part.replace("reporting.published_run", "reporting.rejected_row WHERE false") for part in question]
+    assert machine(*nothing).returncode == 1
 
 
 def test_down_stops_what_up_started_and_up_finds_everything_again(machine: Machine, first: dict) -> None:
