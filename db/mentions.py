@@ -31,7 +31,9 @@ _WHOLES = (
     re.compile(r"(?<![\w.])\d+(?:\.\d+)+(?![\w])"),
 )
 _COUNTED = re.compile(
-    r"(?:\b(?:limit|offset|first|next|top|rows?|runs?|models?|line|port|pid|process|chunk|page)\s+\#?|/[a-z_]+/)$",
+    r"(?:\b(?:limit|offset|first|next|top|rows?|runs?|models?|line|port|pid|process|chunk|page)\s+\#?|/[a-z_]+/"
+    # As the night's own log lists runs.
+    r"|\bruns (?:closed|dropped): (?:\d+, )*)$",
     re.IGNORECASE,
 )
 _QUOTES = r"[\"'`\]\\\s]*"

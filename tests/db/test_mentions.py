@@ -52,6 +52,8 @@ def test_a_number_that_may_be_a_persons_is_found(text: str, customer_id: int) ->
         ("/superset/dashboard/42/?dashboard_page_id=x", 42),
         ("?slice_id%22%3A42", 42),
         ("300 applications, customers: 42", 42),
+        ("Interrupted runs closed: 7, 42", 42),
+        ("Details of older runs dropped: 42, 43", 42),
     ],
 )
 def test_a_number_that_is_something_else_is_left_alone(text: str, customer_id: int) -> None:

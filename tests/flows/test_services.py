@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -30,11 +31,10 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Finish
     services.start_prefect(settings)
     try:
         url = services.wait_for_prefect(settings)
-        flow = httpx.post(f"{url}/flows/", json={"name": "nightly"}).raise_for_status().json()["id"]
+        flow = made(f"{url}/flows/", {"name": "nightly"})
 
         def put(ago: timedelta) -> str:
-            run = {"flow_id": flow, "state": {"type": "COMPLETED"}}
-            key = httpx.post(f"{url}/flow_runs/", json=run).raise_for_status().json()["id"]
+            key = made(f"{url}/flow_runs/", {"flow_id": flow, "state": {"type": "COMPLETED"}})
             ended = (datetime.now(UTC) - ago).replace(tzinfo=None)
             # The interface lets nobody say when a run ended.
             with closing(sqlite3.connect(tmp_path / "prefect" / "prefect.db", timeout=30)) as database, database:
@@ -47,10 +47,19 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Finish
         services.prefect_server(settings).stop()
 
 
+def made(address: str, content: dict[str, Any]) -> str:
+    """The number of what was made; while its database is locked, the server says 503."""
+    deadline = time.monotonic() + 60
+    while (answer := httpx.post(address, json=content, timeout=30)).status_code == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return str(answer.raise_for_status().json()["id"])
+
+
 def test_prefect_forgets_runs_after_a_season_and_keeps_those_of_last_month(finished: Finished) -> None:
     recent = finished(timedelta(days=30))
     old = finished(timedelta(days=100))
     deadline = time.monotonic() + 60
-    while httpx.get(old).status_code != 404 and time.monotonic() < deadline:
+    while httpx.get(old, timeout=30).status_code != 404 and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert (httpx.get(old).status_code, httpx.get(recent).status_code) == (404, 200)
+    assert (httpx.get(old, timeout=30).status_code, httpx.get(recent, timeout=30).status_code) == (404, 200)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -30,7 +30,7 @@ def looked(
     superset: Superset, second_advisor: str, chart_data: Callable[..., httpx.Response]
 ) -> list[dict[str, Any]]:
     """What the log says after everybody below has looked, oldest first."""
-    started = datetime.now(UTC) - timedelta(seconds=1)
+    started = datetime.now(UTC)
     for user, customer in (("advisor", FIRST), ("advisor", FIRST), (second_advisor, SECOND)):
         assert chart_data(user, "customer_score", ["customer_id", "decision"], customer).status_code == 200
     assert chart_data("advisor", "customer_score", ["customer_id"], THIRD, form="csv").status_code == 200
@@ -159,8 +159,8 @@ def test_a_request_that_jsonb_does_not_take_hides_nothing(looked: list[dict[str,
 def test_a_link_to_a_customer_sql_and_samples_are_listed(looked: list[dict[str, Any]]) -> None:
     (page,) = of(looked, kind="dashboard")
     assert page["customer_in_detail"] == [THIRD]
-    asked, _ = of(looked, kind="sql", username="analyst")
-    assert asked["customer_in_detail"] == [SECOND]
+    # Another test's analyst may have asked a moment before.
+    (asked,) = [row for row in of(looked, kind="sql", username="analyst") if row["customer_in_detail"] == [SECOND]]
     assert asked["detail"].startswith("SELECT score")
     (sampled,) = of(looked, kind="samples", username="analyst")
     assert sampled["dataset"] == "worklist"
