@@ -25,12 +25,11 @@ from typing import IO, Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.errors import UndefinedFunction
 from sqlalchemy import URL
 
 from db.embedded import OWNER, packaged_binaries
-from db.engine import psql_url, unavailable
+from db.engine import program_target, psql_url, unavailable
 from db.errors import DatabaseError, RefusedError
 from db.models import REPORTING, SCHEMA
 from db.roles import READER
@@ -392,31 +391,23 @@ def restore_data(url: URL, file: Path, manifest: Manifest, *, closed: bool = Fal
         if not re.fullmatch(r"\w+", manifest.revision):
             raise RefusedError(f"The backup's schema revision {manifest.revision!r} is none.")
         after += f"INSERT INTO public.alembic_version VALUES ('{manifest.revision}');\n"
-    _restore(url, file, manifest.data, before, after + (_CLOSED if closed else _CLOSED_WHILE_LIMITED))
+    _restore(url, file, manifest.data, before, after + _closing(always=closed))
 
 
-# Restored views belong to whoever restores, and row security holds no owner: until they are handed over again
-# (db.roles.ensure_readers, which opens the schema too), dashboards that are up would show everybody to advisors.
-_CLOSED_WHILE_LIMITED = f"""
-DO $$
-BEGIN
-    IF to_regclass('{SCHEMA}.portfolio_state') IS NOT NULL AND to_regrole('{READER}') IS NOT NULL THEN
-        IF (SELECT s.limited FROM {SCHEMA}.portfolio_state AS s) THEN
-            REVOKE USAGE ON SCHEMA {REPORTING} FROM {READER};
-        END IF;
-    END IF;
-END
-$$;
-"""
-_CLOSED = f"""
-DO $$
-BEGIN
-    IF to_regrole('{READER}') IS NOT NULL THEN
-        REVOKE USAGE ON SCHEMA {REPORTING} FROM {READER};
-    END IF;
-END
-$$;
-"""
+def _closing(*, always: bool) -> str:
+    """SQL that keeps readers out: always, or only where advisors are held to their own customers.
+
+    Restored views belong to whoever restores, and row security holds no owner: until they are handed over again
+    (db.roles.ensure_readers, which opens the schema too), dashboards that are up would show everybody to advisors.
+    """
+    revoke = f"REVOKE USAGE ON SCHEMA {REPORTING} FROM {READER};"
+    if not always:
+        limited = f"(SELECT s.limited FROM {SCHEMA}.portfolio_state AS s)"
+        revoke = (
+            f"IF to_regclass('{SCHEMA}.portfolio_state') IS NOT NULL THEN"
+            f" IF {limited} THEN {revoke} END IF; END IF;"
+        )
+    return f"DO $$ BEGIN IF to_regrole('{READER}') IS NOT NULL THEN {revoke} END IF; END $$;\n"
 
 
 def restore_superset(url: URL, file: Path, archive: Archive) -> None:
@@ -578,11 +569,10 @@ def require_supported_programs(url: URL) -> None:
 
 
 def _start(program: str, url: URL, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    # The password goes by the environment: arguments are seen by everybody.
-    query = {name: value for name, value in url.query.items() if isinstance(value, str)}
-    target = make_conninfo("", host=url.host, port=url.port, user=url.username, dbname=url.database, **query)
     return subprocess.Popen(
-        [str(packaged_binaries() / program), f"--dbname={target}", *arguments], env=_environment(url), **options
+        [str(packaged_binaries() / program), f"--dbname={program_target(url)}", *arguments],
+        env=_environment(url),
+        **options,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 
@@ -35,6 +36,15 @@ def parse_url(text: str) -> URL:
 def psql_url(url: URL) -> str:
     """The URL with its password, as `psql` takes it."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def program_target(url: URL) -> str:
+    """The same without its password, which a program is to get by the environment, as PGPASSWORD.
+
+    What stands in a command line, everybody on the machine may read.
+    """
+    query = {name: value for name, value in url.query.items() if isinstance(value, str)}
+    return make_conninfo("", host=url.host, port=url.port, user=url.username, dbname=url.database, **query)
 
 
 def make_engine(url: URL | str) -> Engine:

@@ -143,6 +143,14 @@ def _grant(engine: Engine, connection: Connection) -> None:
         )
 
 
+def let_readers_in(engine: Engine) -> None:
+    """Open schema `reporting` again to the readers, if there are any, after a restore that kept them out."""
+    with transaction(engine) as connection:
+        if connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": READER}):
+            names = map(sql.Identifier, (REPORTING, READER))
+            driver(connection).execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(*names))
+
+
 # Attaching and detaching need the ownership of the partitioned tables; nothing else is the writer's.
 _WRITERS_OWN = (*RUN_PARTITIONED, former_customer)
 _READ_ONLY = (

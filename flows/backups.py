@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, text
 
-from db import access_log, backup, runs, schema
+from db import access_log, backup, portfolios, roles, runs, schema
 from db.engine import connect, parse_url
 from db.errors import RefusedError
 from db.superset import SUFFIX, ensure_metadata_database
@@ -80,6 +80,9 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
         # Before the roles are made, which lets readers in.
         why = f"restore of the backup of {manifest.created_at}"
         erased_again = erasures.again(settings, engine, url, to_erase, why=why)
+        if to_erase and not portfolios.state(engine).limited:
+            # Also where we may not make roles.
+            roles.let_readers_in(engine)
         ensure_roles(settings, engine)
         if manifest.superset is not None and manifest.superset.tables.keys() >= access_log.TABLES:
             # It went with the tables that it is made from; the reader's role may be new here.

@@ -14,6 +14,7 @@ import typer
 from sqlalchemy import Engine
 
 from db import registry
+from db.engine import parse_url, program_target
 from flows import access, dashboards, dashboards_command, health, operating, services, sources, watching
 from flows import schedule as scheduling
 from flows.console import Exit, Json, answering, say
@@ -243,15 +244,11 @@ def sql(context: typer.Context) -> None:
     """Open psql as the reader, or pass arguments on to it: [dim]creditlens sql -c 'SELECT ...'[/dim]."""
     settings = load_settings()
     with answering(False):
-        from sqlalchemy import make_url
-
         from db.embedded import packaged_binaries
 
-        program, url = packaged_binaries() / "psql", make_url(services.reader_url(settings))
-        # What stands in the command line, everybody on the machine may read.
-        address = url._replace(password=None).render_as_string()
-        environment = {**os.environ, "PGPASSWORD": url.password or ""}
-        done = subprocess.run([str(program), address, *context.args], env=environment, check=False)
+        url = parse_url(services.reader_url(settings))
+        command = [str(packaged_binaries() / "psql"), program_target(url), *context.args]
+        done = subprocess.run(command, env={**os.environ, "PGPASSWORD": url.password or ""}, check=False)
     raise typer.Exit(done.returncode)
 
 

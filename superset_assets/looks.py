@@ -23,6 +23,11 @@ def remember(query_context: Any) -> None:
         g.creditlens_asked = query_context
 
 
+def chart_asked() -> int | None:
+    """The saved chart whose data the current request asks for, if it is one's."""
+    return _chart(g.get("creditlens_asked")) if has_request_context() else None
+
+
 def look() -> dict[str, Any] | None:
     """What the current request asks of a chart: place, format, and its queries' filters and own expressions.
 
@@ -34,11 +39,16 @@ def look() -> dict[str, Any] | None:
     form = asked.form_data or {}
     return {
         "dashboard": _number(form.get("dashboardId") or request.args.get("dashboard_id")),
-        "chart": _number(form.get("slice_id")) or _number((request.view_args or {}).get("pk")),
+        "chart": _chart(asked),
         "dataset": _number(getattr(asked.datasource, "id", None)),
         "format": str(getattr(asked.result_format, "value", asked.result_format)),
         "queries": [_asked(query) for query in asked.queries],
     }
+
+
+def _chart(asked: Any) -> int | None:
+    form = (asked.form_data if asked is not None else None) or {}
+    return _number(form.get("slice_id")) or _number((request.view_args or {}).get("pk"))
 
 
 def _asked(query: Any) -> dict[str, Any]:

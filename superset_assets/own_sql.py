@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import viewer
-from flask import has_request_context, request
+from looks import chart_asked
 
 # What Superset puts before an expression to have it parsed.
 PREFIXES = ("SELECT 1 ORDER BY ", "SELECT ")
@@ -49,20 +49,13 @@ def _bare(expression: str) -> str:
 
 def _of_the_saved_chart(datasource: Any) -> set[str]:
     """The expressions of the chart that the request is for; whether it may be seen was asked before."""
-    if not has_request_context():
+    number = chart_asked()
+    if number is None:
         return set()
     from superset import db
     from superset.models.slice import Slice
 
-    body = request.get_json(silent=True) if request.is_json else None
-    if body is None:
-        try:
-            body = json.loads(request.form.get("form_data") or "{}")
-        except ValueError:
-            return set()
-    form = body.get("form_data") if isinstance(body, dict) else None
-    number = (form or {}).get("slice_id") if isinstance(form, dict) else None
-    chart = db.session.get(Slice, number or (request.view_args or {}).get("pk"))
+    chart = db.session.get(Slice, number)
     if chart is None or (chart.datasource_id, chart.datasource_type) != (datasource.id, datasource.type):
         return set()
     saved = [json.loads(text) for text in (chart.params, chart.query_context) if text]

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.services import prefect_environment
+from flows.settings import Settings
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -42,6 +45,17 @@ def test_the_schedules_command_is_the_one_that_the_command_line_tests_run(compos
     assert compose["services"]["creditlens"]["command"] == ["up", "--foreground", "--no-dashboards"]
     assert '"up", "--foreground", "--no-dashboards"' in (PROJECT / "tests" / "flows" / "test_cli.py").read_text()
     assert 'CMD ["up", "--foreground", "--no-dashboards"]' in (PROJECT / "Dockerfile").read_text()
+
+
+def test_the_prefect_server_is_set_as_the_one_that_up_starts(compose: dict) -> None:
+    ours = prefect_environment(Settings())
+    there = compose["services"]["prefect"]["environment"]
+    assert {name: there[name] for name in there if name != "PREFECT_HOME"} == {
+        name: ours[name]
+        for name in (
+            "PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK", "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED",
+        )
+    }  # fmt: skip
 
 
 def test_a_container_of_its_own_watches_with_the_settings_of_the_nights(compose: dict) -> None:

@@ -15,32 +15,27 @@ _OF_THE_BACKEND = ("verified_viewer", "sees_everybody", "viewer", "viewer_region
 
 def upgrade() -> None:
     """The signature covers the backend's number too."""
-    op.execute(
-        _FUNCTION.format(
-            pattern=r"^((own|all)\.([0-9]{1,12})\.([0-9]{1,10})\.((?:[0-9a-f]{2})*))\.([0-9a-f]{64})$",
-            foreign_backend="OR part[4]::bigint <> pg_backend_pid()",
-            signature="part[6]",
-            name="part[5]",
-            more=", or of another connection",
-        )
-    )
-    for function in _OF_THE_BACKEND:
-        op.execute(f"ALTER FUNCTION credit.{function}() PARALLEL RESTRICTED")
+    _make(bound=True)
 
 
 def downgrade() -> None:
     """As in 0005."""
+    _make(bound=False)
+
+
+def _make(*, bound: bool) -> None:
+    backend = r"\.([0-9]{1,10})" if bound else ""
     op.execute(
         _FUNCTION.format(
-            pattern=r"^((own|all)\.([0-9]{1,12})\.((?:[0-9a-f]{2})*))\.([0-9a-f]{64})$",
-            foreign_backend="",
-            signature="part[5]",
-            name="part[4]",
-            more="",
+            pattern=rf"^((own|all)\.([0-9]{{1,12}}){backend}\.((?:[0-9a-f]{{2}})*))\.([0-9a-f]{{64}})$",
+            of_another="OR part[4]::bigint <> pg_backend_pid()" if bound else "",
+            name="part[5]" if bound else "part[4]",
+            signature="part[6]" if bound else "part[5]",
+            more=", or of another connection" if bound else "",
         )
     )
     for function in _OF_THE_BACKEND:
-        op.execute(f"ALTER FUNCTION credit.{function}() PARALLEL SAFE")
+        op.execute(f"ALTER FUNCTION credit.{function}() PARALLEL {'RESTRICTED' if bound else 'SAFE'}")
 
 
 _FUNCTION = """
@@ -51,7 +46,7 @@ DECLARE
     part CONSTANT text[] := regexp_match(current_setting('creditlens.viewer', true), '{pattern}');
     expected text;
 BEGIN
-    IF part IS NULL OR abs(part[3]::bigint - extract(epoch FROM now())) > 300 {foreign_backend} THEN
+    IF part IS NULL OR abs(part[3]::bigint - extract(epoch FROM now())) > 300 {of_another} THEN
         RETURN NULL;
     END IF;
     SELECT encode(sha256(k.outer_pad || sha256(k.inner_pad || convert_to(part[1], 'UTF8'))), 'hex')

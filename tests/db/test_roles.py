@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -106,3 +106,18 @@ def test_a_superuser_closes_a_database_that_is_not_the_embedded_servers(postgres
         assert connection.scalar(text("SELECT pg_try_advisory_lock(1)"))
     for engine in (migrator, superuser):
         engine.dispose()
+
+
+def test_readers_who_were_kept_out_are_let_in_again(
+    new_database: Callable[[], Engine], reader_passwords: dict[str, str]
+) -> None:
+    """As a restore does where it may not make roles."""
+    engine = new_database()
+    url = psql_url(engine.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST]))
+    with engine.begin() as connection:
+        connection.execute(text("REVOKE USAGE ON SCHEMA reporting FROM creditlens_reader"))
+    with psycopg.connect(url) as reader, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        reader.execute("SELECT * FROM reporting.feature")
+    roles.let_readers_in(engine)
+    with psycopg.connect(url) as reader:
+        assert reader.execute("SELECT count(*) FROM reporting.feature").fetchone() != (0,)
