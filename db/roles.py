@@ -101,7 +101,7 @@ def ensure_readers(engine: Engine, passwords: Mapping[str, str]) -> bool:
                             password=sql.Literal(passwords[role]),
                         )
                     )
-            _grant(engine, connection)
+            open_to_readers(connection)
     except InsufficientPrivilege:
         return False
     return True
@@ -121,9 +121,9 @@ _LOGIN_STATEMENTS = (
 )
 
 
-def _grant(engine: Engine, connection: Connection) -> None:
-    """Everything readers may do, said anew: views that were made again come without grants."""
-    database = engine.url.database or "postgres"
+def open_to_readers(connection: Connection) -> None:
+    """Grant readers all that they may do, in the caller's transaction: views that were made anew have no grants."""
+    database = connection.engine.url.database or "postgres"
     hand_over_views(connection, READER)
     for statement in (
         "REVOKE ALL ON DATABASE {database} FROM PUBLIC",

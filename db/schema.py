@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from db import views
 from db.engine import connect
 from db.errors import NotMigratedError
 
@@ -26,12 +27,16 @@ def configuration(engine: Engine) -> Config:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> bool:
-    """Bring the database to `revision`; whether anything was to be done."""
+    """Bring the database to `revision`, and the views to those of this program; whether anything was to be done.
+
+    An older revision than the newest has no views: they are of the newest.
+    """
     before = current(engine)
-    if revision == "head" and before == head():
-        return False
-    command.upgrade(configuration(engine), revision)
-    return current(engine) != before
+    if revision != "head" or before != head():
+        command.upgrade(configuration(engine), revision)
+    after = current(engine)
+    remade = after == head() and views.bring_up_to_date(engine)
+    return remade or after != before
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:

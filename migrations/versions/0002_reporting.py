@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing: views are made by the newest migration that changes them, see `migrations.reporting`."""
+    """Nothing: views are made after the migrations, see `db.views`."""
 
 
 def downgrade() -> None:

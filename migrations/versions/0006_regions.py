@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import INT8MULTIRANGE
 
-from migrations.reporting import create_views, drop_views
+from migrations.reporting import drop_views
 
 revision = "0006"
 down_revision = "0005"
@@ -22,7 +22,7 @@ LIMITED = {
 
 
 def upgrade() -> None:
-    """Make the table of regions, its functions and the policies anew, then all views; who sees whom stays."""
+    """Make the table of regions, its functions and the policies anew; who sees whom stays."""
     _make_anew(
         sa.Column("region_rating", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("customers", INT8MULTIRANGE(), nullable=False),
@@ -34,7 +34,6 @@ def upgrade() -> None:
         functions=FUNCTIONS,
         policy=POLICY,
     )
-    create_views(op.get_bind())
 
 
 def downgrade() -> None:

@@ -21,8 +21,8 @@ from db.bulk import Masked, encode, text_bytes
 from db.engine import make_engine, transaction
 from db.models import RUN_PARTITIONED, former_customer, new_customer, score, shap_value
 from db.staging import staging
+from db.views import ORDER, VIEWS, create, drop
 from flows.loading import cohort_rows
-from migrations.reporting import ORDER, VIEWS, create_views, drop_views
 from scoring.cohort import cohorts
 from scoring.contract import Applications
 from scoring.features import by_name, input_features
@@ -257,10 +257,10 @@ def test_before_the_first_run_only_the_dictionary_has_rows(new_database: Callabl
 def test_views_can_be_made_anew_and_dropped(new_database: Callable[[], Engine]) -> None:
     engine = new_database()
     with transaction(engine) as connection:
-        create_views(connection)
-        create_views(connection)
-        drop_views(connection)
-        drop_views(connection)
+        create(connection)
+        create(connection)
+        drop(connection)
+        drop(connection)
         assert connection.scalar(text("SELECT to_regnamespace('reporting')")) is None
 
 
