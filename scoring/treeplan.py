@@ -24,103 +24,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.trees import MISSING_NONE, ModelFormatError, TreeEnsemble
+from scoring.kernels import CODES, MISSING_NONE, BinPlan, PortionPlan
+from scoring.trees import ModelFormatError, TreeEnsemble
 
 MAX_DEPTH = 500
-CODES = 255  # thresholds that one code column tells apart, and the code above all of them
 
 # Clock cycles per row, measured: of adding one column of a portion's table to the result, of a portion, of a
 # test, and, per distinct outcome, of one test at one quadrature node.
 _COLUMN, _PORTION, _TEST, _OUTCOME = 1.0, 2.5, 0.1, 3.0
 # Distinct outcomes grow by about this factor with each test, up to the rows of a large batch.
 _GROWTH, _ROWS = 1.75, 50_000
-
-
-# The two tuples below are compiled into the cached machine code of `scoring.treeshap`, which is made anew
-# only when that module's file changes.
-
-
-class BinPlan(NamedTuple):
-    """How values become codes.
-
-    A source is a model column under one missing type. Source ``s`` has the sorted thresholds
-    ``threshold[start[s]:start[s] + 2 ** depth[s] - 1]``, filled up with infinity for a search of ``depth[s]``
-    steps, and the code columns ``column_start[s]:column_start[s + 1]``.
-
-    Attributes:
-        feature: int32 (sources,), model column.
-        missing_type: uint8 (sources,).
-        start: int64 (sources,).
-        depth: int32 (sources,).
-        threshold: float64.
-        column_start: int64 (sources + 1,).
-        first: int32 (code columns,), number of the threshold that the column's code 0 begins with.
-        default_left: bool (code columns,), side of missing values.
-        category_feature: int32 (category columns,), model column.
-        category_limit: int32 (category columns,), one more than the largest category that any test asks for.
-    """
-
-    feature: NDArray[np.int32]
-    missing_type: NDArray[np.uint8]
-    start: NDArray[np.int64]
-    depth: NDArray[np.int32]
-    threshold: NDArray[np.float64]
-    column_start: NDArray[np.int64]
-    first: NDArray[np.int32]
-    default_left: NDArray[np.bool_]
-    category_feature: NDArray[np.int32]
-    category_limit: NDArray[np.int32]
-
-
-class PortionPlan(NamedTuple):
-    """The portions, in the order of their trees.
-
-    Portion ``u`` is a binary tree with the tests ``start[u]:start[u + 1]``, parents before children, and one
-    leaf more than tests; its leaf ``i`` has ``leaf_value[start[u] + u + i]``. A child is numbered within its
-    portion, the leaves after the tests.
-
-    Attributes:
-        start: int64 (portions + 1,).
-        code_column: int32 (tests,), row of the codes, or ``~row`` of the categories.
-        code: uint8 (tests,), largest code that goes left.
-        category_start, category_words: int32 (tests,), the categories that go left, as in `TreeEnsemble`.
-        left, right: int32 (tests,).
-        leaf_value: float64 (leaves,).
-        share: float64 (tests,), share of the test's training rows that went left.
-        above: int32 (tests,), nearest test of the same model column on the way from the root, or -1.
-        above_left: bool (tests,), the way turns left there.
-        above_share: float64 (tests,), product of the shares that follow the way at all such tests; 1 if none.
-        column: int32 (tests,), which column of the portion's table gets the test's contribution.
-        column_start: int64 (portions + 1,), the table columns are
-            ``group[column_start[u]:column_start[u + 1]]``.
-        group: int32 (table columns,). The first of a portion is ``n_groups`` and stands for the score itself.
-        order: int32 (portions,), number of quadrature nodes.
-        uses_start, uses: int64 (n_groups + 2,) and int32, the table columns (numbers into ``group``) that are
-            added to each group, in the order of the portions.
-        portion: int32 (table columns,), the portion that a table column belongs to.
-        category_bits: uint32.
-    """
-
-    start: NDArray[np.int64]
-    code_column: NDArray[np.int32]
-    code: NDArray[np.uint8]
-    category_start: NDArray[np.int32]
-    category_words: NDArray[np.int32]
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
-    leaf_value: NDArray[np.float64]
-    share: NDArray[np.float64]
-    above: NDArray[np.int32]
-    above_left: NDArray[np.bool_]
-    above_share: NDArray[np.float64]
-    column: NDArray[np.int32]
-    column_start: NDArray[np.int64]
-    group: NDArray[np.int32]
-    order: NDArray[np.int32]
-    uses_start: NDArray[np.int64]
-    uses: NDArray[np.int32]
-    portion: NDArray[np.int32]
-    category_bits: NDArray[np.uint32]
 
 
 class _Tree(NamedTuple):

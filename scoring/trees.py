@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 CATEGORICAL = 1
 DEFAULT_LEFT = 2
-MISSING_NONE, MISSING_ZERO, MISSING_NAN = 0, 1, 2
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _Integers = NDArray[np.int64]

@@ -42,18 +42,15 @@ it is the same to the last bit whatever else is in the batch, and whatever the n
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Self, TypeVar, cast
+from typing import Any, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from scoring.treeplan import CODES, BinPlan, PortionPlan, plan_codes, plan_portions
-from scoring.trees import MISSING_NAN, MISSING_ZERO, TreeEnsemble
+from scoring.kernels import BLOCK_ROWS, VECTOR, Chunk, add_up, encode, tabulate
+from scoring.treeplan import plan_codes, plan_portions
+from scoring.trees import TreeEnsemble
 
-# Outcomes of a block are numbered in 16 bits, of which one value means "none yet".
-_BLOCK_ROWS = 2**16 - 1
-_NONE = np.uint16(2**16 - 1)
 # Working memory of a block: of the outcome numbers (kept small enough for the cache that the cores share) and
 # of the tables of contributions.
 _NUMBER_BYTES = 16 * 2**20
@@ -63,20 +60,8 @@ _THREADED_ROWS = 256
 # Portions of work: large enough that starting them costs little, small enough for threads to end together.
 _CODING_ROWS, _ADDING_ROWS = 2**12, 2**15
 _TASKS_PER_THREAD = 4
-_TILE = 256
-# Outcomes that are computed at once, a whole number of vector registers; tables are padded to _VECTOR.
-_LANES = 64
-_VECTOR = 8
-_ROW = np.uint64(_LANES)
-# LightGBM takes values up to this magnitude for 0 (kZeroThreshold, a float there).
-_ZERO = float(np.float32(1e-35))
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 _Floats = NDArray[np.float64]
-
-
-def _compiled(function: _Function) -> _Function:
-    return cast(_Function, njit(nogil=True, cache=True)(function))
 
 
 class TreeShap:
@@ -172,15 +157,15 @@ class TreeShap:
     def _block_rows(self) -> int:
         """How many rows at a time keep the table of every portion within the memory for tables."""
         room = _TABLE_BYTES // 8 // self._table_columns
-        too_large = self._most_outcomes(_BLOCK_ROWS) > room
+        too_large = self._most_outcomes(BLOCK_ROWS) > room
         if not too_large.any():
-            return _BLOCK_ROWS
-        return max(_VECTOR, int(room[too_large].min()) // _VECTOR * _VECTOR)
+            return BLOCK_ROWS
+        return max(VECTOR, int(room[too_large].min()) // VECTOR * VECTOR)
 
     def _most_outcomes(self, n: int) -> NDArray[np.int64]:
         """How many distinct outcomes each portion may have among ``n`` rows, in whole vectors."""
         most = np.where(self._tests < 16, np.left_shift(1, np.minimum(self._tests, 16)), n)
-        return (np.minimum(most, n) + _VECTOR - 1) // _VECTOR * _VECTOR
+        return (np.minimum(most, n) + VECTOR - 1) // VECTOR * VECTOR
 
     def _explain_block(self, x: NDArray[Any], first_row: int, sums: _Floats, run: "_Runner") -> None:
         n = x.shape[0]
@@ -189,7 +174,7 @@ class TreeShap:
         categories = np.empty((bins.category_feature.size, n), np.int32)
         values, row_step, column_step = _flat(x)
         rows = _ranges(0, n, _CODING_ROWS)
-        run(_encode, [(values, row_step, column_step, r0, r1, bins, codes, categories) for r0, r1 in rows])
+        run(encode, [(values, row_step, column_step, r0, r1, bins, codes, categories) for r0, r1 in rows])
 
         # A portion has no more distinct outcomes than its tests allow; so its place in the memory for tables
         # is known beforehand, and of that memory only what is written to is ever taken from the system.
@@ -203,25 +188,10 @@ class TreeShap:
         rows = _ranges(0, n, _ADDING_ROWS)
         for lo, hi in chunks:
             place = np.cumsum(size[lo:hi]) - size[lo:hi]
-            chunk = _Chunk(lo, hi, place, stride, numbers, tables)
+            chunk = Chunk(lo, hi, place, stride, numbers, tables)
             parts = _ranges(lo, hi, -(-(hi - lo) // n_tasks))
-            run(_tabulate, [(u0, u1, chunk, portions, codes, categories, *self._rule) for u0, u1 in parts])
-            run(_add_up, [(g, r0, r1, chunk, portions, first_row, sums) for g in groups for r0, r1 in rows])
-
-
-class _Chunk(NamedTuple):
-    """The portions lo to hi and their tables in a block of rows.
-
-    Portion ``u`` has ``stride[u]`` table entries per table column, one for each distinct outcome, the first
-    of them at ``tables[place[u - lo]]``. Row ``r`` has the outcome ``numbers[u - lo, r]``.
-    """
-
-    lo: int
-    hi: int
-    place: NDArray[np.int64]
-    stride: NDArray[np.int64]
-    numbers: NDArray[np.uint16]
-    tables: _Floats
+            run(tabulate, [(u0, u1, chunk, portions, codes, categories, *self._rule) for u0, u1 in parts])
+            run(add_up, [(g, r0, r1, chunk, portions, first_row, sums) for g in groups for r0, r1 in rows])
 
 
 class _Runner:
@@ -303,377 +273,3 @@ def _chunks(size: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
         hi = min(hi, size.size)
         yield lo, hi
         lo = hi
-
-
-@_compiled
-def _load(values: Any, at: int, step: int, missing_type: int, x: _Floats, missing: NDArray[np.bool_]) -> None:
-    for i in range(x.size):
-        v = np.float64(values[at])
-        at += step
-        x[i] = 0.0 if abs(v) <= _ZERO or (missing_type != MISSING_NAN and v != v) else v
-    for i in range(x.size):
-        missing[i] = x[i] != x[i] or (missing_type == MISSING_ZERO and x[i] == 0.0)
-
-
-@_compiled
-def _search(x: _Floats, threshold: _Floats, depth: int, below: NDArray[np.uint32]) -> None:
-    # All values take one step of the binary search before any takes the next: no branches to mispredict, and
-    # the loads of different values overlap.
-    for i in range(x.size):
-        below[i] = 0
-    step = np.uint32(1 << depth >> 1)
-    while step > 0:
-        for i in range(x.size):
-            at = below[i]
-            below[i] = at + step if threshold[at + (step - np.uint32(1))] < x[i] else at
-        step >>= np.uint32(1)
-
-
-@_compiled
-def _to_codes(
-    below: NDArray[np.uint32],
-    missing: NDArray[np.bool_],
-    first: int,
-    default_left: bool,
-    codes: NDArray[np.uint8],
-) -> None:
-    absent = np.uint32(0) if default_left else np.uint32(CODES)
-    for i in range(codes.size):
-        code = below[i] - min(below[i], np.uint32(first))
-        codes[i] = absent if missing[i] else min(code, np.uint32(CODES))
-
-
-@_compiled
-def _encode(
-    values: Any,
-    row_step: int,
-    column_step: int,
-    r0: int,
-    r1: int,
-    plan: BinPlan,
-    codes: NDArray[np.uint8],
-    categories: NDArray[np.int32],
-) -> None:
-    """Replaces the values of the rows r0 to r1 by their codes and categories (-1 for none)."""
-    tile_x = np.empty(_TILE)
-    tile_below = np.empty(_TILE, np.uint32)
-    tile_missing = np.empty(_TILE, np.bool_)
-    for r in range(r0, r1, _TILE):
-        n = min(_TILE, r1 - r)
-        x, below, missing = tile_x[:n], tile_below[:n], tile_missing[:n]
-        for s in range(plan.feature.size):
-            at = r * row_step + plan.feature[s] * column_step
-            _load(values, at, row_step, plan.missing_type[s], x, missing)
-            _search(x, plan.threshold[plan.start[s] :], plan.depth[s], below)
-            for c in range(plan.column_start[s], plan.column_start[s + 1]):
-                _to_codes(below, missing, plan.first[c], plan.default_left[c], codes[c, r : r + n])
-        for c in range(plan.category_feature.size):
-            at = r * row_step + plan.category_feature[c] * column_step
-            for i in range(n):
-                v = np.float64(values[at + i * row_step])
-                # Truncated as in LightGBM: what lies between -1 and 0 is category 0.
-                categories[c, r + i] = np.int32(v) if v > -1.0 and v < plan.category_limit[c] else -1
-
-
-@_compiled
-def _set_bit(plane: NDArray[np.uint8], codes: NDArray[np.uint8], code: int, bit: int) -> None:
-    one = np.uint8(1 << bit)
-    for r in range(plane.size):
-        plane[r] |= one if codes[r] <= code else np.uint8(0)
-
-
-@_compiled
-def _set_category_bit(
-    plane: NDArray[np.uint8], categories: NDArray[np.int32], words: NDArray[np.uint32], bit: int
-) -> None:
-    one = np.uint8(1 << bit)
-    for r in range(plane.size):
-        category = categories[r]
-        if (
-            category >= 0
-            and category >> 5 < words.size
-            and (words[category >> 5] >> np.uint32(category & 31)) & np.uint32(1)
-        ):
-            plane[r] |= one
-
-
-@_compiled
-def _number(
-    keys: NDArray[np.uint32],
-    slots: NDArray[np.uint16],
-    seen: NDArray[np.uint32],
-    first: NDArray[np.int32],
-    numbers: NDArray[np.uint16],
-) -> int:
-    """Numbers the distinct keys in the order of their appearance.
-
-    Writes each row's number, and the first row of each number, and returns how many there are. ``slots`` is a
-    table over all possible keys, empty before and after; ``seen`` is for scratch.
-    """
-    n_seen = 0
-    for r in range(keys.size):
-        key = keys[r]
-        number = slots[key]
-        if number == _NONE:
-            number = np.uint16(n_seen)
-            slots[key] = number
-            seen[n_seen] = key
-            first[n_seen] = r
-            n_seen += 1
-        numbers[r] = number
-    for i in range(n_seen):
-        slots[seen[i]] = _NONE
-    return n_seen
-
-
-@_compiled
-def _aligned(n: int) -> _Floats:
-    # Vector registers are as long as cache lines: unaligned, every access would touch two lines.
-    raw = np.empty(n + 8)
-    skip = (-raw.ctypes.data % 64) // 8
-    return raw[skip : skip + n]
-
-
-@_compiled
-def _tabulate(
-    u0: int,
-    u1: int,
-    chunk: _Chunk,
-    plan: PortionPlan,
-    codes: NDArray[np.uint8],
-    categories: NDArray[np.int32],
-    rule_nodes: _Floats,
-    rule_weights: _Floats,
-) -> None:
-    """Numbers the outcomes of the portions u0 to u1 and fills in their tables.
-
-    The first column of a table is the value of the leaf that is reached, the others are contributions.
-    """
-    n = codes.shape[1]
-    widest = 1
-    for u in range(u0, u1):
-        widest = max(widest, plan.start[u + 1] - plan.start[u])
-    n_planes = max(2, (widest + 7) // 8)
-    planes = np.empty((n_planes, n), np.uint8)
-    distinct = np.empty((n_planes, n + _VECTOR), np.uint8)
-    slots = np.full(2**16 if widest <= 16 else 2**20, _NONE, np.uint16)
-    keys, seen = np.empty(n, np.uint32), np.empty(n, np.uint32)
-    first = np.empty(n, np.int32)
-    size = widest * _LANES
-    scratch = (_aligned(size), _aligned(size), _aligned(size), _aligned(size), _aligned(size))
-    for u in range(u0, u1):
-        start = plan.start[u]
-        n_tests = plan.start[u + 1] - start
-        planes[: max(2, (n_tests + 7) // 8)] = 0
-        for i in range(n_tests):
-            column = plan.code_column[start + i]
-            if column >= 0:
-                _set_bit(planes[i >> 3], codes[column], plan.code[start + i], i & 7)
-            else:
-                word = plan.category_start[start + i]
-                words = plan.category_bits[word : word + plan.category_words[start + i]]
-                _set_category_bit(planes[i >> 3], categories[~column], words, i & 7)
-
-        low, high = planes[0], planes[1]
-        for r in range(n):
-            keys[r] = np.uint32(low[r]) | np.uint32(high[r]) << np.uint32(8)
-        own = chunk.numbers[u - chunk.lo]
-        n_distinct = _number(keys, slots, seen, first, own)
-        # More than 16 tests: the numbers so far are told apart by four more tests at a time.
-        for i in range(16, n_tests, 4):
-            plane = planes[i >> 3]
-            for r in range(n):
-                nibble = np.uint32(plane[r]) >> np.uint32(i & 7) & np.uint32(15)
-                keys[r] = np.uint32(own[r]) << np.uint32(4) | nibble
-            n_distinct = _number(keys, slots, seen, first, own)
-
-        for b in range((n_tests + 7) // 8):
-            for p in range(n_distinct):
-                distinct[b, p] = planes[b, first[p]]
-            distinct[b, n_distinct : n_distinct + _VECTOR] = 0
-        table = chunk.tables[chunk.place[u - chunk.lo] :]
-        n_columns = plan.column_start[u + 1] - plan.column_start[u]
-        order = plan.order[u]
-        nodes, weights = rule_nodes[order, :order], rule_weights[order, :order]
-        for p in range(0, n_distinct, _LANES):
-            width = min(_LANES, (n_distinct - p + _VECTOR - 1) // _VECTOR * _VECTOR)
-            outcomes = distinct[:, p : p + width]
-            _explain(u, plan, outcomes, nodes, weights, table[p:], chunk.stride[u], n_columns, scratch)
-
-
-@_compiled
-def _explain(
-    u: int,
-    plan: PortionPlan,
-    outcomes: NDArray[np.uint8],
-    nodes: _Floats,
-    weights: _Floats,
-    table: _Floats,
-    stride: int,
-    n_columns: int,
-    scratch: tuple[_Floats, _Floats, _Floats, _Floats, _Floats],
-) -> None:
-    """Computes the contributions of up to 64 outcomes, by the formulas at the top of this module.
-
-    ``outcomes`` holds a bit per test, set if it goes left. Each scratch array has a row of 64 numbers per
-    test. Indices are unsigned where loops are to become vector code: of signed ones, the compiler would have
-    to expect that they count from the end.
-    """
-    gain, turn, passed, total, walk = scratch
-    start = plan.start[u]
-    n_tests = plan.start[u + 1] - start
-    width = np.uint64(outcomes.shape[1])
-    leaf_value = plan.leaf_value[start + u :]
-    if n_tests == 0:
-        table[:width] = leaf_value[0]
-        return
-
-    # turn is o_a (o - z); gain is o until the first pass overwrites it.
-    for i in range(n_tests):
-        row = np.uint64(i) * _ROW
-        bits, mask = outcomes[i >> 3], np.uint8(1 << (i & 7))
-        share, above = plan.share[start + i], plan.above[start + i]
-        for p in range(width):
-            gain[row + p] = 1.0 if bits[p] & mask else 0.0
-            total[row + p] = 0.0
-        if above < 0:
-            for p in range(width):
-                passed[row + p] = 1.0
-                turn[row + p] = gain[row + p] - share
-        else:
-            earlier = np.uint64(above) * _ROW
-            taken = 1.0 if plan.above_left[start + i] else 0.0
-            for p in range(width):
-                still = passed[earlier + p] if gain[earlier + p] == taken else 0.0
-                passed[row + p] = still
-                turn[row + p] = still * (gain[row + p] - share)
-
-    # The leaf that is reached, exactly: the predicted score must not depend on the quadrature.
-    for i in range(n_tests - 1, -1, -1):
-        row = np.uint64(i) * _ROW
-        left, right = plan.left[start + i], plan.right[start + i]
-        below_left, below_right = np.uint64(left) * _ROW, np.uint64(right) * _ROW
-        left_value = leaf_value[left - n_tests] if left >= n_tests else 0.0
-        right_value = leaf_value[right - n_tests] if right >= n_tests else 0.0
-        for p in range(width):
-            a = walk[below_left + p] if left < n_tests else left_value
-            b = walk[below_right + p] if right < n_tests else right_value
-            walk[row + p] = a if gain[row + p] != 0.0 else b
-    for p in range(width):
-        table[p] = walk[p]
-
-    for k in range(nodes.size):
-        _upwards(start, n_tests, plan, nodes[k], leaf_value, width, turn, gain, walk)
-        _downwards(start, n_tests, plan, nodes[k], weights[k], width, turn, gain, walk, total)
-
-    table_columns = stride * (n_columns - 1)
-    for c in range(stride, stride + table_columns, stride):
-        table[c : c + width] = 0.0
-    for i in range(n_tests):
-        row = np.uint64(i) * _ROW
-        column = table[plan.column[start + i] * stride :]
-        for p in range(width):
-            column[p] += turn[row + p] * total[row + p]
-
-
-@_compiled
-def _upwards(
-    start: int,
-    n_tests: int,
-    plan: PortionPlan,
-    t: float,
-    leaf_value: _Floats,
-    width: np.uint64,
-    turn: _Floats,
-    gain: _Floats,
-    walk: _Floats,
-) -> None:
-    """From the leaves up: B of each test into ``walk``, and B_left - B_right into ``gain``."""
-    for i in range(n_tests - 1, -1, -1):
-        share, above_share = plan.share[start + i], plan.above_share[start + i]
-        slope = t / (above_share + (1.0 - above_share) * t)
-        row = np.uint64(i) * _ROW
-        left, right = plan.left[start + i], plan.right[start + i]
-        below_left, below_right = np.uint64(left) * _ROW, np.uint64(right) * _ROW
-        left_value = leaf_value[left - n_tests] if left >= n_tests else 0.0
-        right_value = leaf_value[right - n_tests] if right >= n_tests else 0.0
-        for p in range(width):
-            a = walk[below_left + p] if left < n_tests else left_value
-            b = walk[below_right + p] if right < n_tests else right_value
-            gain[row + p] = a - b
-            walk[row + p] = b + (share + slope * turn[row + p]) * (a - b)
-
-
-@_compiled
-def _downwards(
-    start: int,
-    n_tests: int,
-    plan: PortionPlan,
-    t: float,
-    weight: float,
-    width: np.uint64,
-    turn: _Floats,
-    gain: _Floats,
-    walk: _Floats,
-    total: _Floats,
-) -> None:
-    """From the root down: D of each test into ``walk``, and its part of the contributions to ``total``."""
-    for p in range(width):
-        walk[p] = weight
-    for i in range(n_tests):
-        share, above_share = plan.share[start + i], plan.above_share[start + i]
-        f = above_share + (1.0 - above_share) * t
-        slope, factor = t / f, above_share / (f * f)
-        row = np.uint64(i) * _ROW
-        left, right = plan.left[start + i], plan.right[start + i]
-        below_left, below_right = np.uint64(left) * _ROW, np.uint64(right) * _ROW
-        for p in range(width):
-            d = walk[row + p]
-            total[row + p] += factor * d * gain[row + p]
-            d_left = d * (share + slope * turn[row + p])
-            if left < n_tests:
-                walk[below_left + p] = d_left
-            if right < n_tests:
-                walk[below_right + p] = d - d_left
-
-
-@_compiled
-def _table_column(
-    column: int, r0: int, r1: int, chunk: _Chunk, plan: PortionPlan
-) -> tuple[_Floats, NDArray[np.uint16]]:
-    """A column of a portion's table, and which of its entries the rows r0 to r1 have."""
-    u = plan.portion[column]
-    at = chunk.place[u - chunk.lo] + (column - plan.column_start[u]) * chunk.stride[u]
-    return chunk.tables[at : at + chunk.stride[u]], chunk.numbers[u - chunk.lo, r0:r1]
-
-
-@_compiled
-def _add_up(
-    groups: NDArray[np.int64],
-    r0: int,
-    r1: int,
-    chunk: _Chunk,
-    portions: PortionPlan,
-    first_row: int,
-    sums: _Floats,
-) -> None:
-    """Adds the tables of a chunk to the sums of some groups in the block's rows r0 to r1."""
-    for g in groups:
-        columns = portions.uses[portions.uses_start[g] : portions.uses_start[g + 1]]
-        i = np.searchsorted(columns, portions.column_start[chunk.lo])
-        end = np.searchsorted(columns, portions.column_start[chunk.hi])
-        total = sums[g, first_row + r0 : first_row + r1]
-        # Four at a time, to spare reading and writing the sums; yet each is added to the sum of those before.
-        while i + 4 <= end:
-            a, at_a = _table_column(columns[i], r0, r1, chunk, portions)
-            b, at_b = _table_column(columns[i + 1], r0, r1, chunk, portions)
-            c, at_c = _table_column(columns[i + 2], r0, r1, chunk, portions)
-            d, at_d = _table_column(columns[i + 3], r0, r1, chunk, portions)
-            for r in range(total.size):
-                total[r] = total[r] + a[at_a[r]] + b[at_b[r]] + c[at_c[r]] + d[at_d[r]]
-            i += 4
-        while i < end:
-            a, at_a = _table_column(columns[i], r0, r1, chunk, portions)
-            for r in range(total.size):
-                total[r] += a[at_a[r]]
-            i += 1

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.trees import MISSING_NAN, ModelFormatError, TreeEnsemble, parse_model
+from scoring.kernels import MISSING_NAN
+from scoring.trees import ModelFormatError, TreeEnsemble, parse_model
 
 N_ROUNDS = 6
 

@@ -308,7 +308,7 @@ def test_blocks_of_rows_and_chunks_of_portions_make_no_difference(
     booster, x = model
     shap = TreeShap(parse_model(booster.model_to_string()))
     whole = shap.explain(x)
-    monkeypatch.setattr(treeshap, "_BLOCK_ROWS", 700)
+    monkeypatch.setattr(treeshap, "BLOCK_ROWS", 700)
     monkeypatch.setattr(treeshap, "_TABLE_BYTES", 2**16)
     monkeypatch.setattr(treeshap, "_CODING_ROWS", 300)
     monkeypatch.setattr(treeshap, "_ADDING_ROWS", 500)
@@ -326,13 +326,13 @@ def test_tables_take_no_more_memory_than_they_may_however_large_a_portion_is(
     shap = TreeShap(parse_model(_text(500, [comb, _tree(rng, 500, 30, False, [2])])))
     x = rng.normal(size=(3000, 500))
     bytes_of: list[int] = []
-    tabulate = treeshap._tabulate
+    tabulate = treeshap.tabulate
 
     def noted(u0: int, u1: int, chunk: treeshap._Chunk, *rest: object) -> None:
         bytes_of.append(chunk.tables.nbytes)
         tabulate(u0, u1, chunk, *rest)
 
-    monkeypatch.setattr(treeshap, "_tabulate", noted)
+    monkeypatch.setattr(treeshap, "tabulate", noted)
     whole = shap.explain(x)
     assert max(bytes_of) > 2**22
     for limit in (2**22, 2**19):
