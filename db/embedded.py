@@ -40,6 +40,12 @@ SERVICE_USER = "creditlens"
 ROOT_HOME = Path("/var/lib/creditlens")
 START_TIMEOUT_SECONDS = 300
 DYING_SECONDS = 60
+# In a folder that a link leads to: the link's own path, which a copy of the link has not.
+BELONGS_TO = "belongs-to"
+
+
+class _PortTakenError(EmbeddedPostgresError):
+    """Another program has taken the port on which the server was to listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +95,72 @@ class EmbeddedPostgres:
     def port(self) -> int | None:
         """The TCP port of the running server, None if none runs."""
         try:
+            if self._owner_of_data() is not None:
+                return None
             lines = (self.data / "postmaster.pid").read_text().splitlines()
             process = psutil.Process(int(lines[0]))
             # One that was killed may be there for a while, waiting for its parent to notice.
-            runs = process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE
+            runs = process.status() != psutil.STATUS_ZOMBIE and self._serves(process)
             return int(lines[3]) if runs else None
         except (FileNotFoundError, NotADirectoryError, IndexError, ValueError, psutil.Error):
             return None
+
+    def _serves(self, process: psutil.Process) -> bool:
+        """Whether the process is a Postgres of this very folder, and not of the one that it was copied from."""
+        if not process.name().startswith("postgres"):
+            return False
+        try:
+            works_in = process.cwd()
+        except psutil.AccessDenied:
+            # Some containers hide it, but not the command line.
+            command = process.cmdline()
+            works_in = command[command.index("-D") + 1] if "-D" in command[:-1] else ""
+        try:
+            return os.path.samefile(works_in, self.data)
+        except OSError:
+            return False
+
+    def require_own_data(self) -> None:
+        """Raise EmbeddedPostgresError if `home` is the copy of a link to another installation's data."""
+        owner = self._owner_of_data()
+        if owner is not None:
+            raise EmbeddedPostgresError(
+                f"{self.home} is a copy of a link, and the data in {self._folder} belongs to {owner}: remove the"
+                " copied link to begin with an empty database, which `creditlens restore FILE` can fill with a"
+                " backup."
+            )
+
+    def _owner_of_data(self) -> str | None:
+        """Who else the data belongs to where `home` is a link; None if it is ours."""
+        if not self.home.is_symlink():
+            return None
+        here = self.home.parent.resolve() / self.home.name
+        try:
+            owner = Path((self._folder / BELONGS_TO).read_text().strip())
+        except FileNotFoundError:
+            # Versions before 0.4 left no note, only a name made of the link's path.
+            ours = self._folder.parent != ROOT_HOME.resolve() or self._folder.name == _name_below_root_home(
+                self.home
+            )
+            return (
+                None
+                if ours
+                else f"another state folder (if this one was moved, write {here} into {self._folder / BELONGS_TO})"
+            )
+        moved = owner == here or not owner.is_symlink() or owner.resolve() != self._folder
+        return None if moved else str(owner)
 
     def start(self) -> URL:
         """Make the cluster if there is none, start it if it is down, and return the migrator's URL.
 
         Raises EmbeddedPostgresError with the end of the server's log if it does not come up.
         """
+        self.require_own_data()
         with self._locked():
             if not (self.data / "PG_VERSION").exists():
                 self._initialise()
             if self.port() is None:
+                self._remove_foreign_lock()
                 self._launch()
             try:
                 self._ensure_roles_and_database()
@@ -150,12 +205,32 @@ class EmbeddedPostgres:
         with (self.data / "postgresql.auto.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in _server_settings().items())
 
+    def _remove_foreign_lock(self) -> None:
+        """Remove a postmaster.pid whose process is alive and no server of this folder.
+
+        A copied folder names the original's server, and a killed server's number may be another program's by now;
+        Postgres would not start. A number that nobody has, and sessions that outlive their server, it sorts out
+        itself.
+        """
+        lock = self.data / "postmaster.pid"
+        try:
+            process = psutil.Process(int(lock.read_text().split()[0]))
+            foreign = process.status() != psutil.STATUS_ZOMBIE and not self._serves(process)
+        except (FileNotFoundError, IndexError, ValueError, psutil.Error):
+            return
+        if foreign and not any(self._serves(other) for other in _postgres_processes()):
+            lock.unlink(missing_ok=True)
+
     def _launch(self) -> None:
         deadline = time.monotonic() + DYING_SECONDS
         while True:
             try:
                 self._start_server()
                 return
+            except _PortTakenError:
+                # By another program, between our look and the server's start; there is another one.
+                if time.monotonic() > deadline:
+                    raise
             except EmbeddedPostgresError:
                 # A server that was killed, and its sessions, are there for a moment more.
                 remains = ("pre-existing shared memory block", 'lock file "postmaster.pid" already exists')
@@ -166,6 +241,7 @@ class EmbeddedPostgres:
 
     def _start_server(self) -> None:
         port = free_port(preferred=self._last_port())
+        written = self.log.stat().st_size if self.log.exists() else 0
         options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
         try:
             self._run(
@@ -173,7 +249,9 @@ class EmbeddedPostgres:
                 "-t", str(START_TIMEOUT_SECONDS), "-o", options,
             )  # fmt: skip
         except EmbeddedPostgresError as error:
-            raise EmbeddedPostgresError(
+            taken = b"Address already in use" in self.log.read_bytes()[written:] if self.log.exists() else False
+            kind = _PortTakenError if taken else EmbeddedPostgresError
+            raise kind(
                 "The embedded Postgres did not start; its log ends with: " + " | ".join(self._log_tail(5))
             ) from error
         (self._folder / "port").write_text(str(port))
@@ -260,12 +338,16 @@ class EmbeddedPostgres:
         if not self.home.exists():
             self.home.parent.mkdir(parents=True, exist_ok=True)
             if _service_user() and not _reachable(self.home.parent):
-                name = hashlib.sha256(str(self.home.absolute()).encode()).hexdigest()[:12]
-                actual = ROOT_HOME / name
-                actual.mkdir(parents=True, exist_ok=True, mode=0o755)
+                actual = ROOT_HOME / _name_below_root_home(self.home)
+                if actual.exists():
+                    # Of a state folder that was moved away from here, or removed without it.
+                    actual = actual.with_name(f"{actual.name}-{secrets.token_hex(4)}")
+                actual.mkdir(parents=True, mode=0o755)
                 self.home.symlink_to(actual)
             else:
                 self.home.mkdir()
+        if self.home.is_symlink():
+            (self._folder / BELONGS_TO).write_text(f"{self.home.parent.resolve() / self.home.name}\n")
         self._give_to_service_user(self._folder)
 
 
@@ -377,6 +459,16 @@ def _service_user() -> pwd.struct_passwd | None:
             f"Postgres does not run as root and the user {SERVICE_USER!r} could not be made "
             f"({made.stderr.strip()}); run creditlens as an ordinary user or set DATABASE_URL."
         ) from None
+
+
+def _name_below_root_home(home: Path) -> str:
+    return hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:12]
+
+
+def _postgres_processes() -> Iterator[psutil.Process]:
+    for process in psutil.process_iter(["name"]):
+        if (process.info["name"] or "").startswith("postgres"):
+            yield process
 
 
 def _reachable(path: Path) -> bool:

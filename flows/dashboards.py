@@ -106,14 +106,19 @@ def server(settings: Settings) -> services.Background:
 
 def url(settings: Settings) -> str | None:
     """The address of the dashboards if they answer: the login page too, since the health check alone lies."""
-    try:
-        port = int((settings.state / "superset.port").read_text())
-    except (FileNotFoundError, ValueError):
-        port = settings.superset_port
+    process, port = server(settings), _port(settings)
     address = f"http://127.0.0.1:{port}"
-    if server(settings).pid() is None or not services.answers(f"{address}/health"):
+    # Another installation's Superset, on a port that was ours, answers just as well.
+    if process.pid() is None or process.listens(port) is False or not services.answers(f"{address}/health"):
         return None
     return address if services.answers(f"{address}/login/", seconds=20) else None
+
+
+def _port(settings: Settings) -> int:
+    try:
+        return int((settings.state / "superset.port").read_text())
+    except (FileNotFoundError, ValueError):
+        return settings.superset_port
 
 
 def metadata_url(settings: Settings) -> str:
@@ -223,17 +228,28 @@ def _provision(settings: Settings) -> None:
 def _start(settings: Settings) -> str:
     """Start the server; its address, once it answers."""
     process = server(settings)
-    process.stop()
-    port = free_port(settings.superset_port)
-    (settings.state / "superset.port").write_text(str(port))
-    process.start(_server_command(), {**_environment(settings), **_bind(settings, port)})
     log.info("Dashboards: waiting for Superset to answer")
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.pid() is not None:
-        if address := url(settings):
-            return address
-        time.sleep(0.25)
+    for _ in range(services.PORTS_TRIED):
+        process.stop()
+        port = free_port(settings.superset_port)
+        (settings.state / "superset.port").write_text(str(port))
+        process.start(_server_command(), {**_environment(settings), **_bind(settings, port)})
+        while time.monotonic() < deadline and process.pid() is not None:
+            if address := url(settings):
+                return address
+            if _lost(process, port):
+                break
+            time.sleep(0.25)
+        else:
+            break
     raise services.ServiceError(f"Superset did not come up; see {process.log}.")
+
+
+def _lost(process: services.Background, port: int) -> bool:
+    """Whether another program has taken the port before our server did."""
+    # Ours may begin to listen between the looks.
+    return process.listens(port) is False and free_port(port) != port and process.listens(port) is False
 
 
 def _server_command() -> list[str]:
@@ -250,6 +266,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "CREDITLENS_SUPERSET_CONFIGURATION": str(_configuration_file(settings)),
         "SUPERSET_CONFIG_PATH": str(ASSETS / "superset_config.py"),
         "SUPERSET_HOME": str(settings.state / "superset"),
+        "TMPDIR": str(services.temporary_folder(settings.state, "superset")),
         "PYTHONPATH": str(ASSETS),
         "FLASK_APP": "superset",
         "SCARF_ANALYTICS": "false",

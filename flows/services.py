@@ -1,12 +1,22 @@
-"""The services around a run: the database, the Prefect server, the background processes."""
+"""The services around a run: the database, the Prefect server, the background processes.
+
+Many installations may live on one machine, copies of one another among them. A process, a port or a server is ours
+only if something that no copy carries along says so: the folder in which it was started, the socket on which it
+listens.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import http.client
 import json
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -15,18 +25,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 from sqlalchemy import Engine
 
 from db.embedded import WRITER, free_port
 from db.engine import make_engine, parse_url, psql_url, require_supported_server
-from db.errors import DatabaseUnavailableError
+from db.errors import DatabaseUnavailableError, EmbeddedPostgresError
 from db.roles import ANALYST, DASHBOARD, has_writer
-from flows import logs
+from flows import identity, logs
 from flows.settings import Settings
 
+log = logging.getLogger("creditlens")
 PREFECT_START_SECONDS = 90
+# How long a server that PREFECT_API_URL names may take, which may have been started together with us.
+PREFECT_ELSEWHERE_SECONDS = 30
+# Another program may take a port between our look and the server's start.
+PORTS_TRIED = 5
+# Names the installation whose local server PREFECT_API_URL means, where we have set it ourselves.
+OWN_PREFECT = "CREDITLENS_OWN_PREFECT"
 
 
 class ServiceError(Exception):
@@ -43,6 +61,7 @@ def connect_database(settings: Settings) -> Engine:
         require_supported_server(engine)
         return engine
     embedded = settings.embedded()
+    embedded.require_own_data()
     if embedded.port() is None:
         raise DatabaseUnavailableError("The embedded Postgres is not running; start it with `creditlens up`.")
     return make_engine(embedded.url())
@@ -69,8 +88,19 @@ def database(settings: Settings, *, writer: bool = False) -> Iterator[Engine]:
 
 def start_database(settings: Settings) -> None:
     """Start the embedded server, if that is what is used and it is down."""
-    if settings.database_url is None:
+    if settings.database_url is not None:
+        return
+    copied_from = identity.of(settings.state).copied_from
+    try:
         settings.embedded().start()
+    except EmbeddedPostgresError as error:
+        if copied_from is None:
+            raise
+        raise EmbeddedPostgresError(
+            f"{str(error).rstrip('.')}; this state folder is a copy of {copied_from}, and one that is made while"
+            " Postgres runs may not be whole: `creditlens backup FILE` there and `creditlens restore FILE` in a new"
+            " state folder bring everything over."
+        ) from error
 
 
 def reader_url(settings: Settings, role: str = ANALYST) -> str:
@@ -93,9 +123,26 @@ def _namespace() -> str | None:
         return None
 
 
+def temporary_folder(state: Path, name: str) -> Path:
+    """The folder for temporary files of one of our processes: the system's may belong to somebody else."""
+    folder = state / "tmp" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _folder_mark(folder: Path) -> list[int]:
+    """What tells a folder from a copy of it."""
+    found = folder.stat()
+    return [found.st_dev, found.st_ino]
+
+
 @dataclass(frozen=True, slots=True)
 class Background:
-    """A process of ours that outlives the command that started it; known by a file with its id."""
+    """A process of ours that outlives the command that started it; known by a file with its id.
+
+    The file of another installation, which is there in a copied state folder, counts as none.
+    """
 
     name: str
     state: Path
@@ -110,6 +157,8 @@ class Background:
 
     def since(self) -> datetime | None:
         """When it was started, whatever has become of it; None if it was not, or was stopped."""
+        if self._known() is None:
+            return None
         try:
             return datetime.fromtimestamp(self._file.stat().st_mtime, UTC)
         except FileNotFoundError:
@@ -117,26 +166,39 @@ class Background:
 
     def elsewhere(self) -> bool:
         """Whether it was started where we see no processes, in another container."""
-        try:
-            return bool(json.loads(self._file.read_text()).get("namespace", _namespace()) != _namespace())
-        except (FileNotFoundError, ValueError):
-            return False
+        known = self._known()
+        return known is not None and known.get("namespace", _namespace()) != _namespace()
 
     def pid(self) -> int | None:
         """The process id if it runs here; a recycled id of another program does not count."""
-        if self.elsewhere():
+        known = self._known()
+        if known is None or known.get("namespace", _namespace()) != _namespace():
             return None
-        try:
-            known = json.loads(self._file.read_text())
-            process = psutil.Process(known["pid"])
-            same = abs(process.create_time() - known["started"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
-            return int(known["pid"]) if same else None
-        except (FileNotFoundError, ValueError, KeyError, psutil.Error):
+        if known.get("folder") not in (None, _folder_mark(self.state)):
             return None
+        process = _process(known)
+        return process.pid if process else None
 
     def died(self) -> bool:
         """Whether it was started here and has ended without being stopped."""
-        return self._file.exists() and not self.elsewhere() and self.pid() is None
+        return self._known() is not None and not self.elsewhere() and self.pid() is None
+
+    def listens(self, port: int) -> bool | None:
+        """Whether it, or a child of it, listens on a TCP port; None if we may not know."""
+        pid = self.pid()
+        if pid is None:
+            return None if self.elsewhere() else False
+        try:
+            process = psutil.Process(pid)
+            return any(
+                socket.status == psutil.CONN_LISTEN and socket.laddr.port == port
+                for member in (process, *process.children(recursive=True))
+                for socket in member.net_connections("tcp")
+            )
+        except psutil.AccessDenied:
+            return None
+        except psutil.Error:
+            return False
 
     def start(self, command: list[str], environment: dict[str, str]) -> int:
         """Start it unless it runs; its process id."""
@@ -145,6 +207,8 @@ class Background:
             return running
         self.state.mkdir(parents=True, exist_ok=True)
         logs.bound(self.log)
+        # What one that was killed has left.
+        shutil.rmtree(temporary_folder(self.state, self.name), ignore_errors=True)
         with self.log.open("a") as output:
             process = subprocess.Popen(
                 command,
@@ -152,7 +216,12 @@ class Background:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **environment},
+                env={
+                    **os.environ,
+                    **environment,
+                    "CREDITLENS_STATE": str(self.state),
+                    "TMPDIR": str(temporary_folder(self.state, self.name)),
+                },
             )
         self._know(process.pid)
         # It is meant to outlive us: without a return code, Popen would warn that it is left behind.
@@ -169,9 +238,40 @@ class Background:
         if self.pid() == os.getpid():
             self._file.unlink(missing_ok=True)
 
+    def _known(self) -> dict[str, Any] | None:
+        """What the file says; None if there is none, or if it is another installation's."""
+        try:
+            known = json.loads(self._file.read_text())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        if not isinstance(known, dict) or not known.keys() >= {"pid", "started"}:
+            return None
+        owner = known.get("installation")
+        if owner is None:
+            return known if self._before_0_4(known) else None
+        return known if owner == identity.of(self.state).name else None
+
+    def _before_0_4(self, known: dict[str, Any]) -> bool:
+        """Whether a file that names no installation is ours: its process, if it is there, works in our folder."""
+        process = _process(known)
+        if process is None:
+            return True
+        try:
+            environment = process.environ()
+        except psutil.Error:
+            return False
+        homes = {"CREDITLENS_STATE": "", "PREFECT_HOME": "prefect", "SUPERSET_HOME": "superset"}
+        return any(environment.get(name) == str(self.state / home) for name, home in homes.items())
+
     def _know(self, pid: int) -> None:
-        started = psutil.Process(pid).create_time()
-        self._file.write_text(json.dumps({"pid": pid, "started": started, "namespace": _namespace()}))
+        known = {
+            "pid": pid,
+            "started": psutil.Process(pid).create_time(),
+            "namespace": _namespace(),
+            "installation": identity.of(self.state).name,
+            "folder": _folder_mark(self.state),
+        }
+        self._file.write_text(json.dumps(known))
 
     def stop(self, patience: float = 20.0) -> bool:
         """Ask it and its children to end, and end them after `patience` seconds; True if it ran."""
@@ -186,6 +286,16 @@ class Background:
         for process in alive:
             process.kill()
         return True
+
+
+def _process(known: dict[str, Any]) -> psutil.Process | None:
+    """The process of a file, if it is still the same one."""
+    try:
+        process = psutil.Process(known["pid"])
+        same = abs(process.create_time() - known["started"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        return process if same else None
+    except (psutil.Error, TypeError, ValueError):
+        return None
 
 
 # --- Prefect --------------------------------------------------------------------------------------------------
@@ -216,18 +326,41 @@ def prefect_environment(settings: Settings) -> dict[str, str]:
 
 
 def prefect_url(settings: Settings) -> str | None:
-    """The API address of a Prefect server that answers: the one in PREFECT_API_URL, or the local one."""
-    candidates = [os.environ.get("PREFECT_API_URL"), local_prefect_url(settings)]
-    return next((url for url in candidates if url and answers(f"{url}/health")), None)
+    """The API address of a Prefect server that answers: the one in PREFECT_API_URL, or our local one."""
+    configured = configured_prefect_url(settings)
+    if configured and is_prefect(configured):
+        return configured
+    return _own_prefect_url(settings)
+
+
+def configured_prefect_url(settings: Settings) -> str | None:
+    """What PREFECT_API_URL names, unless it is the local server, as one of our processes tells another."""
+    url = os.environ.get("PREFECT_API_URL")
+    if not url or os.environ.get(OWN_PREFECT) == identity.of(settings.state).name:
+        return None
+    return url.rstrip("/")
 
 
 def local_prefect_url(settings: Settings) -> str:
     """Where the local Prefect server listens if it runs."""
+    return f"http://127.0.0.1:{_prefect_port(settings)}/api"
+
+
+def _prefect_port(settings: Settings) -> int:
     try:
-        port = int((settings.state / "prefect.port").read_text())
+        return int((settings.state / "prefect.port").read_text())
     except (FileNotFoundError, ValueError):
-        port = settings.prefect_port
-    return f"http://127.0.0.1:{port}/api"
+        return settings.prefect_port
+
+
+def _own_prefect_url(settings: Settings) -> str | None:
+    """The address of the local server, if it answers and is the one that this installation started."""
+    server, url = prefect_server(settings), local_prefect_url(settings)
+    own = server.listens(_prefect_port(settings))
+    if own is None:
+        home = _as_json(_get(f"{url}/admin/settings"))
+        own = isinstance(home, dict) and home.get("home") == str(settings.state / "prefect")
+    return url if own and is_prefect(url) else None
 
 
 def use_prefect(settings: Settings, *, quiet: bool = True) -> str | None:
@@ -240,42 +373,108 @@ def use_prefect(settings: Settings, *, quiet: bool = True) -> str | None:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     for name, value in prefect_environment(settings).items():
         os.environ.setdefault(name, value)
-    url = prefect_url(settings)
+    use_temporary_folder(settings, "command")
+    configured, url = configured_prefect_url(settings), prefect_url(settings)
+    os.environ.pop(OWN_PREFECT, None)
     if url:
         os.environ["PREFECT_API_URL"] = url
+        if url != configured:
+            os.environ[OWN_PREFECT] = identity.of(settings.state).name
     else:
         os.environ.pop("PREFECT_API_URL", None)
         os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "true"
     return url
 
 
+def use_temporary_folder(settings: Settings, name: str) -> None:
+    """Keep temporary files of this process and its children in the state folder."""
+    if not Path(os.environ.get("TMPDIR", "")).is_relative_to(settings.state / "tmp"):
+        os.environ["TMPDIR"] = str(temporary_folder(settings.state, name))
+        # It is looked up once.
+        tempfile.tempdir = None
+
+
 def start_prefect(settings: Settings) -> None:
     """Start the local Prefect server in the background; returns at once, see `wait_for_prefect`."""
-    if prefect_url(settings):
+    if configured_prefect_url(settings):
         return
-    port = free_port(settings.prefect_port)
-    (settings.state / "prefect.port").write_text(str(port))
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    prefect_server(settings).start(command, prefect_environment(settings))
+    settings.state.mkdir(parents=True, exist_ok=True)
+    # Two commands at once must not start two servers.
+    with (settings.state / "prefect.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        server = prefect_server(settings)
+        if server.pid() is not None or _own_prefect_url(settings):
+            return
+        port = free_port(settings.prefect_port)
+        (settings.state / "prefect.port").write_text(str(port))
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        server.start(command, prefect_environment(settings))
 
 
 def wait_for_prefect(settings: Settings) -> str:
-    """The server's address, once it answers. Raises ServiceError naming its log if it does not."""
-    deadline = time.monotonic() + PREFECT_START_SECONDS
+    """The server's address, once it answers. Raises ServiceError naming its log, or its address, if it does not."""
+    configured, server = configured_prefect_url(settings), prefect_server(settings)
+    deadline = time.monotonic() + (PREFECT_ELSEWHERE_SECONDS if configured else PREFECT_START_SECONDS)
+    tried = 1
     while time.monotonic() < deadline:
         if url := prefect_url(settings):
             return url
-        if prefect_server(settings).pid() is None:
-            break
+        if configured is None and server.pid() is None and not server.elsewhere():
+            if tried == PORTS_TRIED or not _port_was_taken(server, _prefect_port(settings)):
+                break
+            tried += 1
+            start_prefect(settings)
         time.sleep(0.25)
-    raise ServiceError(f"The Prefect server did not come up; see {prefect_server(settings).log}.")
+    if configured:
+        raise ServiceError(
+            f"No Prefect server answers at {configured}, which PREFECT_API_URL names; start it, or unset"
+            " PREFECT_API_URL to use a local one."
+        )
+    raise ServiceError(f"The Prefect server did not come up; see {server.log}.")
+
+
+def _port_was_taken(server: Background, port: int) -> bool:
+    """Whether a server that ended did so because somebody else had the port."""
+    end = server.log.read_bytes()[-4_000:].decode(errors="replace") if server.log.exists() else ""
+    return free_port(port) != port or "already in use" in end
+
+
+# --- asking servers -------------------------------------------------------------------------------------------
+
+_LARGEST_ANSWER = 1_000_000
+
+
+def is_prefect(url: str) -> bool:
+    """Whether Prefect's API is at the address: many a program says 200 to every question."""
+    if _as_json(_get(f"{url}/health")) is not True:
+        return False
+    found = _get(f"{url}/admin/version")
+    # Some want to know who asks, or keep their version to themselves.
+    closed = found is not None and found[0] in {401, 403, 404}
+    version = _as_json(found)
+    return closed or (isinstance(version, str) and version[:1].isdigit())
 
 
 def answers(url: str, seconds: float = 2.0) -> bool:
     """Whether a GET of a loopback or configured address gives 200."""
+    found = _get(url, seconds)
+    return found is not None and found[0] == 200
+
+
+def _as_json(found: tuple[int, bytes] | None) -> object:
+    try:
+        return json.loads(found[1]) if found and found[0] == 200 else None
+    except ValueError:
+        return None
+
+
+def _get(url: str, seconds: float = 2.0) -> tuple[int, bytes] | None:
+    """Status and content that a GET gives; None if nothing answers in HTTP."""
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(url, timeout=seconds) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
+            return response.status, response.read(_LARGEST_ANSWER)
+    except urllib.error.HTTPError as error:
+        return error.code, b""
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):
+        return None

@@ -39,7 +39,10 @@ PREFECT: Mapping[str, tuple[str, ...]] = {
     "task_run_state": ("message", "data"),
     "variable": ("value",),
 }
-_CONTROL = ("secrets.json", "configuration.json", "provisioned", "erasures.jsonl")
+_CONTROL = (
+    *("secrets.json", "configuration.json", "provisioned", "erasures.jsonl"),
+    *("installation.json", "belongs-to"),
+)
 _CONTROL_SUFFIXES = (".pid", ".port", ".lock", ".toml", ".js")
 
 
@@ -87,10 +90,15 @@ def ours(settings: Settings, path: Path) -> bool:
     return (
         path.suffix == ".log"
         or path == settings.state / "night.json"
-        or path.is_relative_to(settings.state / "scratch")
+        or _passing(settings, path)
         or path.is_relative_to(settings.state / "prefect")
         or (path.parent == settings.state / "data" and path.name.startswith("application_"))
     )
+
+
+def _passing(settings: Settings, path: Path) -> bool:
+    """Whether nobody misses the file: copies of input and temporary files."""
+    return any(path.is_relative_to(settings.state / folder) for folder in ("scratch", "tmp"))
 
 
 def hits(path: Path, customer_id: int) -> int:
@@ -146,7 +154,7 @@ def _found(text: bytes, customer_id: int, begin: int, end: int) -> int:
 
 def clean(settings: Settings, path: Path, customer_id: int) -> None:
     """Take the person out of a file that is ours."""
-    if path.is_relative_to(settings.state / "scratch"):
+    if _passing(settings, path):
         path.unlink(missing_ok=True)
     elif path.parent == settings.state / "data":
         _without_rows(path, customer_id)

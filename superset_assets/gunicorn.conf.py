@@ -19,6 +19,8 @@ graceful_timeout = 10
 keepalive = 75
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 loglevel = "warning"
+# It would be a socket in the user's home, one for all installations.
+control_socket_disable = True
 
 
 def post_fork(server: Any, _worker: Any) -> None:

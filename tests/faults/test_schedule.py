@@ -19,6 +19,7 @@ import pytest
 
 from db import runs
 from flows import health, schedule, services
+from flows.settings import Settings
 from tests.faults.conftest import Site, need
 
 pytestmark = pytest.mark.timeout(400)
@@ -37,7 +38,8 @@ def ask(path: str, body: object) -> Any:
 
 def served() -> dict[str, Any] | None:
     """The deployment, once it is registered."""
-    found = [deployment for deployment in ask("deployments/filter", {}) if deployment["name"] == "every-night"]
+    name = schedule.deployment_name(Settings())
+    found = [deployment for deployment in ask("deployments/filter", {}) if deployment["name"] == name]
     return found[0] if found else None
 
 

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from db.embedded import free_port
+from flows import identity
 from scoring.preprocess import explained_features
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -121,7 +122,7 @@ def test_the_schedule_is_served_and_known_to_the_prefect_server(machine: Machine
         if deployments:
             break
         time.sleep(0.5)
-    assert [deployment["name"] for deployment in deployments] == ["every-night"]
+    assert [deployment["name"] for deployment in deployments] == [f"every-night-{identity.of(machine.state).name}"]
     assert deployments[0]["schedules"][0]["schedule"]["cron"] == "30 2 * * *"
     assert deployments[0]["schedules"][0]["schedule"]["timezone"] == "Europe/Paris"
 

@@ -121,7 +121,8 @@ def test_a_schedule_that_is_paused_switched_off_or_unknown_to_prefect_is_not_hea
     webhook: tuple[str, list[dict[str, Any]]],
 ) -> None:
     api = services.prefect_url(settings)
-    found = httpx.get(f"{api}/deployments/name/{schedule.FLOW}/{schedule.DEPLOYMENT}").raise_for_status().json()
+    name = f"{schedule.FLOW}/{schedule.deployment_name(settings)}"
+    found = httpx.get(f"{api}/deployments/name/{name}").raise_for_status().json()
     deployment, cron = f"{api}/deployments/{found['id']}", found["schedules"][0]["id"]
     troubles: dict[str, tuple[Callable[[], httpx.Response], Callable[[], httpx.Response] | None]] = {
         "paused": (
