@@ -238,18 +238,12 @@ def _start(settings: Settings) -> str:
         while time.monotonic() < deadline and process.pid() is not None:
             if address := url(settings):
                 return address
-            if _lost(process, port):
+            if process.lost(port):
                 break
             time.sleep(0.25)
         else:
             break
     raise services.ServiceError(f"Superset did not come up; see {process.log}.")
-
-
-def _lost(process: services.Background, port: int) -> bool:
-    """Whether another program has taken the port before our server did."""
-    # Ours may begin to listen between the looks.
-    return process.listens(port) is False and free_port(port) != port and process.listens(port) is False
 
 
 def _server_command() -> list[str]:

@@ -200,6 +200,11 @@ class Background:
         except psutil.Error:
             return False
 
+    def lost(self, port: int) -> bool:
+        """Whether another program has taken a TCP port of loopback on which this one was to listen."""
+        # This one may begin to listen between two looks.
+        return self.listens(port) is False and free_port(port) != port and self.listens(port) is False
+
     def start(self, command: list[str], environment: dict[str, str]) -> int:
         """Start it unless it runs; its process id."""
         running = self.pid()
@@ -398,45 +403,70 @@ def start_prefect(settings: Settings) -> None:
     """Start the local Prefect server in the background; returns at once, see `wait_for_prefect`."""
     if configured_prefect_url(settings):
         return
+    with _starting_prefect(settings):
+        if prefect_server(settings).pid() is None and _own_prefect_url(settings) is None:
+            _start_prefect(settings)
+
+
+@contextmanager
+def _starting_prefect(settings: Settings) -> Iterator[None]:
+    """Two commands at once must not start two servers."""
     settings.state.mkdir(parents=True, exist_ok=True)
-    # Two commands at once must not start two servers.
     with (settings.state / "prefect.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server = prefect_server(settings)
-        if server.pid() is not None or _own_prefect_url(settings):
-            return
-        port = free_port(settings.prefect_port)
-        (settings.state / "prefect.port").write_text(str(port))
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        server.start(command, prefect_environment(settings))
+        yield
+
+
+def _start_prefect(settings: Settings) -> None:
+    port = free_port(settings.prefect_port)
+    (settings.state / "prefect.port").write_text(str(port))
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    prefect_server(settings).start(command, prefect_environment(settings))
+
+
+def _has_lost_its_port(settings: Settings) -> bool:
+    """Whether another program was faster to take the port of the local server."""
+    server, port = prefect_server(settings), _prefect_port(settings)
+    if server.elsewhere():
+        return False
+    if server.pid() is not None:
+        return server.lost(port)
+    end = server.log.read_bytes()[-4_000:].decode(errors="replace") if server.log.exists() else ""
+    return free_port(port) != port or "already in use" in end
 
 
 def wait_for_prefect(settings: Settings) -> str:
     """The server's address, once it answers. Raises ServiceError naming its log, or its address, if it does not."""
-    configured, server = configured_prefect_url(settings), prefect_server(settings)
-    deadline = time.monotonic() + (PREFECT_ELSEWHERE_SECONDS if configured else PREFECT_START_SECONDS)
-    tried = 1
-    while time.monotonic() < deadline:
-        if url := prefect_url(settings):
-            return url
-        if configured is None and server.pid() is None and not server.elsewhere():
-            if tried == PORTS_TRIED or not _port_was_taken(server, _prefect_port(settings)):
-                break
-            tried += 1
-            start_prefect(settings)
-        time.sleep(0.25)
+    configured = configured_prefect_url(settings)
     if configured:
+        if url := _once_it_answers(settings, PREFECT_ELSEWHERE_SECONDS):
+            return url
         raise ServiceError(
             f"No Prefect server answers at {configured}, which PREFECT_API_URL names; start it, or unset"
             " PREFECT_API_URL to use a local one."
         )
-    raise ServiceError(f"The Prefect server did not come up; see {server.log}.")
+    for _ in range(PORTS_TRIED):
+        if url := _once_it_answers(settings, PREFECT_START_SECONDS):
+            return url
+        with _starting_prefect(settings):
+            if not _has_lost_its_port(settings):
+                break
+            prefect_server(settings).stop()
+            _start_prefect(settings)
+    raise ServiceError(f"The Prefect server did not come up; see {prefect_server(settings).log}.")
 
 
-def _port_was_taken(server: Background, port: int) -> bool:
-    """Whether a server that ended did so because somebody else had the port."""
-    end = server.log.read_bytes()[-4_000:].decode(errors="replace") if server.log.exists() else ""
-    return free_port(port) != port or "already in use" in end
+def _once_it_answers(settings: Settings, seconds: float) -> str | None:
+    """The server's address; None if it does not answer in time, and at once if it is ours and cannot."""
+    local, server = configured_prefect_url(settings) is None, prefect_server(settings)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if url := prefect_url(settings):
+            return url
+        if local and not server.elsewhere() and (server.pid() is None or server.lost(_prefect_port(settings))):
+            return None
+        time.sleep(0.25)
+    return None
 
 
 # --- asking servers -------------------------------------------------------------------------------------------
