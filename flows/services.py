@@ -38,7 +38,8 @@ from flows import identity, logs
 from flows.settings import Settings
 
 log = logging.getLogger("creditlens")
-PREFECT_START_SECONDS = 90
+# A server that has ended is noticed at once; one on a busy machine takes its time.
+PREFECT_START_SECONDS = 300
 # How long a server that PREFECT_API_URL names may take, which may have been started together with us.
 PREFECT_ELSEWHERE_SECONDS = 30
 # Another program may take a port between our look and the server's start.
