@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def prefect_api(open_folder: Path) -> Iterator[str]:
         url = services.wait_for_prefect(settings)
         saved = dict(os.environ)
         services.use_prefect(settings)
+        # Tests keep their files where they are meant to be.
+        patch.setattr(tempfile, "tempdir", None)
+        if "TMPDIR" in saved:
+            os.environ["TMPDIR"] = saved["TMPDIR"]
+        else:
+            del os.environ["TMPDIR"]
         yield url
         services.prefect_server(settings).stop()
         os.environ.clear()
