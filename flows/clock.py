@@ -9,9 +9,13 @@ The rules are those by which Prefect plans (a test compares the two), so that wh
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 # No clock has ever been moved by more than a day.
@@ -31,13 +35,17 @@ class Planned:
     @property
     def local(self) -> datetime:
         """Its beginning on the clocks of the zone."""
-        return self.at.astimezone(ZoneInfo(self.zone))
+        return in_zone(self.at, self.zone)
+
+
+def in_zone(moment: datetime, zone: str) -> datetime:
+    """A moment on the clocks of a zone."""
+    return moment.astimezone(ZoneInfo(zone))
 
 
 def check_cron(cron: str) -> None:
     """Raise ValueError, in half a sentence, for a cron that no clock can follow."""
-    from prefect._vendor.croniter import croniter
-
+    croniter = _parser().croniter
     words = cron.split()
     if len(words) != 5 and not (len(words) == 1 and words[0].startswith("@")):
         raise ValueError(f"{cron!r} has {len(words)} fields; a cron has five: {_FIELDS}, such as 30 2 * * *")
@@ -86,23 +94,38 @@ def _placed(wall: datetime, zone: str) -> Planned:
 
 
 def _wall(moment: datetime, zone: str) -> datetime:
-    return moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None, microsecond=0)
+    return in_zone(moment, zone).replace(tzinfo=None, microsecond=0)
 
 
 def _jump(moment: datetime, zone: str) -> timedelta:
     """By how much clocks were put forward within the day before: back, if it is negative."""
-    offsets = [when.astimezone(ZoneInfo(zone)).utcoffset() for when in (moment, moment - LARGEST_JUMP)]
+    offsets = [in_zone(when, zone).utcoffset() for when in (moment, moment - LARGEST_JUMP)]
     assert offsets[0] is not None and offsets[1] is not None
     return offsets[0] - offsets[1]
 
 
 def _wall_times(cron: str, start: datetime, *, back: bool = False) -> Iterator[datetime]:
     """The cron's times on a wall clock that nobody moves, from `start` on (which is left out)."""
-    from prefect._vendor.croniter import CroniterBadDateError, croniter
-
-    times = croniter(cron, start)
+    parser = _parser()
+    times = parser.croniter(cron, start)
     try:
         while True:
             yield times.get_prev(datetime) if back else times.get_next(datetime)
-    except CroniterBadDateError:
+    except parser.CroniterBadDateError:
         return
+
+
+@cache
+def _parser() -> Any:
+    """The parser of crons that Prefect plans with, without Prefect.
+
+    Importing Prefect takes seconds, and fixes its settings before a command has made them.
+    """
+    prefect = importlib.util.find_spec("prefect")
+    assert prefect is not None and prefect.submodule_search_locations
+    path = Path(prefect.submodule_search_locations[0]) / "_vendor" / "croniter" / "croniter.py"
+    spec = importlib.util.spec_from_file_location("flows._croniter", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_daily_cron_has_one_night_for_each_date_in_order_and_at_times_that_exi
     dates = [night.date for night in found]
     wanted = [dates[0] + number * DAY for number in range((dates[-1] - dates[0]).days + 1)]
     assert dates == [day for day in wanted if date_exists(day, zone)]
-    assert all(one.at < other.at for one, other in zip(found, found[1:], strict=False))
+    assert all(one.at < other.at for one, other in pairwise(found))
     for night in found:
         wall = night.local.replace(tzinfo=None)
         nominal = datetime(night.date.year, night.date.month, night.date.day, hour, minute)
@@ -106,7 +107,7 @@ def test_the_last_night_is_the_one_before_the_next(
 ) -> None:
     zone, start = where
     cron = form.format(m=minute, h=hour)
-    for one, other in zip(found := nights(cron, zone, start, 8), found[1:], strict=False):
+    for one, other in pairwise(nights(cron, zone, start, 8)):
         assert clock.last_night(cron, zone, one.at) == one
         assert clock.last_night(cron, zone, one.at + share * (other.at - one.at - timedelta(seconds=1))) == one
 
@@ -146,7 +147,8 @@ def test_a_cron_that_a_clock_can_follow(cron: str) -> None:
         ("61 2 * * *", "not a cron"), ("30 2 * *", "4 fields"), ("0 30 2 * * *", "6 fields"), ("  ", "0 fields"),
         ("30 2 * * ,", "not a cron"), ("0 0 31 2 *", "never happens"), ("0 2 31 4,6 *", "never happens"),
         ("@reboot", "not a cron"), ("@", "not a cron"), ("R 2 * * *", "not a cron"), ("h 2 * * *", "not a cron"),
-        ("*/0 * * * *", "not a cron"), ("0 2 * * 8", "not a cron"), ("tonight", "1 fields"), ("\u0663 2 * * *", "not a cron"),
+        ("*/0 * * * *", "not a cron"), ("0 2 * * 8", "not a cron"), ("tonight", "1 fields"),
+        ("\u0663 2 * * *", "not a cron"),
     ],
 )  # fmt: skip
 def test_a_cron_that_no_clock_can_follow(cron: str, why: str) -> None:
