@@ -84,8 +84,9 @@ def date_of(settings: Settings) -> date:
     run = context.flow_run if context else None
     if run is None or not run.auto_scheduled:
         return settings.today()
-    # Prefect may prepare a night some seconds before it is due.
-    moment = max(datetime.now(UTC), run.expected_start_time or datetime.now(UTC))
+    # Prefect may prepare a night some seconds before it is due. Its times are of a class of their own.
+    planned = run.expected_start_time.timestamp() if run.expected_start_time else 0.0
+    moment = max(datetime.now(UTC), datetime.fromtimestamp(planned, UTC))
     due = clock.last_night(settings.cron, settings.time_zone, moment)
     return due.date if due else settings.today()
 

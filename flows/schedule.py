@@ -40,6 +40,8 @@ START_SECONDS = 90.0
 PLANNING_SECONDS = 8.0
 # Prefect plans a hundred days ahead.
 PLANNED_AHEAD = timedelta(days=90)
+# Whoever serves asks for nights that begin within ten seconds, and looks every ten.
+PREPARED_AHEAD = timedelta(seconds=20)
 # `creditlens up` waits so long for a night to end before it starts the schedule anew.
 NIGHT_SECONDS = 120.0
 RETRY_SECONDS = 5.0
@@ -358,7 +360,9 @@ def _of_plan(settings: Settings, deployment: dict[str, Any], planned: datetime |
         )
     served = [one["schedule"] for one in deployment["schedules"] if one["active"]]
     same = [(one.get("cron"), one.get("timezone")) for one in served] == [(settings.cron, settings.time_zone)]
-    if same and wanted is not None and wanted.at == planned:
+    # One that begins at this moment is planned no more.
+    after_it = clock.next_night(settings.cron, settings.time_zone, datetime.now(UTC) + PREPARED_AHEAD)
+    if same and planned in {night.at for night in (wanted, after_it) if night}:
         return Standing("active", next_night=planned)
     when = f"for {next_night_text(wanted.at, settings.time_zone)}" if wanted else "never"
     return Standing(
