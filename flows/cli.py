@@ -133,7 +133,8 @@ def status(json_output: Json = False) -> None:
     """What is published, how old it is, whether the services run, how long the disk lasts.
 
     Exit code 1 if something is not healthy: nothing published or too old, the last night or run refused or failed,
-    the database, the schedule or the watch down, the schedule paused, the disk too full for a night.
+    the database, the schedule or the watch down, the schedule paused, no night planned or another one than the
+    settings ask for, errors in the log of a service within a day, the disk too full for a night.
     """
     settings = load_settings()
     with answering(json_output):

@@ -105,17 +105,23 @@ def look(settings: Settings, now: datetime | None = None) -> list[Errors]:
     after = (now or datetime.now(UTC)) - WINDOW
     found = []
     for service, path in logs(settings).items():
-        lines = _since_start(_read(path))
-        errors = [
-            record
-            for record in _records(lines)
-            if record.error and not record.expected(service) and (record.at is None or record.at > after)
-        ]
+        errors = unexpected(service, _since_start(_read(path)), after)
         if errors:
             first = errors[0]
             at = f"{first.at:%Y-%m-%d %H:%M} UTC" if first.at else None
             found.append(Errors(service, len(errors), first.summary[:LONGEST_LINE], at, str(path)))
     return found
+
+
+def unexpected(service: str, lines: Iterable[str], after: datetime | None = None) -> list[Record]:
+    """Errors in lines of a service's log, but for those that are expected and those from before a moment."""
+    return [
+        record
+        for record in _records(lines)
+        if record.error
+        and not record.expected(service)
+        and (record.at is None or after is None or record.at > after)
+    ]
 
 
 # --- reading logs ---------------------------------------------------------------------------------------------
@@ -128,7 +134,7 @@ _HEAD = 120
 
 
 @dataclass(slots=True)
-class _Record:
+class Record:
     """What was written at once: a line with its time, and the lines without one that follow."""
 
     lines: list[str]
@@ -173,9 +179,9 @@ def _since_start(lines: list[str]) -> list[str]:
     return lines[starts[-1] :] if starts else lines
 
 
-def _records(lines: Iterable[str]) -> Iterator[_Record]:
+def _records(lines: Iterable[str]) -> Iterator[Record]:
     """Lines put together; one without a time of its own is of the time before it."""
-    record: _Record | None = None
+    record: Record | None = None
     at: datetime | None = None
     for line in lines:
         stamp = _TIME.match(line.removeprefix(f"{STARTED} "))
@@ -183,7 +189,7 @@ def _records(lines: Iterable[str]) -> Iterator[_Record]:
         if record is None or stamp or line.startswith(STARTED) or _LEVEL.match(line):
             if record is not None:
                 yield record
-            record = _Record([line], at)
+            record = Record([line], at)
         else:
             record.lines.append(line)
     if record is not None:
