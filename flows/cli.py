@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -81,6 +82,7 @@ def up(
     with answering(json_output):
         log.info("Starting Postgres and bringing its schema up to date ...")
         prepare_database(settings)
+        scheduling.stop_outdated_prefect(settings)
         services.start_prefect(settings)
         former, applications = data_files(settings)
         log.info("Waiting for the Prefect server ...")
@@ -92,15 +94,15 @@ def up(
             log.info("Training a model, as there is none to use; a few minutes with all former customers ...")
             trained = run_training(former, None)
         night = run_nightly(applications)
+        answer = {"outcome": night.outcome, **run_json(night.run)}
+        problem = None
         if not foreground:
-            scheduling.start_schedule(settings, applications)
+            problem = scheduling.beside_the_night(settings, applications, answer)
             watching.start_watch(settings)
     if not json_output:
-        typer.echo(summary(settings, night, trained))
-    answer = {"outcome": night.outcome, **run_json(night.run)}
-    problem = None
+        typer.echo(summary(settings, night, trained, answer.get("next_night")))
     if settings.dashboards if with_dashboards is None else with_dashboards:
-        problem = dashboards_command.beside_the_night(settings, answer, json_output)
+        problem = dashboards_command.beside_the_night(settings, answer, json_output) or problem
     if json_output:
         say(json_output, answer, "")
     if foreground:
@@ -131,7 +133,8 @@ def status(json_output: Json = False) -> None:
     """What is published, how old it is, whether the services run, how long the disk lasts.
 
     Exit code 1 if something is not healthy: nothing published or too old, the last night or run refused or failed,
-    the database, the schedule or the watch down, the schedule paused, the disk too full for a night.
+    the database, the schedule or the watch down, the schedule paused, no night planned or another one than the
+    settings ask for, errors in the log of a service within a day, the disk too full for a night.
     """
     settings = load_settings()
     with answering(json_output):
@@ -212,6 +215,9 @@ def schedule(applications: ApplicationsFile = None) -> None:
     settings = load_settings()
     with answering(False):
         file = applications or data_files(settings, make=False)[1]
+        if scheduling.schedule_service(settings).pid() is None:
+            # Not by the one that `up` has just started beside a server that it has looked at.
+            scheduling.stop_outdated_prefect(settings)
         services.start_prefect(settings)
         services.wait_for_prefect(settings)
         services.use_prefect(settings, quiet=False)
@@ -344,12 +350,13 @@ def search_text(record: registry.ModelRecord) -> str:
     return "\n".join([*lines, "Chosen (->) is the cheapest to explain of those that do not differ from the best."])
 
 
-def summary(settings: Settings, night: Any, record: registry.ModelRecord) -> str:
+def summary(settings: Settings, night: Any, record: registry.ModelRecord, next_night: dict[str, str] | None) -> str:
     """What `up` has done, and how to look at it."""
     return "\n".join(
         [
             model_text(record),
             night_text(night),
+            *([f"Next night:   {scheduling.next_night_line(next_night)}"] if next_night else []),
             "",
             "Look at it:   creditlens sql -c 'SELECT * FROM reporting.customer LIMIT 5'",
             "State:        creditlens status",
@@ -370,6 +377,8 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
+        if "--json" in sys.argv:
+            typer.echo(json.dumps({"outcome": "refused", "message": str(error)}))
         typer.echo(f"creditlens: {error}", err=True)
         sys.exit(Exit.REFUSED)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from db import pointer, runs, schema, sizes
 from db.errors import DatabaseError
-from flows import dashboards, nights, services, watching
+from flows import dashboards, log_errors, nights, program, services, watching
 from flows import schedule as scheduling
 from flows.settings import Settings
 
@@ -94,7 +94,8 @@ def status_json(settings: Settings) -> dict[str, Any]:
     `healthy`. `notes` is worth knowing and nobody's fault.
     """
     prefect = services.prefect_url(settings)
-    schedule, watch = scheduling.standing(settings, prefect), watching.watch_service(settings)
+    schedule, watch = scheduling.settled(settings, prefect), watching.watch_service(settings)
+    errors = log_errors.look(settings)
     night, last = nights.last(settings), None
     found: dict[str, Any] = {
         "database_url": None,
@@ -108,7 +109,9 @@ def status_json(settings: Settings) -> dict[str, Any]:
         "prefect_url": prefect,
         "schedule_pid": scheduling.schedule_service(settings).pid(),
         "schedule": schedule.state,
+        "next_night": scheduling.next_night_json(schedule.next_night, settings.time_zone),
         "watch_pid": watch.pid(),
+        "errors": [asdict(one) for one in errors],
         "disk": None,
         "healthy": False,
         "problems": [],
@@ -127,6 +130,13 @@ def status_json(settings: Settings) -> dict[str, Any]:
     problems += _troubles(last, night)
     if schedule.problem:
         problems.append(schedule.problem)
+    problems += [one.sentence for one in errors]
+    known = scheduling.schedule_service(settings).made_of().get("the program")
+    if schedule.state != "off" and known not in {None, program.program()}:
+        found["notes"].append(
+            "The schedule runs another version of this program than is installed here; `creditlens up` starts it"
+            " anew."
+        )
     if schedule.state == "unknown":
         found["notes"].append("Prefect did not say whether the schedule is active.")
     if watch.died():
@@ -212,6 +222,7 @@ def status_text(found: dict[str, Any]) -> str:
         f"Disk        {_disk(disk)}",
         f"Prefect     {found['prefect_url'] or 'no server'}",
         f"Schedule    {_process(found['schedule_pid'])}{found['schedule']}",
+        f"Next night  {_next(found['next_night'])}",
         f"Watch       {_process(found['watch_pid'])}{'watching' if found['watch_pid'] else 'none here'}",
         f"Dashboards  {found['dashboards_url'] or 'none'}",
         *(f"Note        {note}" for note in found["notes"]),
@@ -222,6 +233,10 @@ def status_text(found: dict[str, Any]) -> str:
 
 def _process(pid: int | None) -> str:
     return f"process {pid}, " if pid else ""
+
+
+def _next(planned: dict[str, str] | None) -> str:
+    return scheduling.next_night_line(planned) if planned else "none is planned"
 
 
 def _age(hours: float | None) -> str:

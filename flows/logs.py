@@ -14,6 +14,8 @@ from flows.settings import Settings
 
 log = logging.getLogger("creditlens")
 LARGEST_BYTES = 10_000_000
+# Begins the line that a service's log gets when the service is started.
+STARTED = "--- creditlens started"
 
 
 def bound_all(settings: Settings) -> list[Path]:

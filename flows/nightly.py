@@ -30,7 +30,7 @@ from flows.chunks import (
     start_second_opinion,
 )
 from flows.loading import rejection_rows, run_statistics
-from flows.nights import accounted
+from flows.nights import accounted, date_of
 from flows.progress import reporter
 from flows.scaleout import score_on_dask
 from flows.services import database
@@ -171,7 +171,8 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
     Parameters
     ----------
     applications: file with the columns of Home Credit's `application_test`.
-    as_of: the date that the scores are of; today in the lender's time zone by default.
+    as_of: the date that the scores are of; by default today in the lender's time zone, and where the clock started
+        the night the date of the last night that was due.
     force: publish anew even if the same input was already scored by the same model.
     """
     settings = load_settings()
@@ -192,7 +193,7 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
         same = runs.find_unchanged(engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of)
         if same and not force:
             return Night("unchanged", same, is_current=True)
-        run_id = open_run(engine, survey, model_id, as_of or settings.today())
+        run_id = open_run(engine, survey, model_id, as_of or date_of(settings))
         with closed_on_error(engine, run_id, seconds):
             if settings.dask:
                 tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, bundle, settings)

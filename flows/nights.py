@@ -11,10 +11,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from db.errors import BusyError
-from flows import notify, sources
+from flows import clock, notify, sources
 from flows.settings import Settings
 from scoring.errors import ScoringError
 
@@ -69,6 +69,26 @@ def last(settings: Settings) -> LastNight | None:
         return LastNight(**json.loads((settings.state / "night.json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def date_of(settings: Settings) -> date:
+    """The date that the scores of the night that runs here are of, in the lender's time zone.
+
+    A night that the clock started has the date of the last night that was due: one that begins late, after midnight
+    for one, is still that evening's, and of several missed ones that are caught up all have the date of the last.
+    One that somebody started has the date of today.
+    """
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or not run.auto_scheduled:
+        return settings.today()
+    # Prefect may prepare a night some seconds before it is due. Its times are of a class of their own.
+    planned = run.expected_start_time.timestamp() if run.expected_start_time else 0.0
+    moment = max(datetime.now(UTC), datetime.fromtimestamp(planned, UTC))
+    due = clock.last_night(settings.cron, settings.time_zone, moment)
+    return due.date if due else settings.today()
 
 
 def _note(settings: Settings, outcome: str, message: str | None) -> None:

@@ -28,6 +28,8 @@ _SUBJECTS = {
     "night_refused": "The night's input was refused; readers keep the last one",
     "night_missing": "A night is missing; readers keep the last one",
     "schedule_down": "No night will start; readers keep the last one",
+    "schedule_different": "The next night starts at another time than the settings say",
+    "service_errors": "A service wrote errors into its log",
 }
 
 

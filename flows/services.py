@@ -20,7 +20,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ from db.embedded import WRITER, free_port
 from db.engine import make_engine, parse_url, psql_url, require_supported_server
 from db.errors import DatabaseUnavailableError, EmbeddedPostgresError
 from db.roles import ANALYST, DASHBOARD, has_writer
-from flows import identity, logs
+from flows import identity, logs, program
 from flows.settings import Settings
 
 log = logging.getLogger("creditlens")
@@ -180,6 +180,11 @@ class Background:
         process = _process(known)
         return process.pid if process else None
 
+    def made_of(self) -> dict[str, str]:
+        """What `start` or `adopt` noted that it was started with; nothing of a service of an older program."""
+        found: dict[str, str] = (self._known() or {}).get("made_of", {})
+        return found
+
     def died(self) -> bool:
         """Whether it was started here and has ended without being stopped."""
         return self._known() is not None and not self.elsewhere() and self.pid() is None
@@ -206,8 +211,10 @@ class Background:
         # This one may begin to listen between two looks.
         return self.listens(port) is False and free_port(port) != port and self.listens(port) is False
 
-    def start(self, command: list[str], environment: dict[str, str]) -> int:
-        """Start it unless it runs; its process id."""
+    def start(
+        self, command: list[str], environment: dict[str, str], made_of: Mapping[str, str] | None = None
+    ) -> int:
+        """Start it unless it runs; its process id. `made_of` is noted beside it."""
         running = self.pid()
         if running is not None:
             return running
@@ -216,6 +223,9 @@ class Background:
         # What one that was killed has left.
         shutil.rmtree(temporary_folder(self.state, self.name), ignore_errors=True)
         with self.log.open("a") as output:
+            # What stands before this line is the past, whose errors are no longer anybody's.
+            output.write(f"{logs.STARTED} {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {self.name}\n")
+            output.flush()
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -229,15 +239,15 @@ class Background:
                     "TMPDIR": str(temporary_folder(self.state, self.name)),
                 },
             )
-        self._know(process.pid)
+        self._know(process.pid, made_of or {})
         # It is meant to outlive us: without a return code, Popen would warn that it is left behind.
         process.returncode = 0
         return process.pid
 
-    def adopt(self) -> None:
+    def adopt(self, made_of: Mapping[str, str] | None = None) -> None:
         """Be known as this process, which is about to become the service."""
         self.state.mkdir(parents=True, exist_ok=True)
-        self._know(os.getpid())
+        self._know(os.getpid(), made_of or {})
 
     def forget(self) -> None:
         """No more be known as this process, which somebody ended on purpose."""
@@ -269,15 +279,18 @@ class Background:
         homes = {"CREDITLENS_STATE": "", "PREFECT_HOME": "prefect", "SUPERSET_HOME": "superset"}
         return any(environment.get(name) == str(self.state / home) for name, home in homes.items())
 
-    def _know(self, pid: int) -> None:
+    def _know(self, pid: int, made_of: Mapping[str, str]) -> None:
         known = {
             "pid": pid,
             "started": psutil.Process(pid).create_time(),
             "namespace": _namespace(),
             "installation": identity.of(self.state).name,
             "folder": _folder_mark(self.state),
+            "made_of": dict(made_of),
         }
-        self._file.write_text(json.dumps(known))
+        partial = self._file.with_suffix(".pid.partial")
+        partial.write_text(json.dumps(known))
+        partial.replace(self._file)
 
     def stop(self, patience: float = 20.0) -> bool:
         """Ask it and its children to end, and end them after `patience` seconds; True if it ran."""
@@ -321,8 +334,13 @@ def prefect_environment(settings: Settings) -> dict[str, str]:
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         # Its database would keep every run with all its logs for ever; our ledger keeps what matters.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        # It would call late nights late, many at once, over which SQLite fails ("database is locked"). They are
+        # started by their time, whatever they are called.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
         "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "WARNING"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "creditlens",
+        # With the day, without which nobody can tell an old error from a new one.
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT": "%Y-%m-%d %H:%M:%S",
         # Our commands log before and after their flow too; that goes to the terminal only.
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
@@ -422,7 +440,12 @@ def _start_prefect(settings: Settings) -> None:
     port = free_port(settings.prefect_port)
     (settings.state / "prefect.port").write_text(str(port))
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    prefect_server(settings).start(command, prefect_environment(settings))
+    prefect_server(settings).start(command, prefect_environment(settings), prefect_made_of(settings))
+
+
+def prefect_made_of(settings: Settings) -> dict[str, str]:
+    """What the local Prefect server is started with."""
+    return {"packages": program.packages(), **prefect_environment(settings)}
 
 
 def _has_lost_its_port(settings: Settings) -> bool:

@@ -14,6 +14,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.embedded import EmbeddedPostgres, new_password
+from flows import clock
 
 PROJECT = Path(__file__).resolve().parents[1]
 DASHBOARD_USERS = ("admin", "operator", "analyst", "advisor")
@@ -134,6 +135,13 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"{value!r} is not a time zone; use a name such as Europe/Paris") from None
         return value
+
+    @field_validator("cron")
+    @classmethod
+    def _cron_happens(cls, value: str) -> str:
+        # The default is not looked at, so that only another one costs the import of what parses it.
+        clock.check_cron(value)
+        return " ".join(value.split())
 
     @field_validator("state", "data")
     @classmethod

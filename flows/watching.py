@@ -6,7 +6,6 @@ state folder and at what Prefect says of the deployment, so that either may be i
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from db import runs
-from flows import nights, notify, services
+from flows import clock, log_errors, nights, notify, services
 from flows import schedule as scheduling
 from flows.services import Background, prefect_environment
 from flows.settings import Settings
@@ -62,7 +61,7 @@ def watch(
     grace = timedelta(minutes=settings.night_grace_minutes)
     # One that was due before this process began is still to be looked at, if it may still end.
     due = due_after(settings, datetime.now(UTC) - grace)
-    schedule = ScheduleWatch(settings)
+    schedule, errors = ScheduleWatch(settings), ErrorWatch(settings)
     while not stop.wait(seconds):
         try:
             if datetime.now(UTC) >= due + grace:
@@ -70,6 +69,7 @@ def watch(
                 # Nights that passed while it slept are one message, not one each.
                 due = due_after(settings, max(due, datetime.now(UTC) - grace))
             schedule.look()
+            errors.look()
         except Exception as error:
             # Whatever it was, who watches must not end.
             log.warning("Could not look: %s: %s", type(error).__name__, error)
@@ -95,7 +95,35 @@ class ScheduleWatch:
         self._state = standing.state
         if standing.problem and self._looks == LOOKS.get(standing.state, USUAL_LOOKS):
             log.warning("%s", standing.problem)
-            notify.tell(self._settings, "schedule_down", standing.problem)
+            event = "schedule_different" if standing.state == "different" else "schedule_down"
+            notify.tell(self._settings, event, standing.problem)
+
+
+class ErrorWatch:
+    """Tells once of each service whose log has errors, and again only after it had none.
+
+    What the errors say is not told: it may be about a customer, and e-mails travel far.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._seen: object = None
+        self._told: set[str] = set()
+
+    def look(self) -> None:
+        """Look once, if there is anything new."""
+        size = [(path, path.stat().st_size) for path in log_errors.logs(self._settings).values() if path.exists()]
+        if (seen := (size, datetime.now(UTC).hour)) == self._seen:
+            return
+        self._seen = seen
+        found = {one.service: one for one in log_errors.look(self._settings)}
+        self._told &= set(found)
+        for service, one in found.items():
+            if service not in self._told:
+                message = f"{one.counted} See `creditlens status` and {one.log}."
+                log.warning("%s", message)
+                notify.tell(self._settings, "service_errors", message)
+        self._told |= set(found)
 
 
 # --- missing nights -------------------------------------------------------------------------------------------
@@ -103,12 +131,8 @@ class ScheduleWatch:
 
 def next_due(settings: Settings, after: datetime) -> datetime:
     """When the schedule's next night begins."""
-    from prefect.server.schemas.schedules import CronSchedule
-
-    schedule = CronSchedule(cron=settings.cron, timezone=settings.time_zone)
-    # The first date may be `after` itself.
-    dates = asyncio.run(schedule.get_dates(2, start=after))
-    return next(date for date in dates if date > after)
+    night = clock.next_night(settings.cron, settings.time_zone, after)
+    return night.local if night else datetime.max.replace(tzinfo=UTC)
 
 
 def require_ended(settings: Settings, due: datetime) -> bool:

@@ -54,6 +54,7 @@ def test_the_prefect_server_is_set_as_the_one_that_up_starts(compose: dict) -> N
         name: ours[name]
         for name in (
             "PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK", "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED",
+            "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED",
         )
     }  # fmt: skip
 

@@ -77,10 +77,14 @@ def wait_for(path: Path, size: int) -> None:
 def test_a_service_that_is_started_begins_with_a_bounded_log(tmp_path: Path) -> None:
     service = services.Background("talker", tmp_path)
     fill(service.log, 300)
-    service.start([sys.executable, "-c", "print('begun')"], {})
-    wait_for(service.log, 1)
+    service.start([sys.executable, "-c", "print('begun', flush=True)"], {})
+    deadline = time.monotonic() + 20
+    while "begun" not in service.log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     service.stop()
-    assert service.log.read_text() == "begun\n"
+    line, said = service.log.read_text().splitlines()
+    assert line.startswith(logs.STARTED) and said == "begun"
     assert (tmp_path / "talker.1.log").exists()
 
 

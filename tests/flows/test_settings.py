@@ -25,6 +25,8 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("CREDITLENS_REJECTED_SHARE", "1.5"),
         ("CREDITLENS_RETAINED_RUNS", "1"),
         ("CREDITLENS_TIME_ZONE", "Mars"),
+        ("CREDITLENS_CRON", "61 2 * * *"),
+        ("CREDITLENS_CRON", "0 0 31 2 *"),
     ],
 )
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

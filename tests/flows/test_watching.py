@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from db import runs
+from db.embedded import free_port
 from flows import health, nights, schedule, services, watching
 from flows.settings import Settings
 from tests.db import ledger
@@ -140,7 +141,7 @@ def test_a_schedule_that_is_paused_switched_off_or_unknown_to_prefect_is_not_hea
     thread.start()
     try:
         for number, (state, (trouble, cure)) in enumerate(troubles.items(), start=1):
-            assert served().state == "active"
+            wait(lambda: served().state == "active", served)
             trouble().raise_for_status()
             status = health.status_json(settings)
             assert (status["schedule"], status["healthy"]) == (state, False)
@@ -203,6 +204,79 @@ def test_a_schedule_of_another_container_is_judged_by_what_prefect_says(
         assert served().state == "active"
     finally:
         file.write_text(known)
+
+
+@pytest.fixture
+def unplanned(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: tuple[Path, Path]
+) -> Iterator[Settings]:
+    """A schedule that a process serves from a Prefect server that plans nothing."""
+    monkeypatch.setenv("CREDITLENS_STATE", str(tmp_path))
+    monkeypatch.setenv("CREDITLENS_PREFECT_PORT", str(free_port(None)))
+    monkeypatch.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED", "false")
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setattr(schedule, "START_SECONDS", 1.0)
+    monkeypatch.setattr(schedule, "PLANNING_SECONDS", 1.0)
+    mine = Settings()
+    services.start_prefect(mine)
+    try:
+        services.wait_for_prefect(mine)
+        schedule.start_schedule(mine, files[1])
+        yield mine
+    finally:
+        schedule.schedule_service(mine).stop()
+        services.prefect_server(mine).stop()
+
+
+def test_a_schedule_for_which_prefect_plans_no_night_is_not_healthy_and_told_once(
+    unplanned: Settings, webhook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    def state() -> str:
+        return schedule.standing(unplanned, services.prefect_url(unplanned)).state
+
+    wait(lambda: state() == "unplanned", schedule.schedule_service(unplanned).log.read_text)
+    with pytest.raises(services.ServiceError, match="planned no night"):
+        schedule.wait_for_plan(unplanned)
+    found = health.status_json(unplanned)
+    assert (found["schedule"], found["next_night"], found["healthy"]) == ("unplanned", None, False)
+    assert "Next night  none is planned" in health.status_text(found)
+    watch = watching.ScheduleWatch(unplanned)
+    for _ in range(2 * watching.USUAL_LOOKS):
+        watch.look()
+    (told,) = webhook[1]
+    assert (told["event"], told["message"]) == ("schedule_down", found["problems"][-1])
+
+
+def test_a_plan_that_is_not_that_of_the_settings_is_told(
+    settings: Settings,
+    served: Callable[[], schedule.Standing],
+    webhook: tuple[str, list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schedule, "START_SECONDS", 0.0)
+    wait(lambda: served().next_night is not None, served)
+    planned = served().next_night
+    assert planned is not None and planned == watching.next_due(settings, datetime.now(UTC))
+    for changed in ({"cron": "31 2 * * *"}, {"time_zone": "Asia/Tokyo"}):
+        other = settings.model_copy(update=changed)
+        found = health.status_json(other)
+        assert (found["schedule"], found["healthy"]) == ("different", False)
+        assert datetime.fromisoformat(found["next_night"]["at"]) == planned
+        assert found["next_night"]["time_zone"] == other.time_zone
+        (problem,) = [one for one in found["problems"] if "CREDITLENS_CRON" in one]
+        watch = watching.ScheduleWatch(other)
+        for _ in range(2 * watching.USUAL_LOOKS):
+            watch.look()
+        assert (webhook[1][-1]["event"], webhook[1][-1]["message"]) == ("schedule_different", problem)
+    assert len(webhook[1]) == 2
+
+
+def test_a_night_that_is_further_away_than_prefect_plans_is_no_problem() -> None:
+    settings = Settings(cron="0 3 1 1 *", time_zone="UTC")
+    deployment = {"schedules": [{"active": True, "schedule": {"cron": "0 3 1 1 *", "timezone": "UTC"}}]}
+    found = schedule._of_plan(settings, deployment, None, datetime(2026, 6, 1, tzinfo=UTC))
+    assert (found.state, found.problem, found.next_night) == ("active", None, datetime(2027, 1, 1, 3, tzinfo=UTC))
+    assert schedule._of_plan(settings, deployment, None, datetime(2026, 12, 1, tzinfo=UTC)).state == "unplanned"
 
 
 def test_a_deployment_that_nobody_asks_for_is_not_served() -> None:
