@@ -11,13 +11,19 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help up down test faults lint bench superset assets screenshots audit requirements clean
+.PHONY: help up preflight down test faults lint bench superset assets screenshots audit requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: $(VENV)/installed $(SUPERSET)/installed ## Set everything up, score tonight's applications, publish, leave the services running
+up: preflight ## Set everything up, score tonight's applications, publish, leave the services running
+	@$(MAKE) --no-print-directory $(VENV)/installed $(SUPERSET)/installed
 	@$(BIN)/creditlens up
+
+# Before twelve minutes of installing: folders, settings, ports, memory, disk. It needs nothing but Python.
+preflight:
+	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)." >&2; exit 2; }
+	@PYTHONPATH=. $(PYTHON) -B -m flows.preflight --installing
 
 down: $(VENV)/installed ## Stop the services that `make up` left running
 	@$(BIN)/creditlens down

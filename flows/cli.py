@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -15,7 +16,18 @@ from sqlalchemy import Engine
 
 from db import registry
 from db.engine import parse_url, program_target
-from flows import access, dashboards, dashboards_command, health, operating, services, sources, watching
+from flows import (
+    access,
+    dashboards,
+    dashboards_command,
+    health,
+    operating,
+    preflight,
+    private,
+    services,
+    sources,
+    watching,
+)
 from flows import schedule as scheduling
 from flows.console import Exit, Json, answering, say
 from flows.health import run_json
@@ -78,7 +90,9 @@ def up(
     sets up the dashboards.
     """
     settings = load_settings()
+    with_dashboards = settings.dashboards if with_dashboards is None else with_dashboards
     with answering(json_output):
+        require_ready(settings, with_dashboards)
         log.info("Starting Postgres and bringing its schema up to date ...")
         prepare_database(settings)
         services.start_prefect(settings)
@@ -99,7 +113,7 @@ def up(
         typer.echo(summary(settings, night, trained))
     answer = {"outcome": night.outcome, **run_json(night.run)}
     problem = None
-    if settings.dashboards if with_dashboards is None else with_dashboards:
+    if with_dashboards:
         problem = dashboards_command.beside_the_night(settings, answer, json_output)
     if json_output:
         say(json_output, answer, "")
@@ -195,14 +209,18 @@ def sample(
     folder: Annotated[Path, typer.Argument(help="Folder for application_train.csv and application_test.csv.")],
     former: Annotated[int, typer.Option(min=1, help="Former customers, with outcome.")] = 307_511,
     new: Annotated[int, typer.Option(min=1, help="New customers.")] = 48_744,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files that are there.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Write synthetic applications with the real columns and plausible values."""
+    """Write synthetic applications with the real columns and plausible values.
+
+    Applications that are in the folder already are not replaced without --force.
+    """
     from flows.samples import write_sample
 
-    with answering(json_output), reporting(quiet=json_output):
-        files = write_sample(folder, former=former, new=new, seed=seed)
+    with answering(json_output), reporting(quiet=json_output), private.as_the_user_wants():
+        files = write_sample(folder.expanduser(), former=former, new=new, seed=seed, force=force)
         say(json_output, {"files": [str(file) for file in files]}, "Written: " + ", ".join(map(str, files)))
 
 
@@ -248,11 +266,22 @@ def sql(context: typer.Context) -> None:
 
         url = parse_url(services.reader_url(settings))
         command = [str(packaged_binaries() / "psql"), program_target(url), *context.args]
-        done = subprocess.run(command, env={**os.environ, "PGPASSWORD": url.password or ""}, check=False)
+        environment = {**os.environ, "PGPASSWORD": url.password or ""}
+        with private.as_the_user_wants():
+            done = subprocess.run(command, env=environment, check=False)
     raise typer.Exit(done.returncode)
 
 
 # --- what the commands share ----------------------------------------------------------------------------------
+
+
+def require_ready(settings: Settings, with_dashboards: bool) -> None:
+    """Look at everything that may be wrong before anything is started. Raises SettingsError or SourceError."""
+    problems = preflight.problems(os.environ, dashboards=with_dashboards)
+    if problems:
+        raise SettingsError(" ".join(problems))
+    if settings.data is not None:
+        data_files(settings, make=False)
 
 
 def serve_schedule(settings: Settings, applications: Path) -> None:
@@ -269,6 +298,11 @@ def data_files(settings: Settings, *, make: bool = True) -> tuple[list[Path], Pa
 
         with reporting():
             write_sample(folder, former=settings.synthetic_former, new=settings.synthetic_new)
+    if settings.data is None and not folder.exists():
+        raise SettingsError(
+            "There are no applications yet: run `creditlens up`, which makes synthetic ones, or name a folder with"
+            " application_train and application_test in CREDITLENS_DATA."
+        )
     return sources.find(folder, "application_train"), sources.find(folder, "application_test")[0]
 
 
@@ -360,7 +394,8 @@ def summary(settings: Settings, night: Any, record: registry.ModelRecord) -> str
 
 
 def main() -> None:
-    """Entry point of the `creditlens` command."""
+    """Run one command."""
+    private.close_new_files()
     # On our own logger, not the root: what libraries log is Prefect's to sort.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -370,6 +405,8 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
+        if "--json" in sys.argv:
+            typer.echo(json.dumps({"outcome": "refused", "message": str(error)}))
         typer.echo(f"creditlens: {error}", err=True)
         sys.exit(Exit.REFUSED)
 

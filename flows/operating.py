@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,7 +25,11 @@ By = Annotated[
 
 def somebody(by: str | None) -> str:
     """Whom the record names: who was given, or the user of this computer."""
-    return by or getpass.getuser()
+    try:
+        return by or getpass.getuser()
+    except (KeyError, OSError):
+        # In a container, a user may have no name.
+        return f"user {os.getuid()}"
 
 
 @app.command()
