@@ -46,8 +46,8 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed ## Measure speed and memory at full size beside the plain way; writes .creditlens/bench.json
-	$(BIN)/python -m tests.benchmarks
+bench: $(VENV)/installed ## Measure speed and memory at full size (about an hour; BENCH="explain night dashboards" chooses parts)
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)."; exit 1; }

@@ -71,23 +71,24 @@ ApplicationsFile = Annotated[
 @app.command()
 def up(
     foreground: Annotated[
-        bool, typer.Option("--foreground", help="Then serve the schedule in this process, as a container does.")
+        bool,
+        typer.Option("--foreground", help="At the end, serve the schedule in this process, as a container does."),
     ] = False,
     with_dashboards: Annotated[
         bool | None,
         typer.Option(
             "--dashboards/--no-dashboards",
-            help="Also set up the dashboards; the setting `dashboards` by default.",
+            help="Also set up the dashboards (default: the setting CREDITLENS_DASHBOARDS).",
             show_default=False,
         ),
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Set everything up and publish tonight's scores; run it again at any time, only what is missing is done.
+    """Set everything up and publish tonight's scores. Run it again at any time: it does only what is missing.
 
-    Starts Postgres and a Prefect server in the background, migrates, takes the data of CREDITLENS_DATA (synthetic
-    applications without it), trains a model if there is none, runs the night, starts the nightly schedule, and
-    sets up the dashboards.
+    It first checks settings, folders, ports, memory and disk. Then it starts Postgres and a Prefect server in the
+    background, brings the schema up to date, reads the data in CREDITLENS_DATA (or makes synthetic applications),
+    trains a model if there is none, scores the night, starts the nightly schedule, and sets up the dashboards.
     """
     settings = load_settings()
     with_dashboards = settings.dashboards if with_dashboards is None else with_dashboards
@@ -126,7 +127,7 @@ def up(
 
 @app.command()
 def down(json_output: Json = False) -> None:
-    """Stop watch, dashboards, schedule, Prefect server and embedded Postgres; nothing that they hold is lost."""
+    """Stop what `up` started: watch, dashboards, schedule, Prefect server and Postgres. No data are lost."""
     settings = load_settings()
     with answering(json_output):
         stopped = {
@@ -142,10 +143,10 @@ def down(json_output: Json = False) -> None:
 
 @app.command()
 def status(json_output: Json = False) -> None:
-    """What is published, how old it is, whether the services run, how long the disk lasts.
+    """Show what is published, how old it is, which services run, and how long the disk will last.
 
-    Exit code 1 if something is not healthy: nothing published or too old, the last night or run refused or failed,
-    the database, the schedule or the watch down, the schedule paused, the disk too full for a night.
+    The exit code is 1 if something is wrong: nothing is published, or it is too old; the last night was refused or
+    failed; the database, the schedule or the watch is down; the schedule is paused; the disk is too full.
     """
     settings = load_settings()
     with answering(json_output):
@@ -160,12 +161,14 @@ def nightly(
     applications: ApplicationsFile = None,
     as_of: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="The date that the scores are of; today by default."),
+        typer.Option(formats=["%Y-%m-%d"], help="Date of the scores (default: today)."),
     ] = None,
-    force: Annotated[bool, typer.Option(help="Publish again even if input and model are unchanged.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish even if neither input nor model has changed.")
+    ] = False,
     json_output: Json = False,
 ) -> None:
-    """Check, score, explain and publish one file of applications: the whole of it, or nothing."""
+    """Check, score, explain and publish one file of applications; if anything fails, publish nothing."""
     settings = load_settings()
     with answering(json_output), accounted(settings):
         file = applications or data_files(settings, make=False)[1]
@@ -189,7 +192,11 @@ def train(
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option(min=0, max=1000, help="Random search trials beside the default parameters (setting: trials)."),
+        typer.Option(
+            min=0,
+            max=1000,
+            help="Random trials beside the default parameters (default: the setting CREDITLENS_TRIALS).",
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:
@@ -226,7 +233,7 @@ def sample(
 
 @app.command()
 def schedule(applications: ApplicationsFile = None) -> None:
-    """Serve the nightly schedule in the foreground (settings: cron, time_zone), until it is stopped."""
+    """Run the nightly schedule in the foreground until it is stopped (CREDITLENS_CRON, CREDITLENS_TIME_ZONE)."""
     settings = load_settings()
     with answering(False):
         file = applications or data_files(settings, make=False)[1]
@@ -238,10 +245,10 @@ def schedule(applications: ApplicationsFile = None) -> None:
 
 @app.command()
 def watch() -> None:
-    """Tell by webhook or e-mail of nights that are missing and of a schedule that stands still, until stopped.
+    """Report by webhook or e-mail when a night is missing or the schedule has stopped; runs until it is stopped.
 
-    `creditlens up` starts one in the background where the settings (notify_url, notify_email) name somebody; with
-    `up --foreground` or `schedule` it is to be started beside them.
+    `creditlens up` starts it in the background if CREDITLENS_NOTIFY_URL or CREDITLENS_NOTIFY_EMAIL is set. Start it
+    yourself if you use `up --foreground` or `schedule`.
     """
     settings = load_settings()
     with answering(False):
@@ -250,7 +257,7 @@ def watch() -> None:
 
 @app.command()
 def migrate(json_output: Json = False) -> None:
-    """Start Postgres if it is ours and bring its schema, dictionary, roles and grants up to date."""
+    """Bring the schema, dictionary, roles and grants of the database up to date; starts the embedded Postgres."""
     settings = load_settings()
     with answering(json_output):
         revision = prepare_database(settings)
@@ -259,7 +266,7 @@ def migrate(json_output: Json = False) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sql(context: typer.Context) -> None:
-    """Open psql as the reader, or pass arguments on to it: [dim]creditlens sql -c 'SELECT ...'[/dim]."""
+    """Open psql with the read-only role; arguments go to psql: [dim]creditlens sql -c 'SELECT ...'[/dim]."""
     settings = load_settings()
     with answering(False):
         from db.embedded import packaged_binaries
