@@ -78,8 +78,8 @@ $(AUDIT)/installed: .ci/audit-requirements.txt
 assets: $(VENV)/installed ## Write the dashboards' files anew from superset_assets/generator/definitions
 	$(BIN)/python -m superset_assets.generator
 
-screenshots: $(VENV)/installed ## Take the pictures of the README anew, from synthetic applications (needs Chromium)
-	$(BIN)/python -m superset_assets.screenshots
+screenshots: $(VENV)/installed $(SUPERSET)/installed ## Take the pictures of the README again, from synthetic applications (10 minutes; needs Chromium)
+	$(BIN)/python -m superset_assets.screenshots $(SCREENSHOTS)
 
 requirements: ## Compile all pinned requirements anew from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header \
