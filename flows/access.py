@@ -22,11 +22,11 @@ from flows.spreadsheets import plain
 
 app = typer.Typer()
 portfolio = typer.Typer(
-    help="Which advisor has which customers, and whether advisors see their own ones only.", no_args_is_help=True
+    help="Assign customers to advisors, and choose whether advisors see only their own.", no_args_is_help=True
 )
 app.add_typer(portfolio, name="portfolio")
 
-Username = Annotated[str, typer.Argument(help="User name in the dashboards, letter by letter.")]
+Username = Annotated[str, typer.Argument(help="User name in the dashboards, spelled exactly.")]
 Customers = Annotated[
     list[int] | None, typer.Option("--customer", "-c", help="Application number; may be given several times.")
 ]
@@ -43,17 +43,17 @@ Regions = Annotated[
 
 @portfolio.command()
 def on(by: By = None, json_output: Json = False) -> None:
-    """From now on an advisor sees his own customers only, whatever he opens, exports or asks.
+    """Show each advisor only the customers assigned to them, whatever they open, export or ask for.
 
-    Postgres itself holds him to them. Analysts, operators and administrators see everybody, and so do figures of a
-    night as a whole.
+    Postgres itself enforces this. Analysts, operators and administrators still see all customers, and figures of a
+    whole night still cover all customers.
     """
     _switch(True, by, json_output)
 
 
 @portfolio.command()
 def off(by: By = None, json_output: Json = False) -> None:
-    """Let every advisor see every customer, as at first. Assignments stay."""
+    """Show every customer to every advisor, which is the default. Assignments are kept."""
     _switch(False, by, json_output)
 
 
@@ -70,14 +70,14 @@ def _switch(limited: bool, by: str | None, json_output: bool) -> None:
 
 @portfolio.command()
 def assign(
-    username: Annotated[str | None, typer.Argument(help="User name in the dashboards, letter by letter.")] = None,
+    username: Annotated[str | None, typer.Argument(help="User name in the dashboards, spelled exactly.")] = None,
     customers: Customers = None,
     regions: Regions = None,
     file: Annotated[
         Path | None,
         typer.Option(
             "--file",
-            help="CSV with a header: username, and customer_id or region_rating; instead of the others.",
+            help="Instead: a CSV file with the columns username, and customer_id or region_rating.",
             exists=True,
             dir_okay=False,
         ),
@@ -85,7 +85,7 @@ def assign(
     by: By = None,
     json_output: Json = False,
 ) -> None:
-    """Assign customers, or a region's, to an advisor; a file's rows are all taken or none."""
+    """Assign customers, or all customers of a region, to an advisor. A file is taken completely or not at all."""
     settings = load_settings()
     with answering(json_output), services.database(settings) as engine:
         schema.require_current(engine)
@@ -105,7 +105,7 @@ def unassign(
     username: Username,
     customers: Customers = None,
     regions: Regions = None,
-    everything: Annotated[bool, typer.Option("--all", help="Everything that the advisor has.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that is assigned to the advisor.")] = False,
     json_output: Json = False,
 ) -> None:
     """Take customers or a region away from an advisor."""
@@ -125,7 +125,7 @@ def list_(
     username: Annotated[str | None, typer.Argument(help="One advisor; all of them by default.")] = None,
     json_output: Json = False,
 ) -> None:
-    """Say whether portfolios are on, and who has whom, as CSV."""
+    """Show whether portfolios are on, and which customers each advisor has, as CSV."""
     settings = load_settings()
     with answering(json_output), services.database(settings) as engine:
         schema.require_current(engine)
@@ -182,17 +182,19 @@ def _in_range(name: str, value: str) -> bool:
 
 @app.command("access-log")
 def access_log_(
-    customer: Annotated[int | None, typer.Option(help="Who looked at this customer.", min=0)] = None,
-    user: Annotated[str | None, typer.Option(help="What this user looked at.")] = None,
+    customer: Annotated[int | None, typer.Option(help="Only looks at this customer.", min=0)] = None,
+    user: Annotated[str | None, typer.Option(help="Only what this user looked at.")] = None,
     since: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="From this day on (UTC).")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Only from this time on (UTC)."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many rows.")] = 10_000,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 10_000,
     json_output: Json = False,
 ) -> None:
-    """Who looked at which customer, when and where in the dashboards: CSV, newest first.
+    """List who looked at which customer in the dashboards, when and where: CSV, newest first.
 
-    Cached views and exports are in it, and what analysts asked in SQL, whose customers are not known for sure.
+    It includes exports, and views that came from a cache. It also includes what analysts asked in SQL; which
+    customers that showed is not known for sure.
     """
     settings = load_settings()
     with answering(json_output):

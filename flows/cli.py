@@ -16,7 +16,18 @@ from sqlalchemy import Engine
 
 from db import registry
 from db.engine import parse_url, program_target
-from flows import access, dashboards, dashboards_command, health, operating, services, sources, watching
+from flows import (
+    access,
+    dashboards,
+    dashboards_command,
+    health,
+    operating,
+    preflight,
+    private,
+    services,
+    sources,
+    watching,
+)
 from flows import schedule as scheduling
 from flows.console import Exit, Json, answering, say
 from flows.health import run_json
@@ -60,26 +71,29 @@ ApplicationsFile = Annotated[
 @app.command()
 def up(
     foreground: Annotated[
-        bool, typer.Option("--foreground", help="Then serve the schedule in this process, as a container does.")
+        bool,
+        typer.Option("--foreground", help="At the end, serve the schedule in this process, as a container does."),
     ] = False,
     with_dashboards: Annotated[
         bool | None,
         typer.Option(
             "--dashboards/--no-dashboards",
-            help="Also set up the dashboards; the setting `dashboards` by default.",
+            help="Also set up the dashboards (default: the setting CREDITLENS_DASHBOARDS).",
             show_default=False,
         ),
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Set everything up and publish tonight's scores; run it again at any time, only what is missing is done.
+    """Set everything up and publish tonight's scores. Run it again at any time: it does only what is missing.
 
-    Starts Postgres and a Prefect server in the background, migrates, takes the data of CREDITLENS_DATA (synthetic
-    applications without it), trains a model if there is none, runs the night, starts the nightly schedule, and
-    sets up the dashboards.
+    It first checks settings, folders, ports, memory and disk. Then it starts Postgres and a Prefect server in the
+    background, brings the schema up to date, reads the data in CREDITLENS_DATA (or makes synthetic applications),
+    trains a model if there is none, scores the night, starts the nightly schedule, and sets up the dashboards.
     """
     settings = load_settings()
+    with_dashboards = settings.dashboards if with_dashboards is None else with_dashboards
     with answering(json_output):
+        require_ready(settings, with_dashboards)
         log.info("Starting Postgres and bringing its schema up to date ...")
         prepare_database(settings)
         scheduling.stop_outdated_prefect(settings)
@@ -101,7 +115,7 @@ def up(
             watching.start_watch(settings)
     if not json_output:
         typer.echo(summary(settings, night, trained, answer.get("next_night")))
-    if settings.dashboards if with_dashboards is None else with_dashboards:
+    if with_dashboards:
         problem = dashboards_command.beside_the_night(settings, answer, json_output) or problem
     if json_output:
         say(json_output, answer, "")
@@ -114,7 +128,7 @@ def up(
 
 @app.command()
 def down(json_output: Json = False) -> None:
-    """Stop watch, dashboards, schedule, Prefect server and embedded Postgres; nothing that they hold is lost."""
+    """Stop what `up` started: watch, dashboards, schedule, Prefect server and Postgres. No data are lost."""
     settings = load_settings()
     with answering(json_output):
         stopped = {
@@ -130,11 +144,11 @@ def down(json_output: Json = False) -> None:
 
 @app.command()
 def status(json_output: Json = False) -> None:
-    """What is published, how old it is, whether the services run, how long the disk lasts.
+    """Show what is published, how old it is, which services run, and how long the disk will last.
 
-    Exit code 1 if something is not healthy: nothing published or too old, the last night or run refused or failed,
-    the database, the schedule or the watch down, the schedule paused, no night planned or another one than the
-    settings ask for, errors in the log of a service within a day, the disk too full for a night.
+    The exit code is 1 if something is wrong: nothing is published, or it is too old; the last night was refused or
+    failed; the database, the schedule or the watch is down; the schedule is paused; no night is planned, or one at
+    another time than the settings ask for; a service wrote errors into its log within a day; the disk is too full.
     """
     settings = load_settings()
     with answering(json_output):
@@ -149,12 +163,14 @@ def nightly(
     applications: ApplicationsFile = None,
     as_of: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="The date that the scores are of; today by default."),
+        typer.Option(formats=["%Y-%m-%d"], help="Date of the scores (default: today)."),
     ] = None,
-    force: Annotated[bool, typer.Option(help="Publish again even if input and model are unchanged.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish even if neither input nor model has changed.")
+    ] = False,
     json_output: Json = False,
 ) -> None:
-    """Check, score, explain and publish one file of applications: the whole of it, or nothing."""
+    """Check, score, explain and publish one file of applications; if anything fails, publish nothing."""
     settings = load_settings()
     with answering(json_output), accounted(settings):
         file = applications or data_files(settings, make=False)[1]
@@ -178,7 +194,11 @@ def train(
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option(min=0, max=1000, help="Random search trials beside the default parameters (setting: trials)."),
+        typer.Option(
+            min=0,
+            max=1000,
+            help="Random trials beside the default parameters (default: the setting CREDITLENS_TRIALS).",
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:
@@ -198,20 +218,24 @@ def sample(
     folder: Annotated[Path, typer.Argument(help="Folder for application_train.csv and application_test.csv.")],
     former: Annotated[int, typer.Option(min=1, help="Former customers, with outcome.")] = 307_511,
     new: Annotated[int, typer.Option(min=1, help="New customers.")] = 48_744,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files that are there.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Write synthetic applications with the real columns and plausible values."""
+    """Write synthetic applications with the real columns and plausible values.
+
+    Applications that are in the folder already are not replaced without --force.
+    """
     from flows.samples import write_sample
 
-    with answering(json_output), reporting(quiet=json_output):
-        files = write_sample(folder, former=former, new=new, seed=seed)
+    with answering(json_output), reporting(quiet=json_output), private.as_the_user_wants():
+        files = write_sample(folder.expanduser(), former=former, new=new, seed=seed, force=force)
         say(json_output, {"files": [str(file) for file in files]}, "Written: " + ", ".join(map(str, files)))
 
 
 @app.command()
 def schedule(applications: ApplicationsFile = None) -> None:
-    """Serve the nightly schedule in the foreground (settings: cron, time_zone), until it is stopped."""
+    """Run the nightly schedule in the foreground until it is stopped (CREDITLENS_CRON, CREDITLENS_TIME_ZONE)."""
     settings = load_settings()
     with answering(False):
         file = applications or data_files(settings, make=False)[1]
@@ -226,10 +250,10 @@ def schedule(applications: ApplicationsFile = None) -> None:
 
 @app.command()
 def watch() -> None:
-    """Tell by webhook or e-mail of nights that are missing and of a schedule that stands still, until stopped.
+    """Report by webhook or e-mail when a night is missing or the schedule has stopped; runs until it is stopped.
 
-    `creditlens up` starts one in the background where the settings (notify_url, notify_email) name somebody; with
-    `up --foreground` or `schedule` it is to be started beside them.
+    `creditlens up` starts it in the background if CREDITLENS_NOTIFY_URL or CREDITLENS_NOTIFY_EMAIL is set. Start it
+    yourself if you use `up --foreground` or `schedule`.
     """
     settings = load_settings()
     with answering(False):
@@ -238,7 +262,7 @@ def watch() -> None:
 
 @app.command()
 def migrate(json_output: Json = False) -> None:
-    """Start Postgres if it is ours and bring its schema, dictionary, roles and grants up to date."""
+    """Bring the schema, dictionary, roles and grants of the database up to date; starts the embedded Postgres."""
     settings = load_settings()
     with answering(json_output):
         revision = prepare_database(settings)
@@ -247,18 +271,29 @@ def migrate(json_output: Json = False) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sql(context: typer.Context) -> None:
-    """Open psql as the reader, or pass arguments on to it: [dim]creditlens sql -c 'SELECT ...'[/dim]."""
+    """Open psql with the read-only role; arguments go to psql: [dim]creditlens sql -c 'SELECT ...'[/dim]."""
     settings = load_settings()
     with answering(False):
         from db.embedded import packaged_binaries
 
         url = parse_url(services.reader_url(settings))
         command = [str(packaged_binaries() / "psql"), program_target(url), *context.args]
-        done = subprocess.run(command, env={**os.environ, "PGPASSWORD": url.password or ""}, check=False)
+        environment = {**os.environ, "PGPASSWORD": url.password or ""}
+        with private.as_the_user_wants():
+            done = subprocess.run(command, env=environment, check=False)
     raise typer.Exit(done.returncode)
 
 
 # --- what the commands share ----------------------------------------------------------------------------------
+
+
+def require_ready(settings: Settings, with_dashboards: bool) -> None:
+    """Look at everything that may be wrong before anything is started. Raises SettingsError or SourceError."""
+    problems = preflight.problems(os.environ, dashboards=with_dashboards)
+    if problems:
+        raise SettingsError(" ".join(problems))
+    if settings.data is not None:
+        data_files(settings, make=False)
 
 
 def serve_schedule(settings: Settings, applications: Path) -> None:
@@ -275,6 +310,11 @@ def data_files(settings: Settings, *, make: bool = True) -> tuple[list[Path], Pa
 
         with reporting():
             write_sample(folder, former=settings.synthetic_former, new=settings.synthetic_new)
+    if settings.data is None and not folder.exists():
+        raise SettingsError(
+            "There are no applications yet: run `creditlens up`, which makes synthetic ones, or name a folder with"
+            " application_train and application_test in CREDITLENS_DATA."
+        )
     return sources.find(folder, "application_train"), sources.find(folder, "application_test")[0]
 
 
@@ -367,7 +407,8 @@ def summary(settings: Settings, night: Any, record: registry.ModelRecord, next_n
 
 
 def main() -> None:
-    """Entry point of the `creditlens` command."""
+    """Run one command."""
+    private.close_new_files()
     # On our own logger, not the root: what libraries log is Prefect's to sort.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))

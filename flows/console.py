@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,11 +44,23 @@ def answering(json_output: bool) -> Iterator[None]:
         fail(json_output, "refused", error, Exit.REFUSED)
     except (DatabaseError, services.ServiceError) as error:
         fail(json_output, "failed", error, Exit.FAILED)
-    except (*DRIVER_ERRORS, OSError) as error:
+    except OSError as error:
+        fail(json_output, "failed", RuntimeError(of_system(error)), Exit.FAILED)
+    except DRIVER_ERRORS as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         fail(json_output, "failed", RuntimeError(f"{type(error).__name__}: {reason}"), Exit.FAILED)
     except KeyboardInterrupt:
-        fail(json_output, "failed", RuntimeError("Interrupted; nothing was published."), Exit.FAILED)
+        fail(json_output, "failed", RuntimeError("Interrupted; run it again at any time."), Exit.FAILED)
+
+
+def of_system(error: OSError) -> str:
+    """What the operating system refused, as a sentence that names the file."""
+    if error.strerror is None:
+        return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    place = f" {error.filename}" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"The disk is full; make room and run it again. Could not write{place or ' a file'}."
+    return f"{error.strerror}:{place or ' ' + type(error).__name__}."
 
 
 def fail(json_output: bool, outcome: str, error: Exception, code: Exit) -> None:

@@ -24,16 +24,16 @@ RIGHTS = {
 
 @app.command("dashboards")
 def dashboards_(
-    force: Annotated[bool, typer.Option(help="Set them up anew even if nothing changed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Set them up again even if nothing has changed.")] = False,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Serve them in this process, as a container does.")
     ] = False,
     json_output: Json = False,
 ) -> None:
-    """Make Superset show what this version holds, serve it, and print its address, users and passwords.
+    """Set up the dashboards, serve them, and print their address, users and passwords.
 
-    Charts and dashboards that are in no file are removed. What was edited in the browser is put back whenever a
-    file changed, and by --force. Needs `make superset` once.
+    Charts and dashboards that are not part of this version are removed. Edits made in the browser are undone when a
+    file of this version has changed, or with --force. Run `make superset` once before.
     """
     settings = load_settings()
     with answering(json_output):

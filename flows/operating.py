@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,18 +19,24 @@ app = typer.Typer()
 
 By = Annotated[
     str | None,
-    typer.Option("--by", help="Who asked for it, for the record; the user of this computer by default."),
+    typer.Option("--by", help="Who asked for it; this is recorded (default: the user who runs the command)."),
 ]
 
 
 def somebody(by: str | None) -> str:
     """Whom the record names: who was given, or the user of this computer."""
-    return by or getpass.getuser()
+    try:
+        return by or getpass.getuser()
+    except (KeyError, OSError):
+        # In a container, a user may have no name.
+        return f"user {os.getuid()}"
 
 
 @app.command()
 def publish(
-    run_id: Annotated[int, typer.Argument(help="A published run whose details are kept, see `run_history`.")],
+    run_id: Annotated[
+        int, typer.Argument(help="Number of a published run that is still kept; reporting.run_history lists them.")
+    ],
     by: By = None,
     json_output: Json = False,
 ) -> None:
@@ -66,9 +73,9 @@ def backup(
 ) -> None:
     """Save everything in one file: all data and models, roles and grants, Superset's own database.
 
-    A night may run meanwhile. The file holds personal data and no passwords; those are in secrets.json of the state
-    folder, to be kept elsewhere: without them, a restored installation makes new ones. Keep a copy of
-    erasures.jsonl there too, made anew after each erasure: without both, a restore cannot know whom to erase again.
+    A night may run meanwhile. The file holds personal data, but no passwords: those are in secrets.json in the
+    state folder. Keep a copy of secrets.json in another place, and, after each erasure, a new copy of
+    erasures.jsonl. Without both, a restore cannot know whom to erase again.
     """
     settings = load_settings()
     with answering(json_output):
@@ -86,10 +93,10 @@ def restore(
     file: Annotated[
         Path, typer.Argument(help="A file that `creditlens backup` wrote.", exists=True, dir_okay=False)
     ],
-    force: Annotated[bool, typer.Option(help="Replace everything that the database holds.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace everything that is in the database.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Bring a backup back into an empty database, whole or not at all, and compare it with what was saved."""
+    """Restore a backup into an empty database, completely or not at all, and compare it with what was saved."""
     settings = load_settings()
     with answering(json_output):
         found = backups.bring_back(settings, file.absolute(), force=force)
@@ -122,12 +129,12 @@ def export(
     customer_id: CustomerId,
     folder: Annotated[Path, typer.Argument(help="Folder for the JSON file and the pages.", file_okay=False)],
     language: Annotated[
-        Literal["en", "fr", "both"], typer.Option(help="Language of the page; of both, a page each.")
+        Literal["en", "fr", "both"], typer.Option(help="Language of the pages; `both` writes one of each.")
     ] = "both",
     by: By = None,
     json_output: Json = False,
 ) -> None:
-    """Write everything that is held about one person, every run included: JSON, and a page to read or print.
+    """Write everything that is stored about one person, from every run: JSON, and pages to read or print.
 
     The request is recorded: who made it, when, and for whom, by a keyed hash.
     """

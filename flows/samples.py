@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from flows.progress import reporter
+from flows.sources import SourceError
 from scoring.sample import portfolio_chunks
 
 FIRST_FORMER_ID = 100_001
 
 
-def write_sample(folder: Path, *, former: int, new: int, seed: int = 0) -> tuple[Path, Path]:
-    """Write `application_train.csv` and `application_test.csv`; their paths."""
-    train, test = folder / "application_train.csv", folder / "application_test.csv"
+class WouldReplaceError(SourceError):
+    """There are applications in the folder already, which may be somebody's."""
+
+
+def write_sample(folder: Path, *, former: int, new: int, seed: int = 0, force: bool = False) -> tuple[Path, Path]:
+    """Write `application_train.csv` and `application_test.csv`; their paths.
+
+    Raises WouldReplaceError, having written nothing, if applications are there already; with `force`, the two files
+    are replaced.
+    """
+    names = ("application_train", "application_test")
+    there = sorted(path.name for path in folder.glob("*") if path.name.lower().startswith(names))
+    if there and not force:
+        raise WouldReplaceError(
+            f"There are applications in {folder} already ({', '.join(there)}); name another folder, or replace"
+            f" {names[0]}.csv and {names[1]}.csv with --force."
+        )
+    train, test = (folder / f"{name}.csv" for name in names)
     write_applications(train, rows=former, first_id=FIRST_FORMER_ID, labelled=True, seed=seed)
     write_applications(test, rows=new, first_id=FIRST_FORMER_ID + former, labelled=False, seed=seed + 1)
     return train, test
@@ -21,11 +38,17 @@ def write_sample(folder: Path, *, former: int, new: int, seed: int = 0) -> tuple
 def write_applications(path: Path, *, rows: int, first_id: int, labelled: bool, seed: int) -> None:
     """Write one file of synthetic applications; it appears under its name only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     done = 0
-    with partial.open("wb") as file:
-        for frame in portfolio_chunks(rows, seed=seed, first_id=first_id, labelled=labelled):
-            frame.write_csv(file, include_header=done == 0)
-            done += len(frame)
-            reporter().update(path.stem, done, rows)
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            for frame in portfolio_chunks(rows, seed=seed, first_id=first_id, labelled=labelled):
+                # As text first: a full disk is the operating system's error then, which names the reason.
+                file.write(frame.write_csv(include_header=done == 0).encode())
+                done += len(frame)
+                reporter().update(path.stem, done, rows)
+        partial.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -7,8 +7,10 @@ listens.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import http.client
+import importlib.util
 import json
 import logging
 import os
@@ -34,7 +36,8 @@ from db.embedded import WRITER, free_port
 from db.engine import make_engine, parse_url, psql_url, require_supported_server
 from db.errors import DatabaseUnavailableError, EmbeddedPostgresError
 from db.roles import ANALYST, DASHBOARD, has_writer
-from flows import identity, logs, program
+from flows import identity, logs, private, program
+from flows.machine import ours
 from flows.settings import Settings
 
 log = logging.getLogger("creditlens")
@@ -42,6 +45,7 @@ log = logging.getLogger("creditlens")
 PREFECT_START_SECONDS = 300
 # How long a server that PREFECT_API_URL names may take, which may have been started together with us.
 PREFECT_ELSEWHERE_SECONDS = 30
+PREFECT_TEMPORARY_SECONDS = 600
 # Another program may take a port between our look and the server's start.
 PORTS_TRIED = 5
 # Names the installation whose local server PREFECT_API_URL means, where we have set it ourselves.
@@ -88,7 +92,11 @@ def database(settings: Settings, *, writer: bool = False) -> Iterator[Engine]:
 
 
 def start_database(settings: Settings) -> None:
-    """Start the embedded server, if that is what is used and it is down."""
+    """Close the state folder to others, and start the embedded server, if that is what is used and it is down."""
+    settings.secrets()
+    closed = private.tighten(settings.state, embedded=settings.database_url is None)
+    if closed:
+        log.info("Closed to others: %s files and folders in %s.", f"{closed:,}", settings.state)
     if settings.database_url is not None:
         return
     copied_from = identity.of(settings.state).copied_from
@@ -327,7 +335,13 @@ def prefect_server(settings: Settings) -> Background:
 
 def prefect_environment(settings: Settings) -> dict[str, str]:
     """Prefect's settings: its files in our state folder, no telemetry, results kept nowhere."""
+    package = importlib.util.find_spec("prefect")
+    pages = {}
+    if package is None or package.origin is None or not ours(Path(package.origin).parent / "server"):
+        # It prepares its pages beside its package, where only who installed it may write.
+        pages = {"PREFECT_UI_STATIC_DIRECTORY": str(settings.state / "prefect" / "pages")}
     return {
+        **pages,
         "PREFECT_HOME": str(settings.state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
@@ -387,8 +401,10 @@ def _own_prefect_url(settings: Settings) -> str | None:
     return url if own and is_prefect(url) else None
 
 
-def use_prefect(settings: Settings, *, quiet: bool = True) -> str | None:
-    """Prepare this process for Prefect, before it is imported; the server's address, None for a temporary one.
+def use_prefect(settings: Settings, *, quiet: bool = True) -> str:
+    """Prepare this process for Prefect, before it is imported; the address of its server.
+
+    Where none runs, a temporary one is started, which ends with this process. Raises ServiceError if none answers.
 
     `quiet` leaves errors on the terminal to our command: Prefect would print each with its traceback. Its
     server still gets everything.
@@ -400,14 +416,56 @@ def use_prefect(settings: Settings, *, quiet: bool = True) -> str | None:
     use_temporary_folder(settings, "command")
     configured, url = configured_prefect_url(settings), prefect_url(settings)
     os.environ.pop(OWN_PREFECT, None)
-    if url:
-        os.environ["PREFECT_API_URL"] = url
-        if url != configured:
-            os.environ[OWN_PREFECT] = identity.of(settings.state).name
-    else:
-        os.environ.pop("PREFECT_API_URL", None)
-        os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "true"
-    return url
+    if url is None and prefect_server(settings).pid() is not None:
+        # It has just been started, or the machine is busy.
+        url = wait_for_prefect(settings)
+    if url is None or url != configured:
+        # Ours, or a temporary one: whatever this process starts must not take it for a server that somebody names.
+        os.environ[OWN_PREFECT] = identity.of(settings.state).name
+    os.environ["PREFECT_API_URL"] = url or temporary_prefect(settings)
+    return os.environ["PREFECT_API_URL"]
+
+
+def temporary_prefect(settings: Settings) -> str:
+    """Start a Prefect server that ends with this process; its address. Raises ServiceError if none answers."""
+    path = settings.state / "prefect-temporary.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logs.bound(path)
+    port = free_port(None)
+    command = [sys.executable, "-m", "flows.temporary_prefect", str(port), str(os.getpid())]
+    with path.open("a") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **prefect_environment(settings)},
+        )
+    atexit.register(_end, process)
+    url = f"http://127.0.0.1:{port}/api"
+    started = time.monotonic()
+    told = False
+    while process.poll() is None and time.monotonic() - started < PREFECT_TEMPORARY_SECONDS:
+        if answers(f"{url}/health", seconds=10):
+            return url
+        if not told and time.monotonic() - started > 20:
+            told = True
+            log.info("Waiting for a temporary Prefect server; `creditlens up` keeps one running ...")
+        time.sleep(0.1)
+    _end(process)
+    raise ServiceError(
+        f"A temporary Prefect server did not come up in {time.monotonic() - started:.0f} s; see {path}, or start"
+        " one with `creditlens up`."
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def use_temporary_folder(settings: Settings, name: str) -> None:

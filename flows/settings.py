@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,8 +11,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.embedded import EmbeddedPostgres, new_password
-from flows import clock
+from db.embedded import EmbeddedPostgres
+from flows import clock, secret_store
+from flows.errors import SettingsError as SettingsError
+from flows.machine import processors
 
 PROJECT = Path(__file__).resolve().parents[1]
 DASHBOARD_USERS = ("admin", "operator", "analyst", "advisor")
@@ -24,11 +24,6 @@ SECRETS = (
     *(f"superset_{key}" for key in SUPERSET_KEYS),
     *(f"user_{user}" for user in DASHBOARD_USERS),
 )
-MINIMUM_SECRET_LENGTH = 16
-
-
-class SettingsError(Exception):
-    """A setting is missing or makes no sense; the message names it and what it may be."""
 
 
 class Settings(BaseSettings):
@@ -52,8 +47,8 @@ class Settings(BaseSettings):
     ] = None
     time_zone: Annotated[str, Field(description="Zone of the schedule and of a run's date")] = "Europe/Paris"
     cron: Annotated[str, Field(description="When the nightly flow runs")] = "30 2 * * *"
-    threads: Annotated[int, Field(ge=1, le=256, description="Threads for scoring and explaining")] = (
-        os.cpu_count() or 1
+    threads: Annotated[int, Field(ge=1, le=256, description="Threads for training, scoring and explaining")] = (
+        Field(default_factory=processors)
     )
     chunk_rows: Annotated[
         int, Field(ge=1, le=1_000_000, description="Applications per chunk; bounds a run's memory")
@@ -155,28 +150,10 @@ class Settings(BaseSettings):
     def secrets(self) -> dict[str, str]:
         """The generated passwords by role, made on first use and kept in `state` readable by its owner only.
 
-        Raises SettingsError for a file that others may read, or for a password that is too short.
+        Raises SettingsError for a file that others may read or own, that is damaged, or with a password that is too
+        short.
         """
-        path = self.state / "secrets.json"
-        found: dict[str, str] = {}
-        if path.exists():
-            if path.stat().st_mode & 0o077:
-                raise SettingsError(f"{path} may be read by others; run `chmod 600 {path}`.")
-            found = json.loads(path.read_text())
-            for name, value in found.items():
-                if len(value) < MINIMUM_SECRET_LENGTH:
-                    raise SettingsError(
-                        f"The secret {name!r} in {path} is shorter than {MINIMUM_SECRET_LENGTH} characters."
-                    )
-        missing = [name for name in SECRETS if name not in found]
-        if missing:
-            found |= {name: new_password() for name in missing}
-            self.state.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            with open(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-                json.dump(found, file, indent=1)
-            partial.replace(path)
-        return found
+        return secret_store.read_or_make(self.state, SECRETS)
 
     def embedded(self) -> EmbeddedPostgres:
         """The embedded server of this installation (not started by this call)."""

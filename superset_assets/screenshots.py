@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,8 @@ from db.embedded import free_port
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
 PROJECT = FOLDER.parents[1]
-CHROMIUM = os.environ.get("CREDITLENS_CHROMIUM", "/usr/bin/chromium")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+MINUTES, DISK_GIGABYTES, MEMORY_GIGABYTES = 10, 2, 3
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -75,18 +77,63 @@ PICTURES = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make an installation, take every picture, and remove the installation."""
-    parser = argparse.ArgumentParser(prog="superset_assets.screenshots", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make screenshots, or python -m superset_assets.screenshots",
+        description=f"{__doc__}\n\n{NEEDS}\n\nPictures: {', '.join(picture.name for picture in PICTURES)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--widths", type=int, nargs="+", default=[1600], help="Pixels (default: 1600)")
     parser.add_argument("--to", type=Path, default=FOLDER, help="Folder (default: that of the README's pictures)")
-    parser.add_argument("--only", nargs="+", default=[], help="Names of pictures (default: all)")
+    names = [picture.name for picture in PICTURES]
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="PICTURE", choices=names, help="Names of pictures (default: all)"
+    )
     chosen = parser.parse_args(arguments)
+    print(NEEDS, flush=True)
+    if problems := missing(chosen.to):
+        print(*(f"screenshots: {problem}" for problem in problems), sep="\n", file=sys.stderr)
+        raise SystemExit(2)
     wanted = [picture for picture in PICTURES if not chosen.only or picture.name in chosen.only]
     with installation() as (url, password, customer):
         for width in chosen.widths:
             suffix = "" if len(chosen.widths) == 1 else f"-{width}"
             for path in take(url, password, customer, wanted, chosen.to, width, suffix):
-                compress(path)
                 print(f"{path} {path.stat().st_size // 1024} KB", flush=True)
+
+
+NEEDS = (
+    f"It makes an installation of its own, with {NIGHTS} nights, and removes it again. This takes about {MINUTES}"
+    f" minutes, {DISK_GIGABYTES} GB of disk in the folder of temporary files, {MEMORY_GIGABYTES} GB of memory,"
+    " Superset and a browser. Each picture is written when it is taken."
+)
+
+
+def missing(folder: Path) -> list[str]:
+    """What this machine lacks to take pictures, each in a sentence with the way out."""
+    found = []
+    if not (PROJECT / ".venv-superset" / "bin" / "gunicorn").exists():
+        found.append("Superset is not installed; run `make superset` first.")
+    if browser() is None:
+        found.append(
+            f"{os.environ.get('CREDITLENS_CHROMIUM') or 'Chromium'} was not found; install it (Debian: apt-get"
+            " install chromium), or name a browser in CREDITLENS_CHROMIUM."
+        )
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        found.append(f"You may not write in {there}; name another folder with --to.")
+    free = shutil.disk_usage(tempfile.gettempdir()).free / 1e9
+    if free < DISK_GIGABYTES:
+        found.append(
+            f"The disk of {tempfile.gettempdir()} has {free:.1f} GB left, {DISK_GIGABYTES} GB are needed: make"
+            " room, or name another folder in TMPDIR."
+        )
+    return found
+
+
+def browser() -> str | None:
+    """The browser that takes the pictures; None if there is none."""
+    chosen = os.environ.get("CREDITLENS_CHROMIUM")
+    return next((path for name in ((chosen,) if chosen else BROWSERS) if (path := shutil.which(name))), None)
 
 
 @contextmanager
@@ -154,10 +201,10 @@ def take(
     """Sign in as the advisor and take the pictures, `width` pixels wide; the files, one by one."""
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-        browser = playwright.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, headless=True, args=FLAGS, viewport={"width": width, "height": 900}
+        window = playwright.chromium.launch_persistent_context(
+            profile, executable_path=browser(), headless=True, args=FLAGS, viewport={"width": width, "height": 900}
         )
-        page = browser.pages[0]
+        page = window.pages[0]
         sign_in(page, url, password)
         for picture in pictures:
             page.emulate_media(color_scheme="dark" if picture.dark else "light")
@@ -171,9 +218,12 @@ def take(
                 page.locator(".ant-tabs-tab").nth(picture.tab).click()
             settle(page)
             path = folder / f"{picture.name}{suffix}.png"
-            page.screenshot(path=path)
+            whole = Path(profile) / path.name
+            page.screenshot(path=whole)
+            compress(whole)
+            shutil.copyfile(whole, path)
             yield path
-        browser.close()
+        window.close()
 
 
 def sign_in(page: Page, url: str, password: str, user: str = "advisor") -> None:

@@ -401,25 +401,23 @@ class Connections:
             connection.close()
 
 
-def twenty_users(superset: Superset, asked: Sequence[Asked], ids: Sequence[int]) -> list[Result]:
+def twenty_users(superset: Superset, asked: Sequence[Asked], ids: Sequence[int]) -> Iterator[Result]:
     """Users who ask for customer after customer."""
     bodies = [json.dumps(each.body) for each in asked if each.slug == "customer-en"][:5]
     assert all(OF_CUSTOMER.search(body) for body in bodies), bodies
     client = superset.client("advisor")
-    results = []
     for way in WAYS:
         answers, clicks = load(client, bodies, ids, way)
         times = [answer.seconds for answer in answers]
         wrong = sum(not answer.right() for answer in answers)
         name = f"{USERS} users, {way.words}"
-        results += [
+        yield from (
             at_most(f"{name}: failed requests", wrong, "", 0),
             at_most(f"{name}: a chart's data, p95", float(np.percentile(times, 95)), "s", 1.5),
             Result(f"{name}: a chart's data, median", float(np.median(times)), "s"),
             Result(f"{name}: all data of a customer, p95", float(np.percentile(clicks, 95)), "s"),
             Result(f"{name}: charts per second", len(times) / LOAD_SECONDS, "1/s"),
-        ]
-    return results
+        )
 
 
 def load(
@@ -450,8 +448,8 @@ def load(
     return [answer for answers, _ in done for answer in answers], [click for _, clicks in done for click in clicks]
 
 
-def run() -> list[Result]:
-    """All figures of the dashboards."""
+def run() -> Iterator[Result]:
+    """All figures of the dashboards, those of each of three looks as soon as they are known."""
     rng = np.random.default_rng(4)
     try:
         prepare()
@@ -460,8 +458,9 @@ def run() -> list[Result]:
                 ids = list(connection.scalars(text("SELECT customer_id FROM reporting.worklist")))
             customers = iter(rng.permutation(ids).tolist())
             results, asked = in_the_browser(superset, customers)
-            results += in_the_database(superset, asked, customers, rng)
-            return results + twenty_users(superset, asked, ids)
+            yield from results
+            yield from in_the_database(superset, asked, customers, rng)
+            yield from twenty_users(superset, asked, ids)
     finally:
         services.prefect_server(settings()).stop()
         settings().embedded().stop()

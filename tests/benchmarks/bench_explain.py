@@ -17,7 +17,7 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -148,21 +148,19 @@ def compare(name: str, booster: lightgbm.Booster, x: Rows) -> list[Result]:
     ]
 
 
-def run() -> list[Result]:
+def run() -> Iterator[Result]:
     """Trains the models and measures the contenders."""
     train, outcome = applications(TRAINING_ROWS, seed=1)
     x, _ = applications(NEW_CUSTOMERS, seed=2)
-    results = []
     for name, (n_trees, params) in MODELS.items():
         print(f"Training {name} ...", flush=True)
         booster = lightgbm.train({**COMMON, **params}, lightgbm.Dataset(train, outcome), n_trees)
-        results += compare(name, booster, x)
-    return results
+        yield from compare(name, booster, x)
 
 
 def main() -> list[dict[str, Any]]:
     """Prints the table; returns the figures as dicts of name, value, unit, goal, met."""
-    results = run()
+    results = list(run())
     print(table(results))
     print("\nMeasured on", ", ".join(f"{key} {value}" for key, value in machine().items()))
     return [asdict(result) for result in results]

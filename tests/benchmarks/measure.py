@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -119,20 +121,70 @@ def table(results: list[Result]) -> str:
     """The results as a Markdown table."""
     lines = ["| what | measured | goal | met |", "|---|---|---|---|"]
     for result in results:
-        value = f"{result.value:,.0f}" if abs(result.value) >= 1000 else f"{result.value:.3g}"
         met = {None: "", True: "yes", False: "NO"}[result.met]
-        lines.append(f"| {result.name} | {value} {result.unit} | {result.goal or ''} | {met} |")
+        lines.append(f"| {result.name} | {_value(result)} | {result.goal or ''} | {met} |")
     return "\n".join(lines)
 
 
-def write(results: list[Result], machine: Mapping[str, object]) -> None:
-    """Print the table and write the JSON list that other programs read."""
-    print(table(results))
-    print("\nMeasured on", ", ".join(f"{key} {value}" for key, value in machine.items()))
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(result) for result in results], indent=1))
-    missed = [result.name for result in results if result.met is False]
-    print(f"\nWritten to {RESULTS}." + (f" Not reached: {'; '.join(missed)}." if missed else " All goals reached."))
+class Record:
+    """The file of figures that other programs read: a list, to which each figure is added when it is measured.
+
+    Figures of earlier runs stay until they are measured anew, so that parts can be run one by one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: list[dict[str, Any]] = _read(path)
+        self._measured: list[Result] = []
+        self._part = ""
+        self._names: set[str] = set()
+
+    def begin(self, part: str) -> None:
+        """A part is begun, whose figures come next."""
+        self._part, self._names = part, set()
+
+    def add(self, result: Result) -> None:
+        """Write a figure, in the place of an earlier one of the same name."""
+        print(f"  {result.name}: {_value(result)}", flush=True)
+        self._measured.append(result)
+        self._names.add(result.name)
+        row = asdict(result) | {"part": self._part, "measured_at": datetime.now(UTC).isoformat(timespec="seconds")}
+        self._rows = [other for other in self._rows if other["name"] != result.name] + [row]
+        self._write()
+
+    def end(self) -> None:
+        """The part was measured whole: what it measured earlier under other names is of no use any more."""
+        self._rows = [row for row in self._rows if row.get("part") != self._part or row["name"] in self._names]
+        self._write()
+
+    def show(self, machine: Mapping[str, object]) -> None:
+        """Print what was measured now, and where it is written."""
+        if not self._measured:
+            return
+        print(table(self._measured))
+        print("\nMeasured on", ", ".join(f"{key} {value}" for key, value in machine.items()))
+        missed = [result.name for result in self._measured if result.met is False]
+        reached = f"Not reached: {'; '.join(missed)}." if missed else "All goals that were measured are reached."
+        print(f"\nWritten to {self._path}. {reached}")
+
+    def _write(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(json.dumps(self._rows, indent=1))
+        partial.replace(self._path)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []
+    return [row for row in rows if isinstance(row, dict) and "name" in row] if isinstance(rows, list) else []
+
+
+def _value(result: Result) -> str:
+    value = f"{result.value:,.0f}" if abs(result.value) >= 1000 else f"{result.value:.3g}"
+    return f"{value} {result.unit}"
 
 
 def machine() -> dict[str, object]:

