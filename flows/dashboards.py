@@ -23,7 +23,7 @@ from db import access_log, superset
 from db.embedded import free_port
 from db.engine import parse_url, psql_url
 from db.roles import ANALYST, DASHBOARD
-from flows import services
+from flows import atomic, services
 from flows.settings import DASHBOARD_USERS, PROJECT, SUPERSET_KEYS, Settings
 
 log = logging.getLogger("creditlens")
@@ -87,7 +87,7 @@ def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False) -
         done.unlink(missing_ok=True)
         access_log.drop(parse_url(metadata))
         _provision(settings)
-        done.write_text(digest)
+        atomic.write(done, digest)
     access_log.make(parse_url(metadata))
     superset.prune_log(parse_url(metadata), settings.superset_log_days)
     return needed
@@ -171,10 +171,7 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
         "locale": settings.superset_locale,
     }
     path = _configuration_file(settings)
-    partial = path.with_suffix(".partial")
-    with open(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(configuration, file, indent=1)
-    partial.replace(path)
+    atomic.write(path, json.dumps(configuration, indent=1), mode=0o600)
     return configuration
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from db.errors import BusyError
-from flows import notify, sources
+from flows import atomic, notify, sources
 from flows.settings import Settings
 from scoring.errors import ScoringError
 
@@ -76,8 +76,6 @@ def _note(settings: Settings, outcome: str, message: str | None) -> None:
     path = settings.state / "night.json"
     try:
         settings.state.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(night)))
-        partial.replace(path)
+        atomic.write(path, json.dumps(asdict(night)))
     except OSError as error:
         log.warning("How the night ended could not be noted in %s: %s", path, error)

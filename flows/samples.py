@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flows import atomic
 from flows.progress import reporter
 from scoring.sample import portfolio_chunks
 
@@ -21,11 +22,9 @@ def write_sample(folder: Path, *, former: int, new: int, seed: int = 0) -> tuple
 def write_applications(path: Path, *, rows: int, first_id: int, labelled: bool, seed: int) -> None:
     """Write one file of synthetic applications; it appears under its name only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
     done = 0
-    with partial.open("wb") as file:
+    with atomic.writing(path) as file:
         for frame in portfolio_chunks(rows, seed=seed, first_id=first_id, labelled=labelled):
             frame.write_csv(file, include_header=done == 0)
             done += len(frame)
             reporter().update(path.stem, done, rows)
-    partial.replace(path)
