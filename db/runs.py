@@ -117,6 +117,16 @@ def exclusive(engine: Engine, key: int = RUN_LOCK) -> Iterator[Lock]:
             lock.release()
 
 
+def is_held(connection: Connection, key: int = RUN_LOCK) -> bool:
+    """Whether anybody holds the advisory lock of this database, by a session or a transaction."""
+    query = text(
+        "SELECT 1 FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database"
+        " WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = :key AND l.objsubid = 1 AND l.granted"
+        "   AND d.datname = current_database()"
+    )
+    return connection.scalar(query, {"key": key}) is not None
+
+
 def recover(engine: Engine) -> list[int]:
     """Put right what killed runs left: close their ledger rows, drop their tables; the runs concerned.
 
@@ -293,8 +303,8 @@ def close_unpublished(
     message: str,
     rejected: int | None = None,
     stage_seconds: Mapping[str, float] | None = None,
-) -> None:
-    """End a run that is not published, as "refused" (its input) or "failed" (anything else).
+) -> bool:
+    """End a run that is not published, as "refused" (its input) or "failed" (anything else); whether it was so.
 
     A run that is published after all keeps its tables and its status.
     """
@@ -312,6 +322,7 @@ def close_unpublished(
         )
     if ended.rowcount:
         drop_run_tables(engine, run_id)
+    return bool(ended.rowcount)
 
 
 def drop_run_tables(engine: Engine, run_id: int) -> None:

@@ -1,7 +1,7 @@
 """Files that appear under their name whole or not at all, whoever else writes them and whenever a writer is killed.
 
-A file is written under a hidden name of its own, reaches the disk, and is then renamed. Its writer holds a lock on it
-until then, by which the next writer tells what a killed one left from what another one is writing.
+A file is written under a hidden name of its own, reaches the disk, and is then renamed. Its writer holds a lock on
+it until then, by which the next writer tells what a killed one left from what another one is writing.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from db import registry
 from db.engine import parse_url, program_target
-from flows import access, dashboards, dashboards_command, health, operating, services, sources, watching
+from flows import access, dashboards, dashboards_command, endings, health, operating, services, sources, watching
 from flows import schedule as scheduling
 from flows.console import Exit, Json, answering, say
 from flows.health import run_json
@@ -78,7 +78,8 @@ def up(
     sets up the dashboards.
     """
     settings = load_settings()
-    with answering(json_output):
+    again = "run `creditlens up` again, it does what is still to be done"
+    with answering(json_output), endings.leaving(again):
         log.info("Starting Postgres and bringing its schema up to date ...")
         prepare_database(settings)
         services.start_prefect(settings)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from db.errors import DRIVER_ERRORS, BusyError, DatabaseError, RefusedError
-from flows import services, sources
+from flows import endings, services, sources
 from flows.settings import SettingsError
 from scoring.errors import ScoringError
 
@@ -36,7 +36,8 @@ def say(json_output: bool, answer: dict[str, Any], text: str) -> None:
 def answering(json_output: bool) -> Iterator[None]:
     """Turn errors that are meant into one sentence on standard error and an exit code."""
     try:
-        yield
+        with endings.raised():
+            yield
     except BusyError as error:
         fail(json_output, "busy", error, Exit.BUSY)
     except (ScoringError, sources.SourceError, SettingsError, RefusedError) as error:
@@ -46,8 +47,8 @@ def answering(json_output: bool) -> Iterator[None]:
     except (*DRIVER_ERRORS, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         fail(json_output, "failed", RuntimeError(f"{type(error).__name__}: {reason}"), Exit.FAILED)
-    except KeyboardInterrupt:
-        fail(json_output, "failed", RuntimeError("Interrupted; nothing was published."), Exit.FAILED)
+    except KeyboardInterrupt as error:
+        fail(json_output, "failed", RuntimeError(str(error) or "Interrupted."), Exit.FAILED)
 
 
 def fail(json_output: bool, outcome: str, error: Exception, code: Exit) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -20,7 +20,7 @@ from db import registry, runs, schema, statistics
 from db.errors import DatabaseError
 from db.models import RUN_PARTITIONED
 from db.staging import staging
-from flows import logs, sources
+from flows import endings, logs, sources
 from flows.chunks import (
     Tally,
     require_few_rejected,
@@ -112,8 +112,10 @@ def score_explain_load(
                 take_sample=partial(sample_of, run_id=run_id, chunks=len(survey.chunks)),
                 require=lambda: require_few_rejected(tally, survey, settings),
             )
-            for chunk, _ in zip(survey.chunks, pipeline, strict=True):
-                reporter().update("score", chunk.first_row + chunk.rows - 1, survey.rows)
+            # Closed before the transaction ends, whatever ends it: its threads write with the same connection.
+            with closing(iter(pipeline)) as loaded:
+                for chunk, _ in zip(survey.chunks, loaded, strict=True):
+                    reporter().update("score", chunk.first_row + chunk.rows - 1, survey.rows)
             start_second_opinion(tally, bundle, settings)
             with timed(pipeline.seconds, "index"):
                 tables.index()
@@ -177,6 +179,7 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
     settings = load_settings()
     logs.bound_all(settings)
     with (
+        endings.raised(),
         accounted(settings),
         database(settings, writer=True) as engine,
         runs.exclusive(engine) as lock,
@@ -203,8 +206,9 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
                 audit(engine, run_id, tally, bundle)
             lock.require_held()
             is_current = publish(engine, run_id, tally, bundle, seconds)
-        retire(engine, settings)
-        return Night("published", runs.get(engine, run_id), is_current)
+        with published_before(run_id):
+            retire(engine, settings)
+            return Night("published", runs.get(engine, run_id), is_current)
 
 
 @contextmanager
@@ -224,19 +228,37 @@ def closed_on_error(engine: Engine, run_id: int, seconds: dict[str, float]) -> I
         yield
     except BaseException as error:
         refused = isinstance(error, ScoringError | sources.SourceError)
+        if isinstance(error, endings.EndedBySignal):
+            error.effect = "nothing was published"
         message = str(error) or type(error).__name__
         try:
-            runs.close_unpublished(
+            closed = runs.close_unpublished(
                 engine,
                 run_id,
                 status="refused" if refused else "failed",
                 message=message,
                 stage_seconds=seconds,
             )
+            if isinstance(error, endings.EndedBySignal) and not closed:
+                _note_published(error, run_id)
         except Exception:
             # The database may be what failed; the next run finds the row and closes it.
             log.warning("Run %s could not be closed in the ledger; the next run will do it.", run_id)
         raise
+
+
+@contextmanager
+def published_before(run_id: int) -> Iterator[None]:
+    """A signal that ends the block ends a night that has published."""
+    try:
+        yield
+    except endings.EndedBySignal as error:
+        _note_published(error, run_id)
+        raise
+
+
+def _note_published(error: endings.EndedBySignal, run_id: int) -> None:
+    error.done, error.effect = True, f"run {run_id} was published before"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 
 from db.errors import BusyError
 from flows import atomic, notify, sources
+from flows.endings import EndedBySignal
 from flows.settings import Settings
 from scoring.errors import ScoringError
 
@@ -44,23 +46,34 @@ class LastNight:
 def accounted(settings: Settings) -> Iterator[None]:
     """Note how the block, a night, ended; tell whoever wants to know if it was not well. Errors pass.
 
-    A night that found another one under way is none. An error that passes several of these is told once.
+    A night that found another one under way is none. An error that passes several of these is told once. A night
+    that a signal ended failed, unless it had published; who pressed Ctrl+C need not be told.
     """
     try:
         yield
     except BusyError:
         raise
-    except Exception as error:
+    except (Exception, EndedBySignal) as error:
         if not getattr(error, "told", False):
-            refused = isinstance(error, ScoringError | sources.SourceError)
-            outcome = "refused" if refused else "failed"
-            message = (str(error).strip() or type(error).__name__).splitlines()[0]
-            error.told = True  # type: ignore[attr-defined]
-            _note(settings, outcome, message)
-            notify.tell(settings, f"night_{outcome}", message)
+            error.told = True  # type: ignore[union-attr]
+            _account_for(settings, error)
         raise
     else:
         _note(settings, "ended", None)
+
+
+def _account_for(settings: Settings, error: Exception | EndedBySignal) -> None:
+    if isinstance(error, EndedBySignal):
+        if error.done:
+            _note(settings, "ended", None)
+            return
+        error.effect = error.effect or "nothing was published"
+    refused = isinstance(error, ScoringError | sources.SourceError)
+    outcome = "refused" if refused else "failed"
+    message = (str(error).strip() or type(error).__name__).splitlines()[0]
+    _note(settings, outcome, message)
+    if not (isinstance(error, EndedBySignal) and error.number == signal.SIGINT):
+        notify.tell(settings, f"night_{outcome}", message)
 
 
 def last(settings: Settings) -> LastNight | None:
