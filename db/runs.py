@@ -187,6 +187,13 @@ def open_run(engine: Engine, *, as_of: date, model_id: int, source_name: str, so
     return run_id
 
 
+def running(engine: Engine) -> int | None:
+    """The newest run that the ledger says is under way; it belongs to whoever holds the run lock, if anybody."""
+    query = select(scoring_run.c.run_id).where(scoring_run.c.status == "running")
+    with connect(engine) as connection:
+        return connection.scalar(query.order_by(scoring_run.c.run_id.desc()).limit(1))
+
+
 def record_input(
     engine: Engine,
     run_id: int,
@@ -353,9 +360,21 @@ def retire(engine: Engine, *, retained_runs: int) -> list[int]:
             connection.execute(
                 update(scoring_run).where(scoring_run.c.run_id == run_id).values(retired_at=func.clock_timestamp())
             )
-        drop_run_tables(engine, run_id)
+    _drop_retired(engine)
     _retire_models(engine)
     return retired
+
+
+def _drop_retired(engine: Engine) -> None:
+    """Drop the tables of retired runs that are still there: of one whose answer was lost when it was retired."""
+    with transaction(engine) as connection:
+        there = {key for name, key, _ in partitions(driver(connection)) if name != former_customer.name}
+        query = select(scoring_run.c.run_id).where(
+            scoring_run.c.retired_at.is_not(None), scoring_run.c.run_id.in_(there)
+        )
+        left = connection.scalars(query).all()
+    for run_id in left:
+        drop_run_tables(engine, run_id)
 
 
 def _retire_models(engine: Engine) -> None:
@@ -388,6 +407,20 @@ def latest(engine: Engine) -> Run | None:
     with connect(engine) as connection:
         row = connection.execute(select(*_RUN_COLUMNS).order_by(scoring_run.c.run_id.desc()).limit(1)).one_or_none()
     return Run(**row._mapping) if row else None
+
+
+def latest_ended(engine: Engine) -> Run | None:
+    """The run opened last of those that are not under way, whatever became of it."""
+    query = select(*_RUN_COLUMNS).where(scoring_run.c.status != "running")
+    with connect(engine) as connection:
+        row = connection.execute(query.order_by(scoring_run.c.run_id.desc()).limit(1)).one_or_none()
+    return Run(**row._mapping) if row else None
+
+
+def is_under_way(engine: Engine) -> bool:
+    """Whether anybody holds the run lock: a night, training, or whatever else keeps nights out."""
+    with connect(engine) as connection:
+        return is_held(connection)
 
 
 def get(engine: Engine, run_id: int) -> Run:

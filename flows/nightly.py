@@ -88,9 +88,11 @@ def recover(engine: Engine) -> None:
 
 
 @io_task
-def open_run(engine: Engine, survey: sources.Survey, model_id: int, as_of: date) -> int:
-    """A row in the ledger."""
-    return runs.open_run(
+def open_run(engine: Engine, lock: runs.Lock, survey: sources.Survey, model_id: int, as_of: date) -> int:
+    """A row in the ledger; the same one if it is tried again after an answer that was lost."""
+    # While the lock is held, an open run is ours.
+    lock.require_held()
+    return runs.running(engine) or runs.open_run(
         engine, as_of=as_of, model_id=model_id, source_name=survey.path.name, source_sha256=survey.sha256
     )
 
@@ -195,8 +197,8 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
         same = runs.find_unchanged(engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of)
         if same and not force:
             return Night("unchanged", same, is_current=True)
-        run_id = open_run(engine, survey, model_id, as_of or settings.today())
-        with closed_on_error(engine, run_id, seconds):
+        with closed_on_error(engine, seconds) as opened:
+            run_id = opened.run_id = open_run(engine, lock, survey, model_id, as_of or settings.today())
             if settings.dask:
                 tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, bundle, settings)
             else:
@@ -221,29 +223,42 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
         seconds[stage] = round(time.perf_counter() - started, 3)
 
 
+@dataclass(slots=True)
+class Opened:
+    """The run that a night has opened, once it knows."""
+
+    run_id: int | None = None
+
+
 @contextmanager
-def closed_on_error(engine: Engine, run_id: int, seconds: dict[str, float]) -> Iterator[None]:
-    """If the block fails, end the run in the ledger with the reason, and take its tables away."""
+def closed_on_error(engine: Engine, seconds: dict[str, float]) -> Iterator[Opened]:
+    """If the block fails, end its run in the ledger with the reason, and take its tables away.
+
+    The caller holds the run lock: a run that is open belongs to the block, also one whose number it never got.
+    """
+    opened = Opened()
     try:
-        yield
+        yield opened
     except BaseException as error:
         refused = isinstance(error, ScoringError | sources.SourceError)
         if isinstance(error, endings.EndedBySignal):
             error.effect = "nothing was published"
         message = str(error) or type(error).__name__
         try:
-            closed = runs.close_unpublished(
-                engine,
-                run_id,
-                status="refused" if refused else "failed",
-                message=message,
-                stage_seconds=seconds,
-            )
-            if isinstance(error, endings.EndedBySignal) and not closed:
-                _note_published(error, run_id)
+            run_id = opened.run_id or runs.running(engine)
+            if run_id is not None:
+                closed = runs.close_unpublished(
+                    engine,
+                    run_id,
+                    status="refused" if refused else "failed",
+                    message=message,
+                    stage_seconds=seconds,
+                )
+                if isinstance(error, endings.EndedBySignal) and not closed:
+                    _note_published(error, run_id)
         except Exception:
             # The database may be what failed; the next run finds the row and closes it.
-            log.warning("Run %s could not be closed in the ledger; the next run will do it.", run_id)
+            log.warning("The run could not be closed in the ledger; the next run will do it.")
         raise
 
 

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from db.errors import BusyError
 from flows import atomic, notify, sources
@@ -21,6 +21,9 @@ from flows.settings import Settings
 from scoring.errors import ScoringError
 
 log = logging.getLogger("creditlens")
+
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,19 @@ class LastNight:
 
     @property
     def ended(self) -> datetime:
-        """When."""
-        return datetime.fromisoformat(self.ended_at)
+        """When; of a time that is still to come, what hides no failure.
+
+        A clock that was wrong noted it. A good night then says nothing of what came before it or after it, and a
+        bad one stays until another night has ended.
+        """
+        if not self.is_in_the_future:
+            return datetime.fromisoformat(self.ended_at)
+        return datetime.min.replace(tzinfo=UTC) if self.good else datetime.now(UTC)
+
+    @property
+    def is_in_the_future(self) -> bool:
+        """Whether it was noted by a clock that was wrong."""
+        return datetime.fromisoformat(self.ended_at) > datetime.now(UTC) + _CLOCKS_DIFFER
 
     @property
     def good(self) -> bool:

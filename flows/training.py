@@ -104,6 +104,8 @@ def register(engine: Engine, former: Former, trained: Trained) -> int:
 def load_and_promote(engine: Engine, model_id: int, former: Former, trained: Trained) -> None:
     """Load the former customers with this model's scores, and make the model the current one."""
     if not registry.has_former_customers(engine, model_id):
+        # Of an attempt whose answer was lost; promoted ones are left alone.
+        registry.drop_unpromoted(engine, model_id)
         with registry.former_customers(engine, model_id) as tables:
             load_former(tables, former.applications, trained.out_of_fold_log_odds)
             tables.index()
