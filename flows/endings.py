@@ -42,7 +42,7 @@ class EndedBySignal(KeyboardInterrupt):
         return f"{what}; {self.effect or 'what was under way is not done'}."
 
 
-_ending = False
+_ending: int | None = None
 
 
 @contextmanager
@@ -60,11 +60,12 @@ def raised() -> Iterator[None]:
     # One that is not Python's own cannot be put back.
     taken = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     if _end not in taken.values():
-        _ending = False
+        _ending = None
     for number in taken:
         signal.signal(number, _end)
     try:
-        yield
+        with translated():
+            yield
     finally:
         for number, handler in taken.items():
             signal.signal(number, handler)
@@ -72,12 +73,34 @@ def raised() -> Iterator[None]:
 
 def _end(number: int, _frame: FrameType | None) -> None:
     global _ending
-    if _ending:
+    if _ending is not None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         return
-    _ending = True
+    _ending = number
     raise EndedBySignal(number)
+
+
+def asked() -> bool:
+    """Whether a signal has asked for an end."""
+    return _ending is not None
+
+
+def check() -> None:
+    """Raise EndedBySignal if a signal has asked for an end: some libraries swallow what is raised in them."""
+    if _ending is not None:
+        raise EndedBySignal(_ending)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """An error that leaves the block after a signal is its consequence: some libraries wrap what hits them."""
+    try:
+        yield
+    except Exception as error:
+        if _ending is not None:
+            raise EndedBySignal(_ending) from error
+        raise
 
 
 @contextmanager
@@ -94,7 +117,8 @@ def stopping(process: subprocess.Popen[Any]) -> Iterator[None]:
 def leaving(effect: str) -> Iterator[None]:
     """Say what became of the work if a signal ends the block; the innermost block knows best."""
     try:
-        yield
+        with translated():
+            yield
     except EndedBySignal as error:
         error.effect = error.effect or effect
         raise

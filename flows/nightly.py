@@ -216,6 +216,7 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
 @contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     """Note the block's wall seconds under `stage`."""
+    endings.check()
     started = time.perf_counter()
     try:
         yield
@@ -238,7 +239,8 @@ def closed_on_error(engine: Engine, seconds: dict[str, float]) -> Iterator[Opene
     """
     opened = Opened()
     try:
-        yield opened
+        with endings.translated():
+            yield opened
     except BaseException as error:
         refused = isinstance(error, ScoringError | sources.SourceError)
         if isinstance(error, endings.EndedBySignal):
@@ -266,7 +268,8 @@ def closed_on_error(engine: Engine, seconds: dict[str, float]) -> Iterator[Opene
 def published_before(run_id: int) -> Iterator[None]:
     """A signal that ends the block ends a night that has published."""
     try:
-        yield
+        with endings.translated():
+            yield
     except endings.EndedBySignal as error:
         _note_published(error, run_id)
         raise

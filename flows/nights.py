@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 from db.errors import BusyError
-from flows import atomic, notify, sources
+from flows import atomic, endings, notify, sources
 from flows.endings import EndedBySignal
 from flows.settings import Settings
 from scoring.errors import ScoringError
@@ -64,7 +64,8 @@ def accounted(settings: Settings) -> Iterator[None]:
     that a signal ended failed, unless it had published; who pressed Ctrl+C need not be told.
     """
     try:
-        yield
+        with endings.translated():
+            yield
     except BusyError:
         raise
     except (Exception, EndedBySignal) as error:

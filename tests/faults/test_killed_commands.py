@@ -16,7 +16,6 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from db import backup, portfolios, privacy, registry, roles, runs, schema
-from db.embedded import EmbeddedPostgres
 from flows import backups, health, services
 from flows.preparing import ensure_roles
 from flows.settings import Settings
@@ -303,12 +302,13 @@ def test_a_first_start_that_is_killed_again_and_again_is_made_good_by_the_next_u
     assert command.wait(240) == 0, (log, command.errors)
     assert "Traceback" not in command.errors
     settings = first.settings
+    server = settings.embedded()
+    assert server.port() is not None, server.log.read_text()
     with services.database(settings) as engine:
         assert schema.current(engine) == schema.head()
         model, run = registry.current_model(engine), runs.published(engine)
         assert model is not None and model.training_rows == 600
         assert run is not None and run.customers == 200
-        server: EmbeddedPostgres = settings.embedded()
         assert "wal_level" in (server.data / "postgresql.auto.conf").read_text()
     problems = health.status_json(settings)["problems"]
     assert problems == []

@@ -154,3 +154,26 @@ def test_a_hang_up_that_is_ignored_stays_so(site: Site, first: Seen, watch: Watc
         assert signal.getsignal(signal.SIGTERM) is not endings._end
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_an_error_that_a_library_makes_of_the_signal_is_told_as_the_signal() -> None:
+    from flows import endings
+
+    def hit(wrapped: bool) -> None:
+        with endings.raised():
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except endings.EndedBySignal as error:
+                if wrapped:
+                    raise ValueError("A serialiser was hit") from error
+
+    with pytest.raises(endings.EndedBySignal, match="Ended by SIGTERM"):
+        hit(wrapped=True)
+    # One that is swallowed is noticed at the next stage, and another block begins anew.
+    with endings.raised():
+        with pytest.raises(endings.EndedBySignal):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(endings.EndedBySignal, match="SIGTERM"):
+            endings.check()
+    with endings.raised():
+        endings.check()
