@@ -11,6 +11,14 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	2>/dev/null && echo $$p && break; done)
 
+# An environment to install into. One whose making or filling was cut short is made anew: pip takes a package that is
+# half there for the whole of it.
+define environment
+	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)."; exit 1; }
+	@test -e $(1)/installed -a ! -e $(1)/unfinished || $(PYTHON) -m venv --clear $(1)
+	@touch $(1)/unfinished
+endef
+
 .PHONY: help up preflight down test faults lint bench superset assets screenshots audit requirements clean
 
 help: ## Show the targets
@@ -50,30 +58,27 @@ bench: $(VENV)/installed ## Measure speed and memory at full size (about an hour
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 $(VENV)/installed: requirements.txt pyproject.toml
-	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)."; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(call environment,$(VENV))
 	@echo "Installing packages into $(VENV), about a minute the first time ..."
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .
-	@touch $@
+	@touch $@ && rm -f $(@D)/unfinished
 
 superset: $(SUPERSET)/installed ## Install Superset into its own environment; `make up` does it too
 
 $(SUPERSET)/installed: superset_assets/requirements.txt
-	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)."; exit 1; }
-	test -x $(SUPERSET)/bin/python || $(PYTHON) -m venv $(SUPERSET)
+	$(call environment,$(SUPERSET))
 	@echo "Installing Superset into $(SUPERSET), about a minute the first time ..."
 	$(SUPERSET)/bin/python -m pip install --quiet --require-hashes -r superset_assets/requirements.txt
-	@touch $@
+	@touch $@ && rm -f $(@D)/unfinished
 
 audit: $(AUDIT)/installed ## Look for known vulnerabilities in all pinned packages, and list them (.creditlens/sbom-*.json)
 	@$(AUDIT)/bin/python .ci/audit.py
 
 $(AUDIT)/installed: .ci/audit-requirements.txt
-	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)."; exit 1; }
-	test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	$(call environment,$(AUDIT))
 	$(AUDIT)/bin/python -m pip install --quiet --require-hashes -r .ci/audit-requirements.txt
-	@touch $@
+	@touch $@ && rm -f $(@D)/unfinished
 
 assets: $(VENV)/installed ## Write the dashboards' files anew from superset_assets/generator/definitions
 	$(BIN)/python -m superset_assets.generator

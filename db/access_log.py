@@ -171,6 +171,13 @@ LEFT JOIN public.tables AS t ON t.id = k.dataset_id
 """
 
 
+def has_tables(url: URL) -> bool:
+    """Whether Superset's own database has the tables that the view is made from."""
+    with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
+        rows = connection.execute("SELECT schemaname || '.' || tablename FROM pg_tables").fetchall()
+    return {name for (name,) in rows} >= TABLES
+
+
 def make(url: URL) -> None:
     """Make the view anew in Superset's own database at `url`, whose tables must be there."""
     with psycopg.connect(psql_url(url), connect_timeout=10) as connection:

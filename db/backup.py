@@ -7,15 +7,18 @@ installation keeps its own in its secrets, and gives them to the restored roles.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -32,6 +35,7 @@ from db.embedded import OWNER, packaged_binaries
 from db.engine import program_target, psql_url, unavailable
 from db.errors import DatabaseError, RefusedError
 from db.models import REPORTING, SCHEMA
+from db.restoring import Unfinished, marking
 from db.roles import READER
 
 FORMAT = 1
@@ -213,18 +217,17 @@ def backup(url: URL, file: Path, *, revision: str | None, superset_url: URL | No
         raise RefusedError(f"{file} exists; name a new file, a backup replaces none.")
     # Before anything is read: whatever happens after it is not in the file, or is done again after restoring it.
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
-    with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as scratch:
-        folder = Path(scratch)
+    with _scratch(file) as folder:
         with _connection(url) as connection:
             owner = connection.info.user
             # Whoever restores is there already, by whatever name.
             roles = {role: said for role, said in role_settings(connection).items() if role != owner}
             given = grants(connection)
             server_version = connection.info.server_version
-        data = _dump(url, folder / "creditlens.dump", SCHEMAS, all_schemas=False)
+        data = _dump(url, folder / _DATA, SCHEMAS, all_schemas=False)
         superset = None
         if superset_url is not None:
-            superset = _dump(superset_url, folder / "superset.dump", ("public",), all_schemas=True)
+            superset = _dump(superset_url, folder / _SUPERSET, ("public",), all_schemas=True)
         manifest = Manifest(
             format=FORMAT,
             created_at=created_at,
@@ -237,7 +240,7 @@ def backup(url: URL, file: Path, *, revision: str | None, superset_url: URL | No
             grants=given,
         )
         (folder / MANIFEST).write_bytes(manifest.to_json())
-        partial = folder / "backup.partial"
+        partial = folder / _PARTIAL
         with open(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "wb") as output:
             with tarfile.open(fileobj=output, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 for name in (MANIFEST, *(archive.member for archive in (data, superset) if archive)):
@@ -247,6 +250,49 @@ def backup(url: URL, file: Path, *, revision: str | None, superset_url: URL | No
         # A link is never made over a file that has come meanwhile.
         os.link(partial, file)
     return manifest
+
+
+# What a backup is made of until it is whole.
+_LOCK, _DATA, _SUPERSET, _PARTIAL = "lock", "creditlens.dump", "superset.dump", "backup.partial"
+# Until a backup has locked its folder; and for those of versions before 0.4, which locked none.
+_YOUNG_SECONDS, _OLD_SECONDS = 60.0, 24 * 3600.0
+
+
+@contextmanager
+def _scratch(file: Path) -> Iterator[Path]:
+    """A hidden folder beside the file, for its parts; what killed backups left there is removed first."""
+    _remove_leftovers(file.parent)
+    with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as name:
+        folder = Path(name)
+        # Held as long as this process lives, by which others know that the folder is in use.
+        with (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the parts of backups that were killed, each of which may be as large as a backup.
+
+    Only a folder that holds nothing but such parts, and that no backup uses which runs now.
+    """
+    for candidate in folder.glob(".*.*"):
+        with suppress(OSError):
+            parts = list(candidate.iterdir()) if candidate.is_dir() and not candidate.is_symlink() else []
+            if parts and {part.name for part in parts} <= {MANIFEST, _LOCK, _DATA, _SUPERSET, _PARTIAL}:
+                age = time.time() - max(part.stat().st_mtime for part in parts)
+                if _is_abandoned(candidate / _LOCK, age):
+                    shutil.rmtree(candidate)
+
+
+def _is_abandoned(lock: Path, age: float) -> bool:
+    if not lock.exists():
+        return age > _OLD_SECONDS
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return age > _YOUNG_SECONDS
 
 
 def _sha256(content: IO[bytes]) -> str:
@@ -374,14 +420,17 @@ def make_roles(url: URL, roles: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return made
 
 
-def restore_data(url: URL, file: Path, manifest: Manifest, *, closed: bool = False) -> None:
+def restore_data(url: URL, file: Path, manifest: Manifest) -> None:
     """Put schemas `credit` and `reporting` of the backup into the database, in place of any there, or nothing.
 
-    The roles that the grants name must be there. Where advisors are held to their own customers, or if `closed`,
-    readers are kept out until the roles are made again. Raises BackupError if anything fails; the database is as
+    The roles that the grants name must be there. Readers are kept out, and the restore is marked as unfinished
+    (db.restoring), until the caller has done the rest. Raises BackupError if anything fails; the database is as
     before.
     """
-    before = "".join(f"DROP SCHEMA IF EXISTS {schema} CASCADE;\n" for schema in reversed(SCHEMAS))
+    restore = Unfinished(str(file), manifest.created_at, manifest.data.sha256, manifest.superset is not None)
+    before = marking(restore) + "".join(
+        f"DROP SCHEMA IF EXISTS {schema} CASCADE;\n" for schema in reversed(SCHEMAS)
+    )
     after = (
         "CREATE TABLE IF NOT EXISTS public.alembic_version"
         " (version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY);\n"
@@ -391,23 +440,16 @@ def restore_data(url: URL, file: Path, manifest: Manifest, *, closed: bool = Fal
         if not re.fullmatch(r"\w+", manifest.revision):
             raise RefusedError(f"The backup's schema revision {manifest.revision!r} is none.")
         after += f"INSERT INTO public.alembic_version VALUES ('{manifest.revision}');\n"
-    _restore(url, file, manifest.data, before, after + _closing(always=closed))
+    _restore(url, file, manifest.data, before, after + _CLOSING)
 
 
-def _closing(*, always: bool) -> str:
-    """SQL that keeps readers out: always, or only where advisors are held to their own customers.
-
-    Restored views belong to whoever restores, and row security holds no owner: until they are handed over again
-    (db.roles.ensure_readers, which opens the schema too), dashboards that are up would show everybody to advisors.
-    """
-    revoke = f"REVOKE USAGE ON SCHEMA {REPORTING} FROM {READER};"
-    if not always:
-        limited = f"(SELECT s.limited FROM {SCHEMA}.portfolio_state AS s)"
-        revoke = (
-            f"IF to_regclass('{SCHEMA}.portfolio_state') IS NOT NULL THEN"
-            f" IF {limited} THEN {revoke} END IF; END IF;"
-        )
-    return f"DO $$ BEGIN IF to_regrole('{READER}') IS NOT NULL THEN {revoke} END IF; END $$;\n"
+# Who was erased since is back until erased again. And restored views belong to whoever restores, and row security
+# holds no owner: until they are handed over again (db.roles.ensure_readers, which opens the schema too), dashboards
+# that are up would show everybody to advisors.
+_CLOSING = (
+    f"DO $$ BEGIN IF to_regrole('{READER}') IS NOT NULL THEN"
+    f" REVOKE USAGE ON SCHEMA {REPORTING} FROM {READER}; END IF; END $$;\n"
+)
 
 
 def restore_superset(url: URL, file: Path, archive: Archive) -> None:
@@ -447,6 +489,10 @@ def _restore(url: URL, file: Path, archive: Archive, before: str, after: str) ->
             if reader.wait() == 0:
                 writer.stdin.write(after.encode() + b"COMMIT;\n")
                 whole = True
+    except KeyboardInterrupt:
+        # It cancels its statement, and with it the transaction.
+        writer.send_signal(signal.SIGINT)
+        raise
     finally:
         reader.stdout.close()
         with suppress(BrokenPipeError):

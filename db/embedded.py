@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 import psutil
 import psycopg
@@ -42,6 +43,7 @@ SERVICE_USER = "creditlens"
 ROOT_HOME = Path("/var/lib/creditlens")
 START_TIMEOUT_SECONDS = 300
 DYING_SECONDS = 60
+LISTENING_SECONDS = 3
 # In a folder that a link leads to: the link's own path, which a copy of the link has not.
 BELONGS_TO = "belongs-to"
 
@@ -165,11 +167,12 @@ class EmbeddedPostgres:
         Raises EmbeddedPostgresError with the end of the server's log if it does not come up.
         """
         self.require_own_data()
-        with self._locked():
-            if not (self.data / "PG_VERSION").exists():
-                self._initialise()
+        with self._locked() as lock:
+            if not self._is_whole():
+                self._initialise(lock)
             if self.port() is None:
                 self._remove_foreign_lock()
+                self._configure(self.data)
                 self._launch()
             try:
                 self._ensure_roles_and_database()
@@ -218,22 +221,52 @@ class EmbeddedPostgres:
             time.sleep(0.1)
         return True
 
-    def _initialise(self) -> None:
-        shutil.rmtree(self.data, ignore_errors=True)
-        password_file = self._folder / "superuser.password"
-        with open(os.open(password_file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+    def _is_whole(self) -> bool:
+        """Whether there is a cluster. Before version 0.4, a killed initdb left half of one in its place."""
+        if not (self.data / "PG_VERSION").exists():
+            return False
+        # A half has been served by nobody, and holds no database but those that every cluster has.
+        databases = {path.name for path in (self.data / "base").glob("*")}
+        return (self.data / "postmaster.opts").exists() or not databases <= {"1", "4", "5"}
+
+    def _initialise(self, lock: IO[str]) -> None:
+        """Make the cluster under another name, and rename it when it is whole.
+
+        initdb holds the lock too: if this process is killed, the next one waits until it has ended.
+        """
+        partial, password_file = self._folder / "data.partial", self._folder / "superuser.password"
+        for leftover in (partial, self.data):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        password_file.unlink(missing_ok=True)
+        with open(os.open(password_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(self.superuser_password)
         self._give_to_service_user(password_file)
         try:
             self._run(
-                "initdb", "-D", str(self.data), "-U", SUPERUSER, f"--pwfile={password_file}",
+                "initdb", "-D", str(partial), "-U", SUPERUSER, f"--pwfile={password_file}",
                 "--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8",
                 "--locale-provider=builtin", "--locale=C.UTF-8", "--builtin-locale=C.UTF-8",
+                kept_open=(lock.fileno(),),
             )  # fmt: skip
         finally:
-            password_file.unlink()
-        with (self.data / "postgresql.auto.conf").open("a") as file:
-            file.writelines(f"{name} = {value}\n" for name, value in _server_settings().items())
+            password_file.unlink(missing_ok=True)
+        self._configure(partial)
+        partial.rename(self.data)
+
+    def _configure(self, data: Path) -> None:
+        """Write our settings where none of them is: in a new cluster, and in one whose making was cut short."""
+        path, settings = data / "postgresql.auto.conf", _server_settings()
+        there = path.read_text(errors="replace") if path.exists() else ""
+        if any(line.split("=")[0].strip() in settings for line in there.splitlines()):
+            return
+        partial = path.with_name("postgresql.auto.conf.tmp")
+        partial.write_text(there + "".join(f"{name} = {value}\n" for name, value in settings.items()))
+        partial.chmod(0o600)
+        self._give_to_service_user(partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
 
     def _remove_foreign_lock(self) -> None:
         """Remove a postmaster.pid whose process is alive and no server of this folder.
@@ -262,6 +295,9 @@ class EmbeddedPostgres:
                 if time.monotonic() > deadline:
                     raise
             except EmbeddedPostgresError:
+                # Whoever was killed while it started the server may have left it behind.
+                if self.port() is not None:
+                    return
                 # A server that was killed, and its sessions, are there for a moment more.
                 remains = ("pre-existing shared memory block", 'lock file "postmaster.pid" already exists')
                 dying = any(said in line for line in self._log_tail(50) for said in remains)
@@ -313,7 +349,9 @@ class EmbeddedPostgres:
             with _superuser_connection(self.url(SUPERUSER, database=database)) as connection:
                 _close(connection)
 
-    def _run(self, program: str, *arguments: str, given: str | None = None) -> None:
+    def _run(
+        self, program: str, *arguments: str, given: str | None = None, kept_open: tuple[int, ...] = ()
+    ) -> None:
         """Run a program of the server as its user, with `given` on its standard input."""
         user = _service_user()
         # Files, not pipes: the server that pg_ctl leaves behind would hold a pipe open for ever.
@@ -330,6 +368,7 @@ class EmbeddedPostgres:
                 extra_groups=[] if user else None,
                 umask=0o077,
                 env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
+                pass_fds=kept_open,
                 check=False,
             )
         if done.returncode != 0:
@@ -361,12 +400,12 @@ class EmbeddedPostgres:
             os.chown(path, user.pw_uid, user.pw_gid)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[IO[str]]:
         """One process at a time may create, start or stop the server."""
         self._make_home()
         with (self._folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            yield lock
 
     def _make_home(self) -> None:
         """The server's folder; under a folder that the service user cannot enter, a link to one that it can."""
@@ -415,10 +454,16 @@ def _ensure_migrator(connection: psycopg.Connection, password: str) -> None:
 def _close(connection: psycopg.Connection) -> None:
     """Leave to everybody in the connection's database only what readers may have."""
     row = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [WRITER]).fetchone()
+    names = {"writer": sql.Identifier(WRITER), "migrator": sql.Identifier(MIGRATOR)}
     if row is None:
-        names = {"writer": sql.Identifier(WRITER), "migrator": sql.Identifier(MIGRATOR)}
-        for statement in ("CREATE ROLE {writer}", "GRANT {writer} TO {migrator} WITH ADMIN OPTION"):
-            connection.execute(sql.SQL(statement).format(**names))
+        connection.execute(sql.SQL("CREATE ROLE {writer}").format(**names))
+    # Also to one that was made and not granted yet, when whoever made it was killed.
+    granted = connection.execute(
+        "SELECT 1 FROM pg_auth_members WHERE roleid = to_regrole(%s) AND member = to_regrole(%s) AND admin_option",
+        [WRITER, MIGRATOR],
+    ).fetchone()
+    if granted is None:
+        connection.execute(sql.SQL("GRANT {writer} TO {migrator} WITH ADMIN OPTION").format(**names))
     closing.close_functions(connection, administrator=MIGRATOR, lockers=[WRITER])
 
 
@@ -461,7 +506,7 @@ def _server_settings() -> dict[str, str]:
 
 @contextmanager
 def _superuser_connection(url: URL) -> Iterator[psycopg.Connection]:
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    started = time.monotonic()
     text = psql_url(url)
     while True:
         try:
@@ -472,7 +517,9 @@ def _superuser_connection(url: URL) -> Iterator[psycopg.Connection]:
             replaying = any(said in str(error) for said in ("starting up", "recovery mode", "not yet accepting"))
             if "password authentication failed" in str(error):
                 raise WrongPasswordError(f"The embedded Postgres has another password: {error}") from error
-            if not replaying or time.monotonic() > deadline:
+            # Whoever was killed while it started the server may have left it half way to listening.
+            patience = START_TIMEOUT_SECONDS if replaying else LISTENING_SECONDS if "refused" in str(error) else 0
+            if time.monotonic() > started + patience:
                 raise EmbeddedPostgresError(f"The embedded Postgres does not answer: {error}") from error
             time.sleep(0.2)
     with connection:

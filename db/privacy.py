@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -66,6 +67,22 @@ def requests(engine: Engine, customer_hash: str) -> list[dict[str, Any]]:
     query = select(*columns).where(privacy_request.c.customer_hash == customer_hash)
     with connect(engine) as connection:
         return [dict(row._mapping) for row in connection.execute(query.order_by(privacy_request.c.request_id))]
+
+
+def erasures(engine: Engine) -> dict[str, datetime | None]:
+    """Whose erasure the database knows of, by keyed hash, and when the last one ended; None for one that did not.
+
+    Empty for a database of no such table, or of none at all.
+    """
+    with connect(engine) as connection:
+        if connection.scalar(select(func.to_regclass(f"{SCHEMA}.{privacy_request.name}"))) is None:
+            return {}
+        query = (
+            select(privacy_request.c.customer_hash, func.max(privacy_request.c.completed_at).label("ended"))
+            .where(privacy_request.c.kind == "erase")
+            .group_by(privacy_request.c.customer_hash)
+        )
+        return {row.customer_hash: row.ended for row in connection.execute(query)}
 
 
 # --- access ---------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from db.models import (
     score_band,
 )
 from db.runs import driver
-from db.staging import Staging, attach, staging
+from db.staging import Staging, attach, detach_and_drop, partitions, staging
 from db.statistics import add_bins
 
 FORMER_PARTITIONED = (former_customer,)
@@ -113,6 +113,14 @@ def former_customers(engine: Engine, model_id: int) -> Iterator[Staging]:
     """A `Staging` for the former customers as scored by one model; promoted by `promote`."""
     with staging(engine, FORMER_PARTITIONED, model_id) as stage:
         yield stage
+
+
+def drop_unpromoted(engine: Engine, model_id: int) -> None:
+    """Drop former customers that were loaded for a model and never promoted, if there are any."""
+    with transaction(engine) as connection:
+        found = partitions(driver(connection))
+    if (former_customer.name, model_id, False) in found:
+        detach_and_drop(engine, former_customer, model_id)
 
 
 def has_former_customers(engine: Engine, model_id: int) -> bool:

@@ -117,6 +117,16 @@ def exclusive(engine: Engine, key: int = RUN_LOCK) -> Iterator[Lock]:
             lock.release()
 
 
+def is_held(connection: Connection, key: int = RUN_LOCK) -> bool:
+    """Whether anybody holds the advisory lock of this database, by a session or a transaction."""
+    query = text(
+        "SELECT 1 FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database"
+        " WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = :key AND l.objsubid = 1 AND l.granted"
+        "   AND d.datname = current_database()"
+    )
+    return connection.scalar(query, {"key": key}) is not None
+
+
 def recover(engine: Engine) -> list[int]:
     """Put right what killed runs left: close their ledger rows, drop their tables; the runs concerned.
 
@@ -175,6 +185,13 @@ def open_run(engine: Engine, *, as_of: date, model_id: int, source_name: str, so
             .returning(scoring_run.c.run_id)
         ).scalar_one()
     return run_id
+
+
+def running(engine: Engine) -> int | None:
+    """The newest run that the ledger says is under way; it belongs to whoever holds the run lock, if anybody."""
+    query = select(scoring_run.c.run_id).where(scoring_run.c.status == "running")
+    with connect(engine) as connection:
+        return connection.scalar(query.order_by(scoring_run.c.run_id.desc()).limit(1))
 
 
 def record_input(
@@ -293,8 +310,8 @@ def close_unpublished(
     message: str,
     rejected: int | None = None,
     stage_seconds: Mapping[str, float] | None = None,
-) -> None:
-    """End a run that is not published, as "refused" (its input) or "failed" (anything else).
+) -> bool:
+    """End a run that is not published, as "refused" (its input) or "failed" (anything else); whether it was so.
 
     A run that is published after all keeps its tables and its status.
     """
@@ -312,6 +329,7 @@ def close_unpublished(
         )
     if ended.rowcount:
         drop_run_tables(engine, run_id)
+    return bool(ended.rowcount)
 
 
 def drop_run_tables(engine: Engine, run_id: int) -> None:
@@ -342,9 +360,21 @@ def retire(engine: Engine, *, retained_runs: int) -> list[int]:
             connection.execute(
                 update(scoring_run).where(scoring_run.c.run_id == run_id).values(retired_at=func.clock_timestamp())
             )
-        drop_run_tables(engine, run_id)
+    _drop_retired(engine)
     _retire_models(engine)
     return retired
+
+
+def _drop_retired(engine: Engine) -> None:
+    """Drop the tables of retired runs that are still there: of one whose answer was lost when it was retired."""
+    with transaction(engine) as connection:
+        there = {key for name, key, _ in partitions(driver(connection)) if name != former_customer.name}
+        query = select(scoring_run.c.run_id).where(
+            scoring_run.c.retired_at.is_not(None), scoring_run.c.run_id.in_(there)
+        )
+        left = connection.scalars(query).all()
+    for run_id in left:
+        drop_run_tables(engine, run_id)
 
 
 def _retire_models(engine: Engine) -> None:
@@ -377,6 +407,20 @@ def latest(engine: Engine) -> Run | None:
     with connect(engine) as connection:
         row = connection.execute(select(*_RUN_COLUMNS).order_by(scoring_run.c.run_id.desc()).limit(1)).one_or_none()
     return Run(**row._mapping) if row else None
+
+
+def latest_ended(engine: Engine) -> Run | None:
+    """The run opened last of those that are not under way, whatever became of it."""
+    query = select(*_RUN_COLUMNS).where(scoring_run.c.status != "running")
+    with connect(engine) as connection:
+        row = connection.execute(query.order_by(scoring_run.c.run_id.desc()).limit(1)).one_or_none()
+    return Run(**row._mapping) if row else None
+
+
+def is_under_way(engine: Engine) -> bool:
+    """Whether anybody holds the run lock: a night, training, or whatever else keeps nights out."""
+    with connect(engine) as connection:
+        return is_held(connection)
 
 
 def get(engine: Engine, run_id: int) -> Run:

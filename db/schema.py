@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
-from db import views
+from db import restoring, views
 from db.engine import connect
 from db.errors import NotMigratedError
 
@@ -72,7 +72,11 @@ def _scripts() -> ScriptDirectory:
 
 
 def require_current(engine: Engine) -> None:
-    """Raise NotMigratedError if the database is not at this program's newest revision."""
+    """Raise NotMigratedError if the database is not at this program's newest revision.
+
+    Raises UnfinishedRestoreError if a restore was cut short.
+    """
+    restoring.require_whole(engine)
     found = current(engine)
     if found != head():
         raise NotMigratedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import datetime
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, text
 
-from db import access_log, backup, portfolios, roles, runs, schema
+from db import access_log, backup, portfolios, privacy, restoring, roles, runs, schema
 from db.engine import connect, parse_url
 from db.errors import RefusedError
 from db.superset import SUFFIX, ensure_metadata_database
-from flows import dashboards, erasures, services
+from flows import dashboards, endings, erasures, services
 from flows.preparing import ensure_roles
 from flows.settings import Settings
+
+log = logging.getLogger("creditlens")
 
 
 def superset_url(settings: Settings, engine: Engine) -> URL | None:
@@ -50,6 +53,8 @@ def save(settings: Settings, file: Path) -> dict[str, Any]:
 def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]:
     """Restore a backup and prove that it came back; what is there now, as other programs rely on it.
 
+    Readers are kept out until it is whole. One that is cut short is finished by `resume`, or by another restore.
+
     Raises RefusedError if the database holds something and `force` is not given, or if the file is damaged or of a
     newer program; db.backup.BackupError if what came back is not what was saved.
     """
@@ -60,39 +65,29 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
             f"The backup is at schema revision {manifest.revision}, which this program does not know;"
             " restore it with the version that wrote it, or a newer one."
         )
-    saved_at, record = datetime.fromisoformat(manifest.created_at), erasures.read(settings)
-    to_erase = record.later_than(saved_at)
     services.start_database(settings)
     with services.database(settings) as engine, runs.exclusive(engine):
-        if backup.occupied(engine.url) and not force:
+        cut_short = restoring.unfinished(engine)
+        if cut_short is None and backup.occupied(engine.url) and not force:
             raise RefusedError("The database is not empty; --force replaces everything in it.")
-        backup.make_roles(engine.url, manifest.roles)
-        backup.restore_data(engine.url, file, manifest, closed=bool(to_erase))
-        backup.require_same(backup.differences(engine.url, manifest.data, backup.SCHEMAS))
-        schema.upgrade(engine)
-        url = None
-        if manifest.superset is not None:
-            url = superset_url(settings, engine)
-            if url is None or settings.superset_database_url is None:
-                url = ensure_metadata_database(engine, settings.secrets()["superset"])
-            backup.restore_superset(url, file, manifest.superset)
-            backup.require_same(backup.differences(url, manifest.superset, ("public",)))
-        # Before the roles are made, which lets readers in.
-        why = f"restore of the backup of {manifest.created_at}"
-        erased_again = erasures.again(settings, engine, url, to_erase, why=why)
-        if to_erase and not portfolios.state(engine).limited:
-            # Also where we may not make roles.
-            roles.let_readers_in(engine)
-        ensure_roles(settings, engine)
-        if manifest.superset is not None and manifest.superset.tables.keys() >= access_log.TABLES:
-            # It went with the tables that it is made from; the reader's role may be new here.
-            access_log.make(parse_url(dashboards.metadata_url(settings)))
+        with endings.leaving("the database is as it was"):
+            erasures.learn(settings, privacy.erasures(engine))
+            backup.make_roles(engine.url, manifest.roles)
+            backup.restore_data(engine.url, file, manifest)
+        with endings.leaving("readers are kept out until `creditlens up` finishes the restore"):
+            backup.require_same(backup.differences(engine.url, manifest.data, backup.SCHEMAS))
+            schema.upgrade(engine)
+            if manifest.superset is not None:
+                _bring_superset_back(settings, engine, file, manifest.superset)
+            restoring.note_compared(engine)
+            restore = restoring.unfinished(engine)
+            assert restore is not None
+            erased_again = _finish(settings, engine, restore)
         if manifest.revision == schema.head():
             backup.require_same(backup.access_differences(engine.url, manifest))
-        # They are filed under numbers of runs and assignments, which now may mean others.
-        dashboards.drop_answers(settings)
         backup.refresh_statistics(engine.url)
         revision = schema.current(engine)
+    saved_at = datetime.fromisoformat(manifest.created_at)
     return {
         "outcome": "restored",
         "file": str(file),
@@ -100,9 +95,72 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
         "revision": revision,
         "roles": len(manifest.roles),
         "grants": len(manifest.grants),
-        **erasures.outcome(record, saved_at, erased_again),
+        **erasures.outcome(erasures.read(settings), saved_at, erased_again),
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def resume(settings: Settings) -> dict[str, Any] | None:
+    """Finish a restore that was cut short: what `bring_back` says of erasures; None if there was none.
+
+    Raises UnfinishedRestoreError if that takes the backup, and it is not where it was.
+    """
+    with services.database(settings) as engine:
+        restore = restoring.unfinished(engine)
+        if restore is None:
+            return None
+        log.info("Finishing the restore of the backup of %s ...", restore.created_at)
+        if restore.compared:
+            with runs.exclusive(engine):
+                schema.upgrade(engine)
+                erased_again = _finish(settings, engine, restore)
+            saved_at = datetime.fromisoformat(restore.created_at)
+            return erasures.outcome(erasures.read(settings), saved_at, erased_again)
+    if not _is_still_there(restore):
+        raise restoring.UnfinishedRestoreError(
+            f"The restore of the backup of {restore.created_at} was cut short, and {restore.file} is not there any"
+            " more; run `creditlens restore` with that backup, or another one."
+        )
+    return bring_back(settings, Path(restore.file), force=True)
+
+
+def _is_still_there(restore: restoring.Unfinished) -> bool:
+    try:
+        return backup.read_manifest(Path(restore.file)).data.sha256 == restore.sha256
+    except (OSError, RefusedError):
+        return False
+
+
+def _bring_superset_back(settings: Settings, engine: Engine, file: Path, archive: backup.Archive) -> None:
+    url = superset_url(settings, engine)
+    if url is None or settings.superset_database_url is None:
+        url = ensure_metadata_database(engine, settings.secrets()["superset"])
+    # What was set up there is no more what is there.
+    dashboards.provisioned_file(settings).unlink(missing_ok=True)
+    backup.restore_superset(url, file, archive)
+    backup.require_same(backup.differences(url, archive, ("public",)))
+
+
+def _finish(settings: Settings, engine: Engine, restore: restoring.Unfinished) -> int:
+    """Do what is left once all rows are back, and let readers in; how many people were erased again.
+
+    It may be cut short and done again at any point.
+    """
+    superset = superset_url(settings, engine) if restore.superset else None
+    saved_at, record = datetime.fromisoformat(restore.created_at), erasures.read(settings)
+    why = f"restore of the backup of {restore.created_at}"
+    erased_again = erasures.again(settings, engine, superset, record.later_than(saved_at), why=why)
+    # They are filed under numbers of runs and assignments, which now may mean others.
+    dashboards.drop_answers(settings)
+    if not portfolios.state(engine).limited:
+        # Also where we may not make roles.
+        roles.let_readers_in(engine)
+    ensure_roles(settings, engine)
+    if superset is not None and access_log.has_tables(superset):
+        # It went with the tables that it is made from; the reader's role may be new here.
+        access_log.make(parse_url(dashboards.metadata_url(settings)))
+    restoring.finish(engine)
+    return erased_again
 
 
 def _contents(manifest: backup.Manifest) -> dict[str, Any]:

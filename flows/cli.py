@@ -20,6 +20,7 @@ from flows import (
     access,
     dashboards,
     dashboards_command,
+    endings,
     health,
     operating,
     preflight,
@@ -92,7 +93,8 @@ def up(
     """
     settings = load_settings()
     with_dashboards = settings.dashboards if with_dashboards is None else with_dashboards
-    with answering(json_output):
+    again = "run `creditlens up` again, it does what is still to be done"
+    with answering(json_output), endings.leaving(again):
         require_ready(settings, with_dashboards)
         log.info("Starting Postgres and bringing its schema up to date ...")
         prepare_database(settings)

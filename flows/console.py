@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from db.errors import DRIVER_ERRORS, BusyError, DatabaseError, RefusedError
-from flows import services, sources
+from flows import endings, services, sources
 from flows.settings import SettingsError
 from scoring.errors import ScoringError
 
@@ -37,7 +37,8 @@ def say(json_output: bool, answer: dict[str, Any], text: str) -> None:
 def answering(json_output: bool) -> Iterator[None]:
     """Turn errors that are meant into one sentence on standard error and an exit code."""
     try:
-        yield
+        with endings.raised():
+            yield
     except BusyError as error:
         fail(json_output, "busy", error, Exit.BUSY)
     except (ScoringError, sources.SourceError, SettingsError, RefusedError) as error:
@@ -49,8 +50,10 @@ def answering(json_output: bool) -> Iterator[None]:
     except DRIVER_ERRORS as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         fail(json_output, "failed", RuntimeError(f"{type(error).__name__}: {reason}"), Exit.FAILED)
-    except KeyboardInterrupt:
-        fail(json_output, "failed", RuntimeError("Interrupted; run it again at any time."), Exit.FAILED)
+    except KeyboardInterrupt as error:
+        fail(
+            json_output, "failed", RuntimeError(str(error) or "Interrupted; run it again at any time."), Exit.FAILED
+        )
 
 
 def of_system(error: OSError) -> str:

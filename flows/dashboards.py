@@ -17,13 +17,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from db import access_log, superset
 from db.embedded import free_port
 from db.engine import parse_url, psql_url
 from db.roles import ANALYST, DASHBOARD
-from flows import services
+from flows import atomic, endings, services
 from flows.settings import DASHBOARD_USERS, PROJECT, SUPERSET_KEYS, Settings
 
 log = logging.getLogger("creditlens")
@@ -55,8 +55,8 @@ def set_up(settings: Settings, *, assets: Path = ASSETS, force: bool = False) ->
     Superset does not come up.
     """
     started = time.monotonic()
-    with _one_at_a_time(settings):
-        provisioned = prepare(settings, assets=assets, force=force)
+    with _one_at_a_time(settings) as lock:
+        provisioned = prepare(settings, assets=assets, force=force, lock=lock)
         if provisioned:
             server(settings).stop()
         address = url(settings) or _start(settings)
@@ -65,8 +65,8 @@ def set_up(settings: Settings, *, assets: Path = ASSETS, force: bool = False) ->
 
 def serve(settings: Settings, *, assets: Path = ASSETS) -> None:
     """`set_up`, then become the server: for a container, whose process is to be the service itself."""
-    with _one_at_a_time(settings):
-        prepare(settings, assets=assets, force=False)
+    with _one_at_a_time(settings) as lock:
+        prepare(settings, assets=assets, force=False, lock=lock)
         server(settings).adopt()
         (settings.state / "superset.port").write_text(str(settings.superset_port))
     command = _server_command()
@@ -75,19 +75,19 @@ def serve(settings: Settings, *, assets: Path = ASSETS) -> None:
     )
 
 
-def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False) -> bool:
+def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False, lock: IO[str] | None = None) -> bool:
     """Database, configuration, charts, dashboards, roles and users; whether anything was to be done."""
     _require_packages()
     metadata = metadata_url(settings)
     configuration = _write_configuration(settings, metadata, assets)
     digest = _digest(configuration, users(settings), assets)
-    done = settings.state / "superset" / "provisioned"
+    done = provisioned_file(settings)
     needed = force or not done.exists() or done.read_text() != digest
     if needed:
         done.unlink(missing_ok=True)
         access_log.drop(parse_url(metadata))
-        _provision(settings)
-        done.write_text(digest)
+        _provision(settings, lock)
+        atomic.write(done, digest)
     access_log.make(parse_url(metadata))
     superset.prune_log(parse_url(metadata), settings.superset_log_days)
     return needed
@@ -143,6 +143,11 @@ def answers(settings: Settings) -> Path:
     return settings.state / "superset" / "cache"
 
 
+def provisioned_file(settings: Settings) -> Path:
+    """The file that says what Superset's own database was last made to show."""
+    return settings.state / "superset" / "provisioned"
+
+
 def drop_answers(settings: Settings) -> int:
     """Remove the answers that Superset keeps; it asks again for what it needs. How many went."""
     files = [path for path in answers(settings).rglob("*") if path.is_file()]
@@ -176,10 +181,7 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
         "locale": settings.superset_locale,
     }
     path = _configuration_file(settings)
-    partial = path.with_suffix(".partial")
-    with open(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(configuration, file, indent=1)
-    partial.replace(path)
+    atomic.write(path, json.dumps(configuration, indent=1), mode=0o600)
     return configuration
 
 
@@ -193,8 +195,11 @@ def _digest(configuration: Mapping[str, Any], passwords: Mapping[str, str], asse
     return digest.hexdigest()
 
 
-def _provision(settings: Settings) -> None:
-    """Run provision.py in Superset's environment and pass on what it says of its progress."""
+def _provision(settings: Settings, lock: IO[str] | None) -> None:
+    """Run provision.py in Superset's environment and pass on what it says of its progress.
+
+    It holds the lock too: if this process is killed, the next one waits until what it began has ended.
+    """
     report = settings.state / "superset-provision.log"
     with report.open("w") as errors:
         process = subprocess.Popen(
@@ -204,9 +209,10 @@ def _provision(settings: Settings) -> None:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            pass_fds=() if lock is None else (lock.fileno(),),
         )
         assert process.stdin is not None and process.stdout is not None
-        with process:
+        with process, endings.stopping(process):
             json.dump(users(settings), process.stdin)
             process.stdin.close()
             problem = None
@@ -273,8 +279,8 @@ def _configuration_file(settings: Settings) -> Path:
 
 
 @contextmanager
-def _one_at_a_time(settings: Settings) -> Iterator[None]:
+def _one_at_a_time(settings: Settings) -> Iterator[IO[str]]:
     settings.state.mkdir(parents=True, exist_ok=True)
     with (settings.state / "superset.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock

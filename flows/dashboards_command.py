@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from db.errors import DRIVER_ERRORS, DatabaseError
-from flows import dashboards
+from flows import dashboards, endings
 from flows.console import Json, answering, say
 from flows.preparing import prepare_database
 from flows.services import ServiceError
@@ -50,7 +50,8 @@ def beside_the_night(settings: Settings, answer: dict[str, Any], json_output: bo
     Adds them to its answer, or why there are none, which is also returned.
     """
     try:
-        found = dashboards.set_up(settings)
+        with endings.raised():
+            found = dashboards.set_up(settings)
     except (DatabaseError, ServiceError, SettingsError, *DRIVER_ERRORS, OSError, KeyboardInterrupt) as error:
         problem = str(error) or "interrupted"
         answer["dashboards"] = {"outcome": "failed", "message": problem}

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ from scoring.contract import Applications
 Event = Literal["begun", "erasing", "erased"]
 # Nobody has this number: its hash tells whether the file was written with the key that we have.
 _NOBODY = -1
+# The database notes an erasure after the record does.
+_A_MOMENT = timedelta(minutes=1)
 
 
 def customer_hash(settings: Settings, customer_id: int) -> str:
@@ -70,9 +73,28 @@ def note(settings: Settings, event: Event, customer_id: int) -> None:
     _append(settings, event, customer_hash(settings, customer_id))
 
 
-def _append(settings: Settings, event: Event, person: str) -> None:
+def learn(settings: Settings, known: Mapping[str, datetime | None]) -> int:
+    """Note the erasures that a database knows of and the record does not; how many those are.
+
+    A restore replaces that database, and its knowledge would go with it: that of a version that kept no record, or
+    of an installation whose state folder was lost.
+    """
+    recorded = read(settings).erased
+    new = {
+        person: ended
+        for person, ended in known.items()
+        if person not in recorded
+        or (ended is not None and (last := recorded[person]) is not None and last + _A_MOMENT < ended)
+    }
+    for person, ended in new.items():
+        _append(settings, "erasing" if ended is None else "erased", person, at=ended)
+    return len(new)
+
+
+def _append(settings: Settings, event: Event, person: str, *, at: datetime | None = None) -> None:
     settings.state.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({"event": event, "at": datetime.now(UTC).isoformat(), "customer_hash": person}) + "\n"
+    when = (at or datetime.now(UTC)).isoformat()
+    line = json.dumps({"event": event, "at": when, "customer_hash": person}) + "\n"
     with open(os.open(path(settings), os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600), "r+b") as file:
         os.fchmod(file.fileno(), 0o600)
         # After a line that a crash cut, this one has to begin anew.

@@ -123,11 +123,15 @@ def status_json(settings: Settings) -> dict[str, Any]:
         with services.database(settings) as engine:
             schema.require_current(engine)
             found["database_url"] = services.reader_url(settings)
-            last = runs.latest(engine)
+            last = runs.latest_ended(engine)
             _look(settings, engine, found)
     except DatabaseError as error:
         problems.append(str(error))
     problems += _troubles(last, night)
+    if night and night.is_in_the_future:
+        found["notes"].append(
+            f"The last night is noted as of {night.ended_at[:16]} UTC, which is still to come: the clock was wrong."
+        )
     if schedule.problem:
         problems.append(schedule.problem)
     problems += [one.sentence for one in errors]
@@ -170,6 +174,12 @@ def _look(settings: Settings, engine: Engine, found: dict[str, Any]) -> None:
     run, last, newest = runs.published(engine), runs.latest(engine), pointer.newest(engine)
     found["disk"] = asdict(disk := growth(settings, engine))
     if last:
+        # Asked again after the lock: a night closes its run, then lets the lock go.
+        if last.status == "running" and not runs.is_under_way(engine) and runs.running(engine) == last.run_id:
+            problems.append(
+                f"Run {last.run_id} of {last.as_of} is marked as running, but nobody runs it: its process was"
+                " killed; the next night puts this right."
+            )
         found["last_run"] = {"run_id": last.run_id, "status": last.status, "message": last.message}
     if run is None or newest is None:
         problems.append("Nothing is published yet; run `creditlens up`.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -20,7 +20,7 @@ from db import registry, runs, schema, statistics
 from db.errors import DatabaseError
 from db.models import RUN_PARTITIONED
 from db.staging import staging
-from flows import logs, sources
+from flows import endings, logs, sources
 from flows.chunks import (
     Tally,
     require_few_rejected,
@@ -88,9 +88,11 @@ def recover(engine: Engine) -> None:
 
 
 @io_task
-def open_run(engine: Engine, survey: sources.Survey, model_id: int, as_of: date) -> int:
-    """A row in the ledger."""
-    return runs.open_run(
+def open_run(engine: Engine, lock: runs.Lock, survey: sources.Survey, model_id: int, as_of: date) -> int:
+    """A row in the ledger; the same one if it is tried again after an answer that was lost."""
+    # While the lock is held, an open run is ours.
+    lock.require_held()
+    return runs.running(engine) or runs.open_run(
         engine, as_of=as_of, model_id=model_id, source_name=survey.path.name, source_sha256=survey.sha256
     )
 
@@ -112,8 +114,10 @@ def score_explain_load(
                 take_sample=partial(sample_of, run_id=run_id, chunks=len(survey.chunks)),
                 require=lambda: require_few_rejected(tally, survey, settings),
             )
-            for chunk, _ in zip(survey.chunks, pipeline, strict=True):
-                reporter().update("score", chunk.first_row + chunk.rows - 1, survey.rows)
+            # Closed before the transaction ends, whatever ends it: its threads write with the same connection.
+            with closing(iter(pipeline)) as loaded:
+                for chunk, _ in zip(survey.chunks, loaded, strict=True):
+                    reporter().update("score", chunk.first_row + chunk.rows - 1, survey.rows)
             start_second_opinion(tally, bundle, settings)
             with timed(pipeline.seconds, "index"):
                 tables.index()
@@ -178,6 +182,7 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
     settings = load_settings()
     logs.bound_all(settings)
     with (
+        endings.raised(),
         accounted(settings),
         database(settings, writer=True) as engine,
         runs.exclusive(engine) as lock,
@@ -193,8 +198,8 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
         same = runs.find_unchanged(engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of)
         if same and not force:
             return Night("unchanged", same, is_current=True)
-        run_id = open_run(engine, survey, model_id, as_of or date_of(settings))
-        with closed_on_error(engine, run_id, seconds):
+        with closed_on_error(engine, seconds) as opened:
+            run_id = opened.run_id = open_run(engine, lock, survey, model_id, as_of or date_of(settings))
             if settings.dask:
                 tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, bundle, settings)
             else:
@@ -204,13 +209,15 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
                 audit(engine, run_id, tally, bundle)
             lock.require_held()
             is_current = publish(engine, run_id, tally, bundle, seconds)
-        retire(engine, settings)
-        return Night("published", runs.get(engine, run_id), is_current)
+        with published_before(run_id):
+            retire(engine, settings)
+            return Night("published", runs.get(engine, run_id), is_current)
 
 
 @contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     """Note the block's wall seconds under `stage`."""
+    endings.check()
     started = time.perf_counter()
     try:
         yield
@@ -218,26 +225,59 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
         seconds[stage] = round(time.perf_counter() - started, 3)
 
 
+@dataclass(slots=True)
+class Opened:
+    """The run that a night has opened, once it knows."""
+
+    run_id: int | None = None
+
+
 @contextmanager
-def closed_on_error(engine: Engine, run_id: int, seconds: dict[str, float]) -> Iterator[None]:
-    """If the block fails, end the run in the ledger with the reason, and take its tables away."""
+def closed_on_error(engine: Engine, seconds: dict[str, float]) -> Iterator[Opened]:
+    """If the block fails, end its run in the ledger with the reason, and take its tables away.
+
+    The caller holds the run lock: a run that is open belongs to the block, also one whose number it never got.
+    """
+    opened = Opened()
     try:
-        yield
+        with endings.translated():
+            yield opened
     except BaseException as error:
         refused = isinstance(error, ScoringError | sources.SourceError)
+        if isinstance(error, endings.EndedBySignal):
+            error.effect = "nothing was published"
         message = str(error) or type(error).__name__
         try:
-            runs.close_unpublished(
-                engine,
-                run_id,
-                status="refused" if refused else "failed",
-                message=message,
-                stage_seconds=seconds,
-            )
+            run_id = opened.run_id or runs.running(engine)
+            if run_id is not None:
+                closed = runs.close_unpublished(
+                    engine,
+                    run_id,
+                    status="refused" if refused else "failed",
+                    message=message,
+                    stage_seconds=seconds,
+                )
+                if isinstance(error, endings.EndedBySignal) and not closed:
+                    _note_published(error, run_id)
         except Exception:
             # The database may be what failed; the next run finds the row and closes it.
-            log.warning("Run %s could not be closed in the ledger; the next run will do it.", run_id)
+            log.warning("The run could not be closed in the ledger; the next run will do it.")
         raise
+
+
+@contextmanager
+def published_before(run_id: int) -> Iterator[None]:
+    """A signal that ends the block ends a night that has published."""
+    try:
+        with endings.translated():
+            yield
+    except endings.EndedBySignal as error:
+        _note_published(error, run_id)
+        raise
+
+
+def _note_published(error: endings.EndedBySignal, run_id: int) -> None:
+    error.done, error.effect = True, f"run {run_id} was published before"
 
 
 @contextmanager

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from db.errors import BusyError
-from flows import clock, notify, sources
+from flows import atomic, clock, endings, notify, sources
+from flows.endings import EndedBySignal
 from flows.settings import Settings
 from scoring.errors import ScoringError
 
 log = logging.getLogger("creditlens")
+
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,19 @@ class LastNight:
 
     @property
     def ended(self) -> datetime:
-        """When."""
-        return datetime.fromisoformat(self.ended_at)
+        """When; of a time that is still to come, what hides no failure.
+
+        A clock that was wrong noted it. A good night then says nothing of what came before it or after it, and a
+        bad one stays until another night has ended.
+        """
+        if not self.is_in_the_future:
+            return datetime.fromisoformat(self.ended_at)
+        return datetime.min.replace(tzinfo=UTC) if self.good else datetime.now(UTC)
+
+    @property
+    def is_in_the_future(self) -> bool:
+        """Whether it was noted by a clock that was wrong."""
+        return datetime.fromisoformat(self.ended_at) > datetime.now(UTC) + _CLOCKS_DIFFER
 
     @property
     def good(self) -> bool:
@@ -44,23 +60,35 @@ class LastNight:
 def accounted(settings: Settings) -> Iterator[None]:
     """Note how the block, a night, ended; tell whoever wants to know if it was not well. Errors pass.
 
-    A night that found another one under way is none. An error that passes several of these is told once.
+    A night that found another one under way is none. An error that passes several of these is told once. A night
+    that a signal ended failed, unless it had published; who pressed Ctrl+C need not be told.
     """
     try:
-        yield
+        with endings.translated():
+            yield
     except BusyError:
         raise
-    except Exception as error:
+    except (Exception, EndedBySignal) as error:
         if not getattr(error, "told", False):
-            refused = isinstance(error, ScoringError | sources.SourceError)
-            outcome = "refused" if refused else "failed"
-            message = (str(error).strip() or type(error).__name__).splitlines()[0]
-            error.told = True  # type: ignore[attr-defined]
-            _note(settings, outcome, message)
-            notify.tell(settings, f"night_{outcome}", message)
+            error.told = True  # type: ignore[union-attr]
+            _account_for(settings, error)
         raise
     else:
         _note(settings, "ended", None)
+
+
+def _account_for(settings: Settings, error: Exception | EndedBySignal) -> None:
+    if isinstance(error, EndedBySignal):
+        if error.done:
+            _note(settings, "ended", None)
+            return
+        error.effect = error.effect or "nothing was published"
+    refused = isinstance(error, ScoringError | sources.SourceError)
+    outcome = "refused" if refused else "failed"
+    message = (str(error).strip() or type(error).__name__).splitlines()[0]
+    _note(settings, outcome, message)
+    if not (isinstance(error, EndedBySignal) and error.number == signal.SIGINT):
+        notify.tell(settings, f"night_{outcome}", message)
 
 
 def last(settings: Settings) -> LastNight | None:
@@ -96,8 +124,6 @@ def _note(settings: Settings, outcome: str, message: str | None) -> None:
     path = settings.state / "night.json"
     try:
         settings.state.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(night)))
-        partial.replace(path)
+        atomic.write(path, json.dumps(asdict(night)))
     except OSError as error:
         log.warning("How the night ended could not be noted in %s: %s", path, error)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from db import pointer, runs, schema
-from flows import backups, privacy, services
+from flows import backups, endings, privacy, services
 from flows import export as exports
 from flows.console import Exit, Json, answering, say
 from flows.settings import load_settings
@@ -79,7 +79,8 @@ def backup(
     """
     settings = load_settings()
     with answering(json_output):
-        saved = backups.save(settings, file.absolute())
+        with endings.leaving("no backup was written"):
+            saved = backups.save(settings, file.absolute())
         text = (
             f"Saved {saved['rows']:,} rows of {saved['tables']} tables"
             f"{' and the database of Superset' if saved['superset'] else ''} in {saved['file']},"
@@ -177,7 +178,8 @@ def erase(
             if not typer.confirm(f"Erase customer {customer_id} for good?", err=True):
                 typer.echo("creditlens: nothing was erased.", err=True)
                 raise typer.Exit(Exit.REFUSED)
-        done = privacy.erase(settings, customer_id, by=somebody(by))
+        with endings.leaving("the erasure is not complete, ask for it again"):
+            done = privacy.erase(settings, customer_id, by=somebody(by))
         say(json_output, done, erased_text(customer_id, done))
 
 

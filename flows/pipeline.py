@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
 
 _END = object()
@@ -27,7 +27,7 @@ class Pipeline:
         self._errors: list[BaseException] = []
         self.seconds: dict[str, float] = dict.fromkeys(stages, 0.0)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Generator[Any, None, None]:
         queues = [queue.Queue[Any](self._depth) for _ in range(len(self._stages) + 1)]
         threads = [threading.Thread(target=self._feed, args=(queues[0],), daemon=True)]
         for (name, work), inbound, outbound in zip(self._stages.items(), queues, queues[1:], strict=False):

@@ -16,8 +16,15 @@ log = logging.getLogger("creditlens")
 
 
 def prepare_database(settings: Settings) -> str | None:
-    """Start the database if it is ours; migrate it, sync dictionary, roles and grants; its schema's revision."""
+    """Start the database if it is ours; migrate it, sync dictionary, roles and grants; its schema's revision.
+
+    A restore that was cut short is finished first.
+    """
+    # It needs `ensure_roles` of this module.
+    from flows import backups
+
     services.start_database(settings)
+    backups.resume(settings)
     with services.database(settings) as engine:
         schema.upgrade(engine)
         registry.sync_dictionary(engine, *dictionary_rows())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from flows import atomic
 from flows.progress import reporter
 from flows.sources import SourceError
 from scoring.sample import portfolio_chunks
@@ -38,17 +38,13 @@ def write_sample(folder: Path, *, former: int, new: int, seed: int = 0, force: b
 def write_applications(path: Path, *, rows: int, first_id: int, labelled: bool, seed: int) -> None:
     """Write one file of synthetic applications; it appears under its name only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     done = 0
     try:
-        with partial.open("wb") as file:
+        with atomic.writing(path) as file:
             for frame in portfolio_chunks(rows, seed=seed, first_id=first_id, labelled=labelled):
                 # As text first: a full disk is the operating system's error then, which names the reason.
                 file.write(frame.write_csv(include_header=done == 0).encode())
                 done += len(frame)
                 reporter().update(path.stem, done, rows)
-        partial.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        partial.unlink(missing_ok=True)

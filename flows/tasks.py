@@ -8,11 +8,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from db.errors import LOST_CONNECTION
+from flows import endings
 
 
 def is_connection_trouble(_task: Any, _run: Any, state: Any) -> bool:
     """Only lost or refused connections are tried again; wrong input stays wrong."""
-    return isinstance(state.result(raise_on_failure=False), (*LOST_CONNECTION, OSError))
+    return not endings.asked() and isinstance(state.result(raise_on_failure=False), (*LOST_CONNECTION, OSError))
 
 
 io_task = task(

@@ -20,7 +20,7 @@ import polars as pl
 
 from db import mentions
 from db.errors import DatabaseError
-from flows import dashboards
+from flows import atomic, dashboards
 from flows.settings import Settings
 
 ID = "SK_ID_CURR"
@@ -92,7 +92,7 @@ def ours(settings: Settings, path: Path) -> bool:
         or path == settings.state / "night.json"
         or _passing(settings, path)
         or path.is_relative_to(settings.state / "prefect")
-        or (path.parent == settings.state / "data" and path.name.startswith("application_"))
+        or (path.parent == settings.state / "data" and path.name.lstrip(".").startswith("application_"))
     )
 
 
@@ -154,7 +154,7 @@ def _found(text: bytes, customer_id: int, begin: int, end: int) -> int:
 
 def clean(settings: Settings, path: Path, customer_id: int) -> None:
     """Take the person out of a file that is ours."""
-    if _passing(settings, path):
+    if _passing(settings, path) or path.suffix == ".partial":
         path.unlink(missing_ok=True)
     elif path.parent == settings.state / "data":
         _without_rows(path, customer_id)
@@ -164,18 +164,16 @@ def clean(settings: Settings, path: Path, customer_id: int) -> None:
 
 def _without_rows(path: Path, customer_id: int) -> None:
     """Write the file anew without the person's rows; it is replaced when it is whole."""
-    partial = path.with_suffix(".partial")
     his = re.compile(rf"\s*0*{customer_id}(\.0*)?\s*")
-    with path.open(encoding="utf-8", newline="") as old, partial.open("w", encoding="utf-8", newline="") as new:
+    mode = path.stat().st_mode & 0o777
+    with path.open(encoding="utf-8", newline="") as old, atomic.writing(path, mode=mode) as new:
         header = old.readline()
         column = next(csv.reader([header])).index(ID)
-        new.write(header)
+        new.write(header.encode())
         for line in old:
             if str(customer_id) in line and his.fullmatch(next(csv.reader([line]))[column]):
                 continue
-            new.write(line)
-    partial.chmod(path.stat().st_mode & 0o777)
-    partial.replace(path)
+            new.write(line.encode())
 
 
 def _blacken(path: Path, customer_id: int) -> None:

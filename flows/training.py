@@ -13,7 +13,7 @@ from prefect import flow
 from sqlalchemy import Engine
 
 from db import registry, runs, schema
-from flows import sources
+from flows import endings, sources
 from flows.chunks import RejectedShareError
 from flows.loading import bin_rows, cohort_rows, former_distributions, load_former
 from flows.nightly import recover, scratch_removed
@@ -104,6 +104,8 @@ def register(engine: Engine, former: Former, trained: Trained) -> int:
 def load_and_promote(engine: Engine, model_id: int, former: Former, trained: Trained) -> None:
     """Load the former customers with this model's scores, and make the model the current one."""
     if not registry.has_former_customers(engine, model_id):
+        # Of an attempt whose answer was lost; promoted ones are left alone.
+        registry.drop_unpromoted(engine, model_id)
         with registry.former_customers(engine, model_id) as tables:
             load_former(tables, former.applications, trained.out_of_fold_log_odds)
             tables.index()
@@ -127,7 +129,13 @@ def training(former_files: Sequence[Path], trials: int | None = None) -> registr
     trials: random search trials beside the default parameters; the setting by default.
     """
     settings = load_settings()
-    with database(settings, writer=True) as engine, runs.exclusive(engine), scratch_removed(settings):
+    with (
+        endings.raised(),
+        endings.leaving("the current model is the one before"),
+        database(settings, writer=True) as engine,
+        runs.exclusive(engine),
+        scratch_removed(settings),
+    ):
         schema.require_current(engine)
         recover(engine)
         former = read_former([Path(file) for file in former_files], settings)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -176,5 +177,112 @@ def test_it_starts_at_once_after_it_was_killed_under_a_busy_session(open_folder:
         with engine.connect() as connection:
             assert connection.scalar(text("SELECT count(*) FROM kept")) == 1000
         engine.dispose()
+    finally:
+        server.stop()
+
+
+# --- first starts that are cut short --------------------------------------------------------------------------
+
+START = (
+    "import sys; from pathlib import Path; from db.embedded import EmbeddedPostgres;"
+    "EmbeddedPostgres(Path(sys.argv[1]), *sys.argv[2:]).start()"
+)
+
+
+def setting(server: EmbeddedPostgres, name: str) -> str:
+    engine = make_engine(server.url())
+    with engine.connect() as connection:
+        value = connection.scalar(text("SELECT current_setting(:name)"), {"name": name})
+    engine.dispose()
+    return str(value)
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["it alone", "with all that it started"])
+def test_a_first_start_that_is_killed_in_initdb_is_made_good_by_the_next(open_folder: Path, group: bool) -> None:
+    home = open_folder / f"killed-{group}"
+    passwords = (new_password(), new_password())
+    process = subprocess.Popen([sys.executable, "-c", START, str(home), *passwords], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (home / "data.partial" / "PG_VERSION").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+    (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (home / "data").exists()
+    server = EmbeddedPostgres(home, *passwords)
+    try:
+        server.start()
+        assert setting(server, "wal_level") == "minimal"
+        assert sorted(path.name for path in home.iterdir()) == [
+            "command.log",
+            "data",
+            "lock",
+            "port",
+            "postgres.log",
+        ]
+    finally:
+        server.stop()
+
+
+def test_half_a_cluster_of_an_earlier_version_is_made_anew_and_its_settings_are_written(open_folder: Path) -> None:
+    server = EmbeddedPostgres(open_folder / "half", new_password(), new_password())
+    with server._locked():
+        pass
+    user = embedded._service_user()
+    initdb = subprocess.Popen(
+        [str(server._binaries() / "initdb"), "-D", str(server.data), "-U", "postgres"],
+        user=user.pw_uid if user else None, group=user.pw_gid if user else None, cwd=server.home,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    while not (server.data / "PG_VERSION").exists():
+        assert initdb.poll() is None
+    os.killpg(initdb.pid, signal.SIGKILL)
+    initdb.wait()
+    try:
+        server.start()
+        engine = make_engine(server.url())
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE kept AS SELECT 42 AS answer"))
+        engine.dispose()
+        server.stop()
+        # Or it was killed after initdb and before it had written them.
+        (server.data / "postgresql.auto.conf").write_text("# nothing\n")
+        server.start()
+        assert (setting(server, "wal_level"), setting(server, "jit")) == ("minimal", "off")
+        engine = make_engine(server.url())
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT answer FROM kept")) == 42
+        engine.dispose()
+    finally:
+        server.stop()
+
+
+def test_a_start_that_finds_the_server_of_a_killed_one_starting_waits_for_it(open_folder: Path) -> None:
+    home = open_folder / "starting"
+    passwords = (new_password(), new_password())
+    server = EmbeddedPostgres(home, *passwords)
+    try:
+        server.start()
+        server.stop()
+        process = subprocess.Popen([sys.executable, "-c", START, str(home), *passwords])
+        while not (server.data / "postmaster.pid").exists():
+            assert process.poll() is None
+        process.kill()
+        process.wait()
+        server.start()
+        assert setting(server, "wal_level") == "minimal"
+    finally:
+        server.stop()
+
+
+def test_a_writer_that_was_made_and_not_granted_is_granted_by_the_next_start(open_folder: Path) -> None:
+    server = EmbeddedPostgres(open_folder / "ungranted", new_password(), new_password())
+    query = "SELECT admin_option FROM pg_auth_members WHERE roleid = to_regrole('creditlens_writer')"
+    try:
+        server.start()
+        superuser = server.url("postgres", database="postgres").set(drivername="postgresql")
+        with psycopg.connect(superuser.render_as_string(hide_password=False), autocommit=True) as connection:
+            connection.execute("REVOKE creditlens_writer FROM creditlens_migrator")
+            server.start()
+            assert connection.execute(query).fetchall() == [(True,)]
     finally:
         server.stop()

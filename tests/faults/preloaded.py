@@ -11,6 +11,8 @@ import pyarrow.parquet
 import db.embedded
 import flows.cli
 import flows.nightly
+import flows.training
 import scoring.batch
+import scoring.model
 
 __all__ = ["db", "flows", "lightgbm", "polars", "prefect", "pyarrow", "scoring"]

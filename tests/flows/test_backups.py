@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -112,6 +116,36 @@ def test_a_backup_is_for_its_owner_only_and_holds_no_password(file: Path, source
 def test_a_backup_replaces_no_file(file: Path, source: Settings) -> None:
     with pytest.raises(RefusedError, match="exists"):
         backups.save(source, file)
+
+
+def test_what_a_killed_backup_left_goes_with_the_next_one(source: Settings, open_folder: Path) -> None:
+    """Only what is surely a killed backup's: not the parts of one that runs, and no folder with anything else."""
+    folder = open_folder / "killed-backups"
+    folder.mkdir()
+    locked = (
+        "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(); sys.stdin.read()"
+    )
+    hours = {"killed": 1, "old03": 48, "young03": 1, "running": 48, "mine": 48}
+    for name, age in hours.items():
+        parts = folder / f".{name}.backup.x1y2z3"
+        parts.mkdir()
+        for part in ("creditlens.dump", *(["lock"] if name in {"killed", "running"} else [])):
+            (parts / part).write_text("half of a dump")
+            os.utime(parts / part, (time.time() - 3600 * age,) * 2)
+    (folder / ".mine.backup.x1y2z3" / "diary").write_text("mine")
+    lock = str(folder / ".running.backup.x1y2z3" / "lock")
+    running = subprocess.Popen(
+        [sys.executable, "-c", locked, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with running:
+        assert running.stdout is not None and running.stdout.readline() == "\n"
+        os.utime(lock, (time.time() - 3600 * 48,) * 2)
+        backups.save(source, folder / "new.backup")
+        assert sorted(path.name.split(".")[1] for path in folder.iterdir() if path.is_dir()) == [
+            "mine", "running", "young03",
+        ]  # fmt: skip
+        assert running.stdin is not None
+        running.stdin.close()
 
 
 def test_a_backup_that_fails_leaves_no_file(source: Settings, tmp_path: Path, engine: Engine) -> None:

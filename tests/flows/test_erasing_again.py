@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +16,9 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from db import roles
+from db import restoring, roles
 from db.engine import psql_url
+from db.errors import BusyError
 from db.superset import ensure_metadata_database
 from flows import backups, erasures, privacy, services
 from flows.operating import _erasures_text
@@ -166,3 +171,105 @@ def test_a_line_that_a_crash_cut_costs_that_line_only(open_folder: Path, patch: 
     # Whose erasure did not end is erased again after every restore.
     assert record.later_than(datetime.now(UTC) + timedelta(days=1)) == {two}
     assert record.later_than(datetime.now(UTC) - timedelta(days=1)) == {one, two}
+
+
+# --- restores that are cut short ------------------------------------------------------------------------------
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments],
+        env=dict(os.environ), capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def kill_restore(settings: Settings, file: Path, when: Callable[[restoring.Unfinished], bool]) -> None:
+    """Run `creditlens restore FILE --force`, and kill it once its mark says so."""
+    with services.database(settings) as engine:
+        process = subprocess.Popen([sys.executable, "-m", "flows.cli", "restore", str(file), "--force"])
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                found = restoring.unfinished(engine)
+            except BusyError:
+                found = None
+            if found is not None and when(found):
+                break
+            assert process.poll() is None and time.monotonic() < deadline
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def again(
+    source: Settings,
+    restored: dict[str, Any],
+    patch: pytest.MonkeyPatch,
+    engine: Engine,
+    reader_passwords: dict[str, str],
+) -> Settings:
+    """The source once more, of which customer 9 was erased too; other tests changed its roles' passwords."""
+    settings = settings_of(patch, source.state, psql_url(engine.url))
+    assert roles.ensure_readers(engine, reader_passwords)
+    return settings
+
+
+def seen_by_a_reader(settings: Settings) -> set[int] | str:
+    try:
+        with psycopg.connect(services.reader_url(settings)) as reader:
+            return {number for (number,) in reader.execute("SELECT customer_id FROM reporting.customer").fetchall()}
+    except psycopg.Error as error:
+        return type(error).__name__
+
+
+@pytest.mark.parametrize("compared", [False, True])
+def test_a_restore_that_is_killed_keeps_readers_out_and_the_next_up_finishes_it(
+    again: Settings, file: Path, compared: bool
+) -> None:
+    kill_restore(again, file, lambda found: found.compared or not compared)
+    assert seen_by_a_reader(again) == "InsufficientPrivilege"
+    others = [] if compared else [["status"], ["backup", str(file.with_suffix(".other"))], ["erase", "8", "--yes"]]
+    for arguments in others:
+        done = command(*arguments)
+        assert done.returncode == 1
+        assert "A restore was cut short" in done.stdout + done.stderr, arguments
+        assert "Traceback" not in done.stderr
+    # The first half of what `creditlens up` does.
+    done = command("migrate")
+    assert done.returncode == 0, done.stderr
+    assert "Finishing the restore of the backup of" in done.stderr
+    assert seen_by_a_reader(again) == {OTHER}
+    for customer in (ERASED, UNSEEN):
+        assert privacy.search(again, customer).found == {}
+    with psycopg.connect(superset_of(again)) as connection:
+        assert connection.execute("SELECT count(*) FROM logs WHERE json ~ 'look'").fetchone() == (3,)
+
+
+def test_a_restore_that_is_killed_and_whose_backup_is_gone_says_what_to_do(
+    again: Settings, file: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved.backup"
+    moved.write_bytes(file.read_bytes())
+    kill_restore(again, moved, lambda found: not found.compared)
+    moved.unlink()
+    done = command("migrate")
+    assert done.returncode == 1
+    assert f"{moved} is not there any more; run `creditlens restore`" in done.stderr
+    assert seen_by_a_reader(again) == "InsufficientPrivilege"
+    # Without --force: what is there is no whole installation.
+    done = command("restore", str(file))
+    assert done.returncode == 0, done.stderr
+    assert seen_by_a_reader(again) == {OTHER}
+
+
+def test_what_only_the_database_knows_of_erasures_outlives_a_restore_over_it(again: Settings, file: Path) -> None:
+    """A version that kept no record outside of the database, or a state folder that lost it."""
+    erasures.path(again).unlink()
+    found = backups.bring_back(again, file, force=True)
+    assert found["erased_again"] == 3
+    assert found["erasures_known"] is False
+    assert seen_by_a_reader(again) == {OTHER}
+    for customer in (ERASED, UNSEEN):
+        assert privacy.search(again, customer).found == {}
+    # From now on the record knows it too.
+    assert erasures.customer_hash(again, ERASED) in erasures.read(again).erased
