@@ -62,7 +62,7 @@ ApplicationsFile = Annotated[
     typer.Option(
         "--applications",
         "-a",
-        help="CSV (also gzipped) or Parquet file of new applications."
+        help="File of new applications: CSV (also .gz or .zip) or Parquet (also a folder of parts)."
         " Default: application_test of CREDITLENS_DATA, or the synthetic ones.",
         show_default=False,
     ),
@@ -178,7 +178,7 @@ def nightly(
         file = applications or data_files(settings, make=False)[1]
         services.use_prefect(settings)
         night = run_nightly(file, as_of.date() if as_of else None, force)
-        answer = {"outcome": night.outcome, **run_json(night.run)}
+        answer = {"outcome": night.outcome, **run_json(night.run), "warnings": list(night.warnings)}
         say(json_output, answer, night_text(night))
 
 
