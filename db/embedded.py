@@ -118,17 +118,9 @@ class EmbeddedPostgres:
 
     def _serves(self, process: psutil.Process) -> bool:
         """Whether the process is a Postgres of this very folder, and not of the one that it was copied from."""
-        if not process.name().startswith("postgres"):
-            return False
         try:
-            works_in = process.cwd()
-        except psutil.AccessDenied:
-            # Some containers hide it, but not the command line.
-            command = process.cmdline()
-            works_in = command[command.index("-D") + 1] if "-D" in command[:-1] else ""
-        try:
-            return os.path.samefile(works_in, self.data)
-        except OSError:
+            return process.name().startswith("postgres") and os.path.samefile(_works_in(process), self.data)
+        except (psutil.Error, OSError):
             return False
 
     def require_own_data(self) -> None:
@@ -552,6 +544,16 @@ def _service_user() -> pwd.struct_passwd | None:
 
 def _name_below_root_home(home: Path) -> str:
     return hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:12]
+
+
+def _works_in(process: psutil.Process) -> str:
+    """The data folder of a Postgres."""
+    try:
+        return str(process.cwd())
+    except psutil.AccessDenied:
+        # Some containers hide it, but not the command line.
+        command: list[str] = process.cmdline()
+        return command[command.index("-D") + 1] if "-D" in command[:-1] else ""
 
 
 def _postgres_processes() -> Iterator[psutil.Process]:

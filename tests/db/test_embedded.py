@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -15,9 +18,10 @@ import pytest
 from sqlalchemy import text
 
 from db import embedded
-from db.embedded import EmbeddedPostgres, new_password
+from db.embedded import EmbeddedPostgres, free_port, new_password
 from db.engine import make_engine
 from db.errors import DatabaseUnavailableError, EmbeddedPostgresError
+from tests.neighbours import says_yes
 
 
 def test_it_survives_its_starter_and_a_restart_with_its_data(open_folder: Path) -> None:
@@ -286,3 +290,140 @@ def test_a_writer_that_was_made_and_not_granted_is_granted_by_the_next_start(ope
             assert connection.execute(query).fetchall() == [(True,)]
     finally:
         server.stop()
+
+
+# --- copies of its folder -------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_a_running_one_is_another_server(open_folder: Path) -> None:
+    passwords = (new_password(), new_password())
+    original = EmbeddedPostgres(open_folder / "original", *passwords)
+    copy = EmbeddedPostgres(open_folder / "copy", *passwords)
+    try:
+        before = original.start()
+        subprocess.run(["cp", "-a", str(original.home), str(copy.home)], check=True)
+        assert copy.port() is None
+        assert copy.stop() is False
+        # The copied postmaster.pid names a server that lives, and Postgres would not start beside it.
+        assert copy.start().port != before.port
+        assert copy.stop() is True
+        assert original.port() == before.port
+    finally:
+        copy.stop()
+        original.stop()
+
+
+def test_it_starts_although_its_last_number_is_another_programs_by_now(
+    postgres: EmbeddedPostgres, open_folder: Path
+) -> None:
+    server = EmbeddedPostgres(open_folder / "reused", new_password(), new_password())
+    lock = server.data / "postmaster.pid"
+    try:
+        server.start()
+        lines = lock.read_text().splitlines()
+        server.stop()
+        for number in (os.getpid(), int((postgres.data / "postmaster.pid").read_text().split()[0])):
+            lock.write_text("\n".join([str(number), *lines[1:]]) + "\n")
+            assert server.port() is None
+            server.start()
+            assert server.stop() is True
+        assert postgres.port() is not None
+    finally:
+        server.stop()
+
+
+def test_it_is_still_known_after_its_folder_was_moved_while_it_ran(open_folder: Path) -> None:
+    passwords = (new_password(), new_password())
+    server = EmbeddedPostgres(open_folder / "before", *passwords)
+    port = server.start().port
+    moved = EmbeddedPostgres(open_folder / "after", *passwords)
+    server.home.rename(moved.home)
+    try:
+        assert server.port() is None
+        assert moved.port() == port
+    finally:
+        assert moved.stop() is True
+
+
+def test_it_takes_another_port_when_its_port_is_taken_before_it_starts(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = EmbeddedPostgres(open_folder / "late", new_password(), new_password())
+    asked: list[int | None] = []
+
+    def first(preferred: int | None) -> int:
+        asked.append(preferred)
+        # As if it had been free a moment ago.
+        return taken if len(asked) == 1 else free_port(None)
+
+    with says_yes() as taken:
+        monkeypatch.setattr(embedded, "free_port", first)
+        try:
+            assert server.start().port != taken
+            assert len(asked) == 2
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def linked(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedPostgres:
+    """A server whose home is a link, as below a folder that its system user cannot enter."""
+    monkeypatch.setattr(embedded, "ROOT_HOME", open_folder / "linked-homes")
+    monkeypatch.setattr(embedded, "_service_user", lambda: None)
+    monkeypatch.setattr(embedded, "_reachable", lambda _: False)
+    (open_folder / "linked-homes").mkdir(exist_ok=True)
+    return EmbeddedPostgres(Path(tempfile.mkdtemp(dir=open_folder)) / "postgres", new_password(), new_password())
+
+
+def made(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the folder of a server, and nothing in it."""
+    with monkeypatch.context() as patch:
+        patch.setattr(embedded, "_service_user", lambda: pwd.getpwuid(os.geteuid()))
+        with server._locked():
+            pass
+    assert server.home.is_symlink()
+
+
+def test_the_copy_of_a_link_does_not_lead_to_the_originals_data(
+    linked: EmbeddedPostgres, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(linked, monkeypatch)
+    subprocess.run(["cp", "-a", str(linked.home.parent), f"{linked.home.parent}-copy"], check=True)
+    copy = replace(linked, home=Path(f"{linked.home.parent}-copy") / "postgres")
+    assert copy.home.resolve() == linked.home.resolve()
+    for refused in (copy.require_own_data, copy.start):
+        with pytest.raises(EmbeddedPostgresError, match=f"belongs to {linked.home}: remove the copied link"):
+            refused()
+    assert (copy.port(), copy.stop()) == (None, False)
+    linked.require_own_data()
+    # Without the link it is one of its own.
+    copy.home.unlink()
+    made(copy, monkeypatch)
+    assert copy.home.resolve() != linked.home.resolve()
+    copy.require_own_data()
+    linked.require_own_data()
+
+
+def test_a_moved_link_leads_to_its_data_and_a_new_one_in_its_place_to_other_data(
+    linked: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(linked, monkeypatch)
+    moved = replace(linked, home=Path(f"{linked.home.parent}-moved") / "postgres")
+    linked.home.parent.rename(moved.home.parent)
+    moved.require_own_data()
+    linked.home.parent.mkdir()
+    made(linked, monkeypatch)
+    assert linked.home.resolve() != moved.home.resolve()
+    moved.require_own_data()
+
+
+def test_a_link_that_version_0_3_copied_is_refused_and_its_own_is_not(
+    linked: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(linked, monkeypatch)
+    (linked.home.resolve() / embedded.BELONGS_TO).unlink()
+    linked.require_own_data()
+    copy = replace(linked, home=Path(f"{linked.home.parent}-copy") / "postgres")
+    subprocess.run(["cp", "-a", str(linked.home.parent), str(copy.home.parent)], check=True)
+    with pytest.raises(EmbeddedPostgresError, match="if this one was moved, write"):
+        copy.require_own_data()
