@@ -21,7 +21,7 @@ from flows import nights, schedule
 from tests.faults.conftest import Site
 from tests.faults.watch import Watch
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 SENTENCE = "Ended by SIGTERM; nothing was published."
 
 
@@ -35,7 +35,7 @@ def ask(path: str, content: dict[str, Any]) -> Any:
         return json.load(response)
 
 
-def wait(happened: Callable[[], object], log: Path, seconds: float = 120) -> Any:
+def wait(happened: Callable[[], object], log: Path, seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := happened()):
         assert time.monotonic() < deadline, log.read_text()
