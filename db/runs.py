@@ -364,6 +364,28 @@ def _retire_models(engine: Engine) -> None:
         detach_and_drop(engine, former_customer, model_id)
 
 
+def failed_warnings(engine: Engine, run_id: int) -> list[Check]:
+    """The run's checks that did not pass and did not stop its publication."""
+    query = select(*[run_check.c[name] for name in Check.__dataclass_fields__]).where(
+        run_check.c.run_id == run_id, run_check.c.severity == "warn", ~run_check.c.passed
+    )
+    with connect(engine) as connection:
+        return [Check(**row._mapping) for row in connection.execute(query.order_by(run_check.c.name))]
+
+
+def earlier_customers(engine: Engine, run_id: int, *, nights: int) -> list[int]:
+    """Customers of the last published run of each of the newest dates, of runs before this one."""
+    query = (
+        select(scoring_run.c.customers)
+        .distinct(scoring_run.c.as_of)
+        .where(scoring_run.c.status == "published", scoring_run.c.run_id < run_id)
+        .order_by(scoring_run.c.as_of.desc(), scoring_run.c.run_id.desc())
+        .limit(nights)
+    )
+    with connect(engine) as connection:
+        return [count for count in connection.scalars(query) if count is not None]
+
+
 def published(engine: Engine) -> Run | None:
     """The run that readers see, None before the first one."""
     query = select(*_RUN_COLUMNS).join(published_run, published_run.c.run_id == scoring_run.c.run_id)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,17 +22,29 @@ from scoring.batch import Scored, score_batch
 from scoring.bundle import ModelBundle
 from scoring.contract import Checked, Violation, check_rows
 from scoring.errors import ScoringError
+from scoring.features import by_name
 from scoring.monitoring import Sums
+
+log = logging.getLogger("creditlens")
 
 # Written down per run in full; beyond that, one of each rejected row, so that no rejection is unexplained.
 KEPT_VIOLATIONS = 10_000
+# Fewer unknown values than this say nothing of a whole column.
+FEW_UNKNOWN = 10
 # Customers of a run whose explanation is computed a second time, by LightGBM itself.
 AUDITED_CUSTOMERS = 64
 ENGINE_TOLERANCE = 1e-5
 
 
+_Key = TypeVar("_Key")
+
+
 class RejectedShareError(ScoringError):
     """More rows broke the contract than the settings allow."""
+
+
+class UnknownValuesError(ScoringError):
+    """Hardly any value of a category column is one that the dictionary knows."""
 
 
 @dataclass
@@ -45,6 +58,8 @@ class Tally:
     rejected: int = 0
     violations: list[Violation] = field(default_factory=list)
     unknown: dict[tuple[str, str], int] = field(default_factory=dict)
+    respelt: dict[tuple[str, str], int] = field(default_factory=dict)
+    given: dict[str, int] = field(default_factory=dict)
 
     def add(self, checked: Checked) -> None:
         """Count one chunk."""
@@ -54,6 +69,8 @@ class Tally:
                 rejected=checked.rejected,
                 violations=list(checked.violations),
                 unknown=dict(checked.unknown),
+                respelt=dict(checked.respelt),
+                given=dict(checked.given),
             )
         )
 
@@ -69,8 +86,14 @@ class Tally:
             if len(self.violations) + len(other.violations) <= KEPT_VIOLATIONS
             else list({violation.row_number: violation for violation in reversed(other.violations)}.values())[::-1]
         )
-        for key, count in other.unknown.items():
-            self.unknown[key] = self.unknown.get(key, 0) + count
+        _add_up(self.unknown, other.unknown)
+        _add_up(self.respelt, other.respelt)
+        _add_up(self.given, other.given)
+
+
+def _add_up(counts: dict[_Key, int], more: Mapping[_Key, int]) -> None:
+    for key, count in more.items():
+        counts[key] = counts.get(key, 0) + count
 
 
 def scoring_pipeline(
@@ -99,21 +122,25 @@ def scoring_pipeline(
         tally.merge(Tally(sample=[take_sample(scored)], sums=Sums.of(scored, bundle.baseline, bundle.base_value)))
         return scored
 
-    stages: dict[str, Callable[[Any], Any]] = {"check": partial(check_chunk, survey), "score": score}
+    stages: dict[str, Callable[[Any], Any]] = {
+        "check": partial(check_chunk, sources.Reader(survey)),
+        "score": score,
+    }
     if tables is not None:
         stages |= {"encode": encode_scored, "load": tables.write_all}
     return Pipeline(survey.chunks, stages)
 
 
-def check_chunk(survey: sources.Survey, chunk: sources.Chunk) -> Checked:
+def check_chunk(reader: sources.Reader, chunk: sources.Chunk, *, labelled: bool = False) -> Checked:
     """Read one chunk and hold it against the contract."""
-    frame, malformed = sources.read(survey, chunk)
+    frame, malformed = reader.read(chunk)
     return check_rows(
         frame,
         first_row=chunk.first_row,
-        labelled=False,
-        duplicates=survey.duplicates,
+        labelled=labelled,
+        duplicates=reader.survey.duplicates,
         malformed=malformed,
+        decimal_comma=reader.survey.decimal_comma,
     )
 
 
@@ -130,6 +157,38 @@ def require_few_rejected(tally: Tally, survey: sources.Survey, settings: Setting
     """Raise RejectedShareError as soon as more rows are rejected than the settings allow."""
     if tally.rejected > settings.rejected_share * survey.rows:
         raise RejectedShareError(_too_many_rejected(tally, survey, settings.rejected_share))
+
+
+def require_known_values(tally: Tally, survey: sources.Survey, settings: Settings) -> None:
+    """Raise UnknownValuesError for a column of which more values are unknown than the settings allow.
+
+    What is read in spite of its spelling is told in the log.
+    """
+    unknown: dict[str, int] = {}
+    for (column, _), count in tally.unknown.items():
+        unknown[column] = unknown.get(column, 0) + count
+    for column, count in unknown.items():
+        given = tally.given.get(column, 0)
+        if count >= FEW_UNKNOWN and count > settings.unknown_share * given:
+            examples = [value for name, value in tally.unknown if name == column][:3]
+            known = [category.value for category in by_name()[column].categories]
+            raise UnknownValuesError(
+                f"{survey.path}: of {given:,} values of {column}, {count:,} are unknown, such as"
+                f" {_listed(examples)}; known are {_listed(known[:3])}{' and others' if len(known) > 3 else ''}"
+                f" (CREDITLENS_UNKNOWN_SHARE allows {settings.unknown_share:.0%})."
+            )
+    respelt: dict[str, tuple[str, int]] = {}
+    for (column, value), count in tally.respelt.items():
+        respelt[column] = (value, respelt.get(column, (value, 0))[1] + count)
+    for column, (value, count) in respelt.items():
+        log.warning(
+            "%s: %s values of %s are spelt otherwise, such as %r, and are read all the same.",
+            survey.path, f"{count:,}", column, value,
+        )  # fmt: skip
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(map(repr, values))
 
 
 def start_second_opinion(tally: Tally, bundle: ModelBundle, settings: Settings) -> None:

@@ -157,7 +157,7 @@ def nightly(
         file = applications or data_files(settings, make=False)[1]
         services.use_prefect(settings)
         night = run_nightly(file, as_of.date() if as_of else None, force)
-        answer = {"outcome": night.outcome, **run_json(night.run)}
+        answer = {"outcome": night.outcome, **run_json(night.run), "warnings": list(night.warnings)}
         say(json_output, answer, night_text(night))
 
 

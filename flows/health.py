@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from db import pointer, runs, schema, sizes
 from db.errors import DatabaseError
-from flows import dashboards, nights, services, watching
+from flows import dashboards, night_size, nights, services, watching
 from flows import schedule as scheduling
 from flows.settings import Settings
 
@@ -172,6 +172,7 @@ def _look(settings: Settings, engine: Engine, found: dict[str, Any]) -> None:
             "age_hours": round(age, 2),
             "newest_run_id": newest.run_id,
         }
+        problems += [night_size.warning(run.run_id, check) for check in runs.failed_warnings(engine, run.run_id)]
         if age > settings.stale_hours:
             problems.append(
                 f"The newest published run ({newest.run_id}) is {age:.0f} hours old; CREDITLENS_STALE_HOURS allows"

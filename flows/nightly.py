@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -20,10 +20,11 @@ from db import registry, runs, schema, statistics
 from db.errors import DatabaseError
 from db.models import RUN_PARTITIONED
 from db.staging import staging
-from flows import logs, sources
+from flows import logs, night_size, notify, sources
 from flows.chunks import (
     Tally,
     require_few_rejected,
+    require_known_values,
     sample_of,
     scoring_pipeline,
     second_opinion,
@@ -37,7 +38,6 @@ from flows.services import database
 from flows.settings import Settings, load_settings
 from flows.tasks import io_task, pure_task
 from scoring.bundle import ModelBundle
-from scoring.contract import check_columns
 from scoring.errors import ScoringError
 from scoring.monitoring import summarise
 from scoring.preprocess import feature_ids
@@ -58,15 +58,15 @@ class Night:
     outcome: Outcome
     run: runs.Run
     is_current: bool
+    warnings: tuple[str, ...] = ()
 
 
 @io_task
 def survey_input(applications: Path, settings: Settings) -> sources.Survey:
     """Look the file over: digest, rows, chunks, duplicate ids."""
     survey = sources.survey(applications, chunk_rows=settings.chunk_rows, scratch=settings.state / "scratch")
-    extra = check_columns(survey.header, labelled=False)
-    if extra:
-        log.warning("Columns that the contract does not know are ignored: %s", ", ".join(extra))
+    for note in survey.notes:
+        log.warning("%s", note)
     return survey
 
 
@@ -124,9 +124,21 @@ def score_explain_load(
     return tally, pipeline.seconds
 
 
+@io_task
+def compare_size(
+    engine: Engine, run_id: int, survey: sources.Survey, settings: Settings
+) -> night_size.Usual | None:
+    """What earlier nights had; raise if the file is smaller than the settings allow."""
+    usual = night_size.usual(engine, run_id)
+    night_size.require_large_enough(usual, survey, settings)
+    return usual
+
+
 @pure_task
-def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle) -> None:
-    """Compare what was written with what should have been; raise if it differs."""
+def audit(
+    engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, size: runs.Check | None = None
+) -> list[str]:
+    """Compare what was written with what should have been; raise if it differs, or return the warnings."""
     checks = auditing.audit(
         engine,
         run_id,
@@ -135,8 +147,11 @@ def audit(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle) -> Non
         base_value=bundle.base_value,
     )
     checks.append(second_opinion(tally))
+    if size is not None:
+        checks.append(size)
     runs.record_checks(engine, run_id, checks)
     auditing.require_passed(checks)
+    return [night_size.warning(run_id, check) for check in checks if not check.passed]
 
 
 @io_task
@@ -194,17 +209,29 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
             return Night("unchanged", same, is_current=True)
         run_id = open_run(engine, survey, model_id, as_of or settings.today())
         with closed_on_error(engine, run_id, seconds):
+            usual = compare_size(engine, run_id, survey, settings)
             if settings.dask:
                 tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, bundle, settings)
             else:
                 tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, settings)
             seconds |= stage_seconds
+            require_known_values(tally, survey, settings)
             with timed(seconds, "audit"):
-                audit(engine, run_id, tally, bundle)
+                size = night_size.size_check(usual, tally.customers, settings)
+                warnings = audit(engine, run_id, tally, bundle, size)
+            sources.require_unchanged(survey)
             lock.require_held()
             is_current = publish(engine, run_id, tally, bundle, seconds)
+        warn(settings, warnings)
         retire(engine, settings)
-        return Night("published", runs.get(engine, run_id), is_current)
+        return Night("published", runs.get(engine, run_id), is_current, tuple(warnings))
+
+
+def warn(settings: Settings, warnings: Sequence[str]) -> None:
+    """Tell of a night that is published and does not look right."""
+    for sentence in warnings:
+        log.warning("%s", sentence)
+        notify.tell(settings, "night_small", sentence)
 
 
 @contextmanager

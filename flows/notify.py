@@ -26,6 +26,7 @@ WAITS = (1.0, 4.0)
 _SUBJECTS = {
     "night_failed": "The night failed; readers keep the last one",
     "night_refused": "The night's input was refused; readers keep the last one",
+    "night_small": "The night is published, but far smaller than those before it",
     "night_missing": "A night is missing; readers keep the last one",
     "schedule_down": "No night will start; readers keep the last one",
 }

@@ -60,6 +60,18 @@ class Settings(BaseSettings):
     rejected_share: Annotated[
         float, Field(ge=0, le=1, description="Share of rejected rows above which a run is refused")
     ] = 0.01
+    unknown_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="Share of unknown values in a category column above which a file is refused"),
+    ] = 0.5
+    smallest_night_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="Share of the customers of earlier nights below which a night is a warning"),
+    ] = 0.5
+    refused_night_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="Share of the customers of earlier nights below which a file is refused"),
+    ] = 0.0
     retained_runs: Annotated[
         int, Field(ge=2, le=1000, description="Runs whose details are kept; scores are kept for ever")
     ] = 8

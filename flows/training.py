@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from prefect import flow
 from sqlalchemy import Engine
 
 from db import registry, runs, schema
 from flows import sources
-from flows.chunks import RejectedShareError
+from flows.chunks import RejectedShareError, Tally, check_chunk, require_known_values
 from flows.loading import bin_rows, cohort_rows, former_distributions, load_former
 from flows.nightly import recover, scratch_removed
 from flows.progress import reporter
@@ -23,7 +24,7 @@ from flows.settings import Settings, load_settings
 from flows.tasks import io_task, pure_task
 from scoring.bundle import digest
 from scoring.cohort import cohorts
-from scoring.contract import Applications, check_columns, check_rows
+from scoring.contract import Applications
 from scoring.model import Trained, train
 
 log = logging.getLogger("creditlens")
@@ -40,40 +41,86 @@ class Former:
 
 @io_task
 def read_former(files: Sequence[Path], settings: Settings) -> Former:
-    """All former customers of the files that keep the contract; an id that stands twice counts once."""
+    """All former customers of the files that keep the contract.
+
+    One who stands in several files counts once, by the first of them, and not at all if the outcomes differ; both
+    are counted and told.
+    """
     parts: list[Applications] = []
-    digests: list[str] = []
-    rejected = rows = 0
+    read: list[sources.Survey] = []
+    rejected = 0
     for path in files:
-        survey = sources.survey(path, chunk_rows=settings.chunk_rows, scratch=settings.state / "scratch")
-        check_columns(survey.header, labelled=True)
-        digests.append(survey.sha256)
-        rows += survey.rows
-        for chunk, frame, malformed in sources.batches(survey):
-            checked = check_rows(
-                frame,
-                first_row=chunk.first_row,
-                labelled=True,
-                duplicates=survey.duplicates,
-                malformed=malformed,
-            )
-            rejected += checked.rejected
-            parts.append(checked.accepted)
-            for violation in checked.violations[:5]:
-                log.warning(
-                    "%s, row %s: %s breaks %r with %r",
-                    path.name, violation.row_number, violation.column_name, violation.rule, violation.value,
-                )  # fmt: skip
-            reporter().update("read", chunk.first_row + chunk.rows - 1, survey.rows)
+        survey, tally, accepted = _read_file(path, settings)
+        read.append(survey)
+        rejected += tally.rejected
+        parts.append(accepted)
+    everybody = Applications.concatenate(parts)
+    file = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    kept, contradicting = _once(everybody, file, files)
+    rejected += contradicting
+    rows = sum(survey.rows for survey in read)
     if rejected > settings.rejected_share * rows:
         raise RejectedShareError(
-            f"{rejected:,} of {rows:,} former customers break the contract, more than the allowed"
-            f" {settings.rejected_share:.1%}; nothing was trained."
+            f"{rejected:,} of {rows:,} former customers in {', '.join(str(path) for path in files)} break the"
+            f" contract, more than the allowed {settings.rejected_share:.1%}; nothing was trained."
         )
-    everybody = Applications.concatenate(parts)
-    _, first = np.unique(everybody.customer_id, return_index=True)
+    digests = [survey.sha256 for survey in read]
     combined = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    return Former(everybody.take(np.sort(first)), combined, rejected)
+    return Former(everybody.take(kept), combined, rejected)
+
+
+def _read_file(path: Path, settings: Settings) -> tuple[sources.Survey, Tally, Applications]:
+    """One file's survey, what was counted, and its accepted rows. Raises if it is not the same at the end."""
+    scratch = settings.state / "scratch"
+    survey = sources.survey(path, chunk_rows=settings.chunk_rows, scratch=scratch, labelled=True)
+    for note in survey.notes:
+        log.warning("%s", note)
+    reader, tally, parts = sources.Reader(survey), Tally(), []
+    for chunk in survey.chunks:
+        checked = check_chunk(reader, chunk, labelled=True)
+        tally.add(checked)
+        parts.append(checked.accepted)
+        for violation in checked.violations[:5]:
+            log.warning(
+                "%s, row %s: %s breaks %r with %r",
+                path.name, violation.row_number, violation.column_name, violation.rule, violation.value,
+            )  # fmt: skip
+        reporter().update("read", chunk.first_row + chunk.rows - 1, survey.rows)
+    require_known_values(tally, survey, settings)
+    sources.require_unchanged(survey)
+    return survey, tally, Applications.concatenate(parts)
+
+
+def _once(everybody: Applications, file: NDArray[np.intp], files: Sequence[Path]) -> tuple[NDArray[np.intp], int]:
+    """The rows to train on, in order, and how many rows are left out because their outcomes contradict each other.
+
+    Parameters
+    ----------
+    file: per row the file that it is from, shape (n,).
+    """
+    assert everybody.target is not None
+    _, first, person, times = np.unique(
+        everybody.customer_id, return_index=True, return_inverse=True, return_counts=True
+    )
+    defaults = np.bincount(person, weights=everybody.target)
+    contradicting = (defaults > 0) & (defaults < times)
+    if contradicting.any():
+        one = int(np.flatnonzero(contradicting)[0])
+        places = ", ".join(
+            f"{everybody.target[row]} in {files[file[row]]}, row {everybody.row_number[row]:,}"
+            for row in np.flatnonzero(person == one)[:3]
+        )
+        log.warning(
+            "%s former customers have two outcomes and are left out; customer %s has TARGET %s.",
+            f"{contradicting.sum():,}", everybody.customer_id[first[one]], places,
+        )  # fmt: skip
+    repeated = int((times[~contradicting] - 1).sum())
+    if repeated:
+        log.warning(
+            "%s former customers stand in several of %s; the first row of each is used.",
+            f"{repeated:,}", ", ".join(str(path) for path in files),
+        )  # fmt: skip
+    return np.sort(first[~contradicting]), int(times[contradicting].sum())
 
 
 @pure_task

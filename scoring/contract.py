@@ -6,6 +6,7 @@ themselves are data: the feature dictionary.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,6 +25,14 @@ MAXIMUM_ID = 2**31 - 1
 # Enough to see what is wrong with a row; every rejected row is described, however many there are.
 DESCRIBED_PER_ROW = 5
 SHOWN_CHARACTERS = 120
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+# How people and programs write that a cell is empty, and yes and no, in any case.
+MISSING_WORDS = frozenset(
+    ("", "nan", "-nan", "na", "<na>", "n/a", "#n/a", "null", "(null)", "none", "nil", "nat", "\\n")
+)
+_YES = ("y", "yes", "true", "t", "1", "1.0")
+_NO = ("n", "no", "false", "f", "0", "0.0")
 
 RULES = ("required", "type", "finite", "whole", "range", "unique", "fields")
 _REQUIRED, _TYPE, _FINITE, _WHOLE, _RANGE, _UNIQUE = range(1, 7)
@@ -80,12 +89,37 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the contract made of some rows."""
+    """What the contract made of some rows.
+
+    Attributes
+    ----------
+    unknown: per category column and value that the dictionary does not have: how many accepted rows have it.
+    respelt: the same for values that are read as one of the dictionary's, such as "1" or "y" for "Y".
+    given: per category column how many accepted rows have a value, known or not.
+    """
 
     accepted: Applications
     rejected: int
     violations: list[Violation]
     unknown: dict[tuple[str, str], int] = field(default_factory=dict)
+    respelt: dict[tuple[str, str], int] = field(default_factory=dict)
+    given: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where the contract's columns are in a header.
+
+    Attributes
+    ----------
+    positions: per column of the contract, in its order, the place in the header, from 0.
+    ignored: columns that the contract does not know; one without a name is "column 7".
+    respelt: names that differ in case or blanks from the contract's, each with the latter.
+    """
+
+    positions: Mapping[str, int]
+    ignored: tuple[str, ...]
+    respelt: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +132,38 @@ class _Rules:
     missing_code: NDArray[np.float64]
     whole: NDArray[np.bool_]
     required: NDArray[np.bool_]
+    flag: NDArray[np.bool_]
 
 
-def check_columns(header: Sequence[str], *, labelled: bool) -> tuple[str, ...]:
-    """The columns of `header` that the contract does not know, which are ignored.
+def match_columns(header: Sequence[str], *, labelled: bool) -> Columns:
+    """Find the contract's columns in a header, by name, or by a name that differs in case or blanks only.
 
-    Raises ColumnsError naming every column that is missing or stands there twice.
+    Raises ColumnsError naming every column that is missing or stands there twice; other columns are ignored,
+    whatever they are called and however often they are there.
     """
     expected = [*application_columns(), *([TARGET] if labelled else [])]
-    missing = [name for name in expected if name not in set(header)]
+    exact, folded = _places(header), _places([name.strip().upper() for name in header])
+    places = {name: exact.get(name) or folded.get(name, []) for name in expected}
+    missing = [name for name in expected if not places[name]]
     if missing:
         raise ColumnsError(f"{_listed('Column', missing)} missing; an application has {len(expected)} columns.")
-    twice = sorted({name for name in header if list(header).count(name) > 1})
+    twice = sorted(name for name in expected if len(places[name]) > 1)
     if twice:
         raise ColumnsError(f"{_listed('Column', twice)} there more than once; keep one of each.")
-    return tuple(name for name in header if name not in set(expected))
+    positions = {name: places[name][0] for name in expected}
+    used = set(positions.values())
+    return Columns(
+        positions,
+        tuple(name or f"column {place + 1}" for place, name in enumerate(header) if place not in used),
+        tuple((header[place], name) for name, place in positions.items() if header[place] != name),
+    )
+
+
+def _places(names: Sequence[str]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return places
 
 
 def check_rows(
@@ -122,6 +173,7 @@ def check_rows(
     labelled: bool,
     duplicates: NDArray[np.int64] | None = None,
     malformed: Sequence[Violation] = (),
+    decimal_comma: bool = False,
 ) -> Checked:
     """Split rows into accepted applications and described violations.
 
@@ -132,19 +184,20 @@ def check_rows(
     labelled: whether TARGET belongs to the contract.
     duplicates: row numbers whose id stands in an earlier row.
     malformed: rows that are no rows of the table (rule "fields"); they stand in the frame with all cells null.
+    decimal_comma: whether numbers in text are written with a comma where others have a point.
     """
     rows = len(frame)
     rules = _rules(labelled)
-    text = frame.select(pl.col(pl.String).str.strip_chars().replace("", None)) if rows else frame
-    frame = frame.with_columns(text) if rows and text.width else frame
-    numbers, broken = _numbers(frame, rules)
+    frame = _stripped(frame) if rows else frame
+    numbers, broken = _numbers(frame, rules, decimal_comma=decimal_comma)
     _apply_limits(numbers, broken, rules)
     row_number = first_row + np.arange(rows, dtype=np.int64)
     if duplicates is not None and len(duplicates):
         repeated = np.isin(row_number, duplicates)
         broken[:, 0] = np.where(repeated & (broken[:, 0] == 0), _UNIQUE, broken[:, 0])
 
-    categories, unknown_rows, missing_category = _categories(frame)
+    categories, respelt_rows, missing_category = _categories(frame)
+    unknown_rows = categories == UNKNOWN_CATEGORY
     category_names = _category_names()
     torn = np.isin(row_number, [violation.row_number for violation in malformed])
     broken[torn] = 0
@@ -155,7 +208,9 @@ def check_rows(
         frame, row_number, category_names, missing_category.astype(np.uint8) * _REQUIRED
     )
     violations = sorted([*violations, *malformed], key=lambda violation: violation.row_number)
-    unknown = _count_unknown(frame, category_names, unknown_rows & ~rejected[:, None])
+    unknown = _count_values(frame, category_names, unknown_rows & ~rejected[:, None])
+    respelt = _count_values(frame, category_names, respelt_rows & ~rejected[:, None])
+    given = np.count_nonzero(~np.isnan(categories[kept]), axis=0).tolist()
 
     # Anything outside int32 was rejected above; the cast only sees what is left.
     accepted = Applications(
@@ -164,7 +219,17 @@ def check_rows(
         numbers[kept, 1].astype(np.int8) if labelled else None,
         row_number[kept],
     )
-    return Checked(accepted, int(rejected.sum()), violations, unknown)
+    return Checked(
+        accepted, int(rejected.sum()), violations, unknown, respelt, dict(zip(category_names, given, strict=True))
+    )
+
+
+def _stripped(frame: pl.DataFrame) -> pl.DataFrame:
+    """Texts without blanks around them, empty ones null, and dictionaries of texts as texts."""
+    text = frame.select(
+        pl.col(pl.String, pl.Categorical, pl.Enum).cast(pl.String).str.strip_chars().replace("", None)
+    )
+    return frame.with_columns(text) if text.width else frame
 
 
 @cache
@@ -195,32 +260,71 @@ def _rules(labelled: bool) -> _Rules:
     codes = [np.nan] * len(first) + [
         np.nan if feature.missing_code is None else feature.missing_code for feature in numeric
     ]
-    return _Rules(tuple(names), np.array(low), np.array(high), np.array(codes), np.array(whole), np.array(required))
+    flag = [False] * len(first) + [feature.kind == "flag" for feature in numeric]
+    # The outcome is one too.
+    flag[len(first) - 1] = labelled
+    return _Rules(
+        tuple(names),
+        np.array(low),
+        np.array(high),
+        np.array(codes),
+        np.array(whole),
+        np.array(required),
+        np.array(flag),
+    )
 
 
-def as_numbers(frame: pl.DataFrame, name: str) -> pl.Series:
+def as_numbers(frame: pl.DataFrame, name: str, *, decimal_comma: bool = False) -> pl.Series:
     """One column as float64, shape (n,); null where it is empty or no number."""
     column = frame.get_column(name)
     text = column.str.strip_chars() if column.dtype == pl.String else column
-    return text.cast(pl.Float64, strict=False)
+    return _parsed(text, decimal_comma=decimal_comma).fill_nan(None)
 
 
-def _numbers(frame: pl.DataFrame, rules: _Rules) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def _parsed(column: pl.Series, *, decimal_comma: bool) -> pl.Series:
+    """A column as float64; null where it is empty or no number."""
+    if decimal_comma and column.dtype == pl.String:
+        # Where a comma is the decimal sign, a point may be one of thousands: such a cell is no number.
+        column = column.str.replace_all(".", "?", literal=True).str.replace(",", ".", literal=True)
+    return column.cast(pl.Float64, strict=False)
+
+
+def _numbers(
+    frame: pl.DataFrame, rules: _Rules, *, decimal_comma: bool
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """The numeric columns as float64 (n, k), and per cell the rule that reading it broke (0 = none)."""
-    parsed = frame.select(pl.col(name).cast(pl.Float64, strict=False) for name in rules.names)
+    if decimal_comma:
+        parsed = pl.DataFrame({name: _parsed(frame[name], decimal_comma=True) for name in rules.names})
+    else:
+        parsed = frame.select(pl.col(name).cast(pl.Float64, strict=False) for name in rules.names)
     numbers = np.empty((len(frame), len(rules.names)), dtype=np.float64, order="F")
     broken = np.zeros(numbers.shape, dtype=np.uint8, order="F")
     for column, name in enumerate(rules.names):
         series = parsed[name]
         numbers[:, column] = series.to_numpy()
         if series.null_count() != frame[name].null_count():
-            broken[(series.is_null() & frame[name].is_not_null()).to_numpy(), column] = _TYPE
-        if rules.required[column] and frame[name].null_count():
-            broken[frame[name].is_null().to_numpy(), column] = _REQUIRED
-        # The text "NaN" is a number to the parser, and no way to leave a cell empty.
-        if np.count_nonzero(np.isnan(numbers[:, column])) != series.null_count():
-            broken[series.is_nan().fill_null(False).to_numpy(), column] = _FINITE
+            wrong = np.flatnonzero((series.is_null() & frame[name].is_not_null()).to_numpy())
+            numbers[wrong, column], is_word = _meant(frame[name].gather(wrong), is_flag=bool(rules.flag[column]))
+            broken[wrong, column] = np.where(is_word, 0, _TYPE)
+        # A text that says NaN, or a number that is none, is a way to leave a cell empty.
+        if rules.required[column]:
+            missing = np.isnan(numbers[:, column]) & (broken[:, column] == 0)
+            broken[missing, column] = _REQUIRED
     return numbers, broken
+
+
+def _meant(cells: pl.Series, *, is_flag: bool) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """What texts that are no numbers stand for (NaN: an empty cell, 1 and 0: yes and no), and whether they do."""
+    meant = np.full(len(cells), np.nan)
+    is_word = np.zeros(len(cells), dtype=np.bool_)
+    for place, cell in enumerate(cells.to_list()):
+        word = str(cell).casefold()
+        if is_flag and word in _YES + _NO:
+            meant[place] = word in _YES
+            is_word[place] = True
+        else:
+            is_word[place] = word in MISSING_WORDS
+    return meant, is_word
 
 
 def _apply_limits(numbers: NDArray[np.float64], broken: NDArray[np.uint8], rules: _Rules) -> None:
@@ -235,25 +339,52 @@ def _apply_limits(numbers: NDArray[np.float64], broken: NDArray[np.uint8], rules
 def _categories(
     frame: pl.DataFrame,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Category columns as codes (n, k) with NaN for missing; where unknown; where missing but required."""
+    """Category columns as codes (n, k) with NaN for missing; where spelt otherwise; where missing but required."""
     features = [feature for feature in _inputs() if feature.dtype == "category"]
     codes = np.empty((len(frame), len(features)), dtype=np.float64, order="F")
-    forbidden = np.zeros(codes.shape, dtype=np.bool_)
+    respelt, forbidden = np.zeros((2, *codes.shape), dtype=np.bool_)
     for column, feature in enumerate(features):
         series = frame[feature.name].cast(pl.String)
         coded = series.replace_strict(_codes(feature.name), default=UNKNOWN_CATEGORY, return_dtype=pl.Float64).set(
             series.is_null(), None
         )
         codes[:, column] = coded.to_numpy()
+        unknown = np.flatnonzero(codes[:, column] == UNKNOWN_CATEGORY)
+        if len(unknown):
+            values = series.gather(unknown)
+            found = {value: _likely_code(feature.name, value) for value in values.unique().to_list()}
+            codes[unknown, column] = [found[value] for value in values.to_list()]
+            respelt[unknown, column] = codes[unknown, column] > UNKNOWN_CATEGORY
         if not feature.nullable:
             forbidden[:, column] = np.isnan(codes[:, column])
-    return codes, codes == UNKNOWN_CATEGORY, forbidden
+    return codes, respelt, forbidden
 
 
 @cache
 def _codes(name: str) -> Mapping[str, float]:
     feature = next(feature for feature in _inputs() if feature.name == name)
     return {category.value: float(category.code) for category in feature.categories}
+
+
+def _likely_code(name: str, value: str) -> float:
+    """The code of a value that is not written as in the dictionary; NaN for a word for an empty cell."""
+    folded = _folded(value)
+    code = _folded_codes(name).get(folded, float(UNKNOWN_CATEGORY))
+    return float("nan") if not code and folded in MISSING_WORDS else code
+
+
+@cache
+def _folded_codes(name: str) -> Mapping[str, float]:
+    """Codes by value in lower case, and by the usual words for yes and no where those are the values."""
+    codes = {_folded(value): code for value, code in _codes(name).items()}
+    if set(codes) not in ({"y", "n"}, {"yes", "no"}):
+        return codes
+    own = {words: next(codes[word] for word in words if word in codes) for words in (_YES, _NO)}
+    return {word: code for words, code in own.items() for word in words}
+
+
+def _folded(value: str) -> str:
+    return " ".join(value.casefold().split())
 
 
 def _assemble(
@@ -287,12 +418,12 @@ def _describe(
     return described
 
 
-def _count_unknown(
-    frame: pl.DataFrame, names: Sequence[str], unknown: NDArray[np.bool_]
+def _count_values(
+    frame: pl.DataFrame, names: Sequence[str], chosen: NDArray[np.bool_]
 ) -> dict[tuple[str, str], int]:
     counted: dict[tuple[str, str], int] = {}
-    for column in np.flatnonzero(unknown.any(axis=0)).tolist():
-        values = frame[names[column]].cast(pl.String).filter(pl.Series(unknown[:, column]))
+    for column in np.flatnonzero(chosen.any(axis=0)).tolist():
+        values = frame[names[column]].cast(pl.String).filter(pl.Series(chosen[:, column]))
         for value, count in values.value_counts().rows():
             key = (names[column], _shown(value) or "")
             counted[key] = counted.get(key, 0) + int(count)
@@ -303,6 +434,8 @@ def _shown(value: object) -> str | None:
     if value is None:
         return None
     text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    # Postgres takes no NUL and no half of a character; other control characters change what a terminal shows.
+    text = _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 

@@ -74,7 +74,7 @@ def prepare(installed: Settings | None = None) -> tuple[Path, Path]:
 
 def install_heavy_model(former: Path, installed: Settings | None = None) -> ModelBundle:
     """Train the heavy model on a part of the former customers, load them all, and make it the current one."""
-    survey = sources.survey(former, chunk_rows=50_000, scratch=STATE / "scratch")
+    survey = sources.survey(former, chunk_rows=50_000, scratch=STATE / "scratch", labelled=True)
     parts = [
         check_rows(frame, first_row=chunk.first_row, labelled=True).accepted
         for chunk, frame, _ in sources.batches(survey)
@@ -187,7 +187,8 @@ def file_to_published(measured: Measured) -> tuple[float, dict[str, float]]:
 def load_alone(new: Path, bundle: ModelBundle) -> float:
     """Long rows per second, encoded, copied, indexed, committed and attached, with nothing else going on."""
     survey = sources.survey(new, chunk_rows=4_096, scratch=STATE / "scratch")
-    batches = [score_batch(bundle, check_chunk(survey, chunk).accepted, threads=2) for chunk in survey.chunks]
+    reader = sources.Reader(survey)
+    batches = [score_batch(bundle, check_chunk(reader, chunk).accepted, threads=2) for chunk in survey.chunks]
     rates = []
     with services.database(settings()) as engine:
         record = registry.current_model(engine)
