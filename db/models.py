@@ -428,7 +428,7 @@ shap_value = Table(
     Column("run_id", Integer, nullable=False),
     Column("customer_id", Integer, nullable=False),
     Column("feature_id", SmallInteger, nullable=False),
-    Column("numeric_value", REAL),
+    Column("numeric_value", Double),
     Column("category_code", SmallInteger),
     Column("contribution", REAL, nullable=False),
     Column("rank", SmallInteger, nullable=False),

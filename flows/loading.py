@@ -62,13 +62,13 @@ def score_columns(scored: Scored) -> dict[str, Values]:
 def shap_columns(scored: Scored) -> dict[str, Values]:
     """One row per customer and feature: customers in order, features in the dictionary's order."""
     customers, features = scored.contributions.shape
-    values = scored.values.astype(np.float32)
+    values = scored.values
     codes = np.broadcast_to(scored.coded, values.shape)
     missing = np.isnan(values)
     return {
         "customer_id": np.repeat(scored.applications.customer_id, features),
         "feature_id": np.tile(feature_ids(), customers),
-        "numeric_value": np.where(codes, np.float32(np.nan), values).ravel(),
+        "numeric_value": np.where(codes, np.nan, values).ravel(),
         "category_code": Masked(
             np.where(missing | ~codes, 0, values).astype(np.int16).ravel(), (missing | ~codes).ravel()
         ),

@@ -19,7 +19,7 @@ from scoring.monitoring import Baseline
 from scoring.preprocess import Preprocessing, explained_features
 
 FORMAT = "creditlens-model"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)

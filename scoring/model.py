@@ -18,6 +18,7 @@ from scoring.contract import Applications
 from scoring.errors import TrainingError
 from scoring.explain import engine
 from scoring.fairness import groups
+from scoring.missing import with_missing_ways
 from scoring.monitoring import Baseline
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import default_probability, exact_score, quantiles, score
@@ -95,11 +96,11 @@ def train(
     tried = search(matrix, target, trials=trials, threads=threads, seed=seed, progress=progress)
     best = tried[0]
     parameters = best["parameters"]
-    log_odds, fold_aucs = _out_of_fold(matrix, target, parameters, threads, seed, progress)
+    together = preprocessing.missing_together
+    log_odds, fold_aucs = _out_of_fold(matrix, target, together, parameters, threads, seed, progress)
     progress("refit", 0, 1)
-    booster = _fit(matrix, target, parameters, threads, seed)
+    text = _fit(matrix, target, together, parameters, threads, seed)
     progress("refit", 1, 1)
-    text = booster.model_to_string(num_iteration=-1)
     bundle = ModelBundle(
         booster_text=text,
         preprocessing=preprocessing,
@@ -258,7 +259,7 @@ def _search_trial(
             valid_sets=[_dataset(matrix[held], target[held])],
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
-        aucs.append(float(roc_auc_score(target[held], _raw(booster, matrix[held]))))
+        aucs.append(float(roc_auc_score(target[held], _raw(booster, matrix[held], threads))))
         trees.append(booster.best_iteration)
         costs.append(explanation_cost(booster.model_to_string(num_iteration=booster.best_iteration)))
     return {
@@ -281,6 +282,7 @@ def explanation_cost(booster_text: str) -> int:
 def _out_of_fold(
     matrix: NDArray[np.float32],
     target: NDArray[np.int8],
+    together: Sequence[NDArray[np.intp]],
     parameters: Mapping[str, Any],
     threads: int,
     seed: int,
@@ -290,8 +292,8 @@ def _out_of_fold(
     aucs = []
     for number, (fit, held) in enumerate(_folds(target, FOLDS, seed + 1)):
         progress("validate", number, FOLDS)
-        booster = _fit(matrix[fit], target[fit], parameters, threads, seed)
-        log_odds[held] = _raw(booster, matrix[held])
+        booster = lightgbm.Booster(model_str=_fit(matrix[fit], target[fit], together, parameters, threads, seed))
+        log_odds[held] = _raw(booster, matrix[held], threads)
         aucs.append(float(roc_auc_score(target[held], log_odds[held])))
     progress("validate", FOLDS, FOLDS)
     return log_odds, aucs
@@ -300,15 +302,18 @@ def _out_of_fold(
 def _fit(
     matrix: NDArray[np.float32],
     target: NDArray[np.int8],
+    together: Sequence[NDArray[np.intp]],
     parameters: Mapping[str, Any],
     threads: int,
     seed: int,
-) -> lightgbm.Booster:
-    return lightgbm.train(
+) -> str:
+    """LightGBM's text of a model that knows a way for every value that may be missing."""
+    booster = lightgbm.train(
         _lightgbm_parameters(parameters, threads, seed),
         _dataset(matrix, target),
         num_boost_round=parameters["trees"],
     )
+    return with_missing_ways(booster.model_to_string(num_iteration=-1), matrix, together, seed=seed)
 
 
 def _lightgbm_parameters(parameters: Mapping[str, Any], threads: int, seed: int) -> dict[str, Any]:
@@ -320,8 +325,8 @@ def _dataset(matrix: NDArray[np.float32], target: NDArray[np.int8]) -> lightgbm.
     return lightgbm.Dataset(matrix, target, free_raw_data=True, params={"verbosity": -1})
 
 
-def _raw(booster: lightgbm.Booster, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(booster.predict(matrix, raw_score=True), dtype=np.float64)
+def _raw(booster: lightgbm.Booster, matrix: NDArray[np.float32], threads: int) -> NDArray[np.float64]:
+    return np.asarray(booster.predict(matrix, raw_score=True, num_threads=threads), dtype=np.float64)
 
 
 def _folds(target: NDArray[np.int8], folds: int, seed: int) -> Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]:

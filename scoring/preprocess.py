@@ -21,6 +21,16 @@ from scoring.features import Feature, by_name, derived_features, input_features
 
 Matrix = NDArray[np.float64]
 
+# A derived feature is missing where its operand is; those of the external scores only where all three are.
+_MISSING_WITH: Mapping[str, str] = {
+    "ANNUITY_INCOME_PERCENT": "AMT_ANNUITY",
+    "CREDIT_TERM": "AMT_ANNUITY",
+    "CREDIT_GOODS_PERCENT": "AMT_GOODS_PRICE",
+    "DAYS_EMPLOYED_PERCENT": "DAYS_EMPLOYED",
+    "EXT_SOURCE_MIN": "EXT_SOURCE_MEAN",
+    "EXT_SOURCE_MAX": "EXT_SOURCE_MEAN",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ModelColumn:
@@ -68,6 +78,16 @@ class Preprocessing:
         """For each column of the matrix the index, in `explained_features()`, of the feature it belongs to."""
         index = {feature.name: position for position, feature in enumerate(explained_features())}
         return np.array([index[column.feature] for column in self.columns], dtype=np.int16)
+
+    @cached_property
+    def missing_together(self) -> tuple[NDArray[np.intp], ...]:
+        """The columns of the matrix that may be missing in an application, those together that are so together."""
+        groups: dict[str, list[int]] = {}
+        for position, column in enumerate(self.columns):
+            feature = by_name()[column.feature]
+            if column.name == feature.name and (feature.nullable or feature.missing_code is not None):
+                groups.setdefault(_MISSING_WITH.get(feature.name, feature.name), []).append(position)
+        return tuple(np.array(columns, dtype=np.intp) for columns in groups.values())
 
     def transform(self, values: Matrix) -> NDArray[np.float32]:
         """The model's matrix, shape (n, len(columns)), column-major, NaN for missing.
