@@ -6,9 +6,9 @@ that fewer than 20 former customers came to without the value are learned here, 
 tree those are taken with which the customers' log-odds without the value come closest to their log-odds with it. A
 missing value then counts as much as it does on average for customers who are alike otherwise.
 
-Nothing changes for a value that is there, nor for a way that was learned from enough customers. (scikit-learn and
-H2O send such values to the side of most customers. Tried here, that adds up over the trees: a missing annuity scored
-as the best annuities do.)
+Nothing changes for a value that is there, nor for a way that was learned from enough customers. (scikit-learn
+and H2O send such values to the side of most customers. Tried here, that adds up over the trees: a missing annuity
+scored as the best annuities do.)
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def with_missing_ways(
 def _missing_rows(trees: TreeEnsemble, matrix: NDArray[np.float32]) -> NDArray[np.int64]:
     """Per node the training rows that came to it and lack the value that it asks for."""
     counts = np.zeros(len(trees.feature), dtype=np.int64)
-    has_missing: NDArray[np.bool_] = np.isnan(matrix).any(axis=0)
+    has_missing = np.logical_or.reduce(np.isnan(matrix), axis=0)
     everybody = np.arange(len(matrix))
     for start, stop in zip(trees.node_start[:-1].tolist(), trees.node_start[1:].tolist(), strict=True):
         if not has_missing[trees.feature[start:stop]].any():
@@ -86,8 +86,9 @@ def _left(trees: TreeEnsemble, node: int, values: NDArray[np.float32]) -> NDArra
     """Which of some values of a numerical node's column go left, as the model is now."""
     if trees.missing_type[node] != MISSING_NAN:
         values = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    left: NDArray[np.bool_] = values <= trees.threshold[node]
-    return left | (np.isnan(values) & bool(trees.default_left[node]))
+    missing = np.isnan(values)
+    left: NDArray[np.bool_] = np.where(missing, trees.default_left[node], values <= trees.threshold[node])
+    return left
 
 
 def _closest(

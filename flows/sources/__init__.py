@@ -266,7 +266,8 @@ def _left_out(survey: Survey, ids: pl.Series, *, labelled: bool) -> NDArray[np.i
         kept = sound[0] if sound else int(group[0])
         if len({outcomes[row] for row in sound}) > 1:
             kept = 0
-        left_out += [row for row in group.tolist() if row != kept]
+        # A broken row is left out for what is wrong with it.
+        left_out += [row for row in group.tolist() if row != kept and (row in outcomes or not sound)]
     return np.sort(np.array(left_out, dtype=np.int64))
 
 

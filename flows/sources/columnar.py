@@ -84,9 +84,8 @@ def survey_files(path: Path, files: Sequence[SourceFile], chunk_rows: int, *, la
 
 def _look_at(file: SourceFile) -> tuple[tuple[str, ...], int]:
     """A file's columns and rows."""
-    source = opened(file)
     try:
-        found = parquet.ParquetFile(source.path)
+        found = _parquet(file)
         return tuple(found.schema_arrow.names), found.metadata.num_rows
     except _DAMAGED as error:
         raise SourceError(f"{file.path} is not a Parquet file: {first_line(error)}") from None
@@ -110,8 +109,14 @@ def ids_of(survey: Survey) -> pl.Series:
     return pl.concat(ids)
 
 
+def _parquet(file: SourceFile) -> parquet.ParquetFile:
+    # Arrow opens it for itself, so that ours may be closed then.
+    source = opened(file)
+    return parquet.ParquetFile(source.path)
+
+
 def _require_types(file: SourceFile, survey: Survey) -> None:
-    schema = parquet.ParquetFile(opened(file).path).schema_arrow
+    schema = _parquet(file).schema_arrow
     for name, column in _names(survey).items():
         kind = schema.field(column).type
         if not _is_number_or_text(kind):
@@ -132,7 +137,7 @@ def _names(survey: Survey) -> dict[str, str]:
 
 def _tables(file: SourceFile, survey: Survey, start: int) -> Iterator[pa.Table]:
     """The wanted columns from row `start` on, some rows at a time."""
-    found = parquet.ParquetFile(opened(file).path)
+    found = _parquet(file)
     columns = _names(survey)
     sizes = [found.metadata.row_group(group).num_rows for group in range(found.metadata.num_row_groups)]
     bounds = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])

@@ -1,7 +1,5 @@
--- The customer's value on the grid of the former customers. It is stored in single precision, theirs are not:
--- without half a unit in its last place it could fall on the wrong side of the same value. On a grid that has the
--- very values it is the last code that is not beyond the customer, counted in people's direction; on the others
--- the nearest.
+-- The customer's value on the grid of the former customers. On a grid that has the very values it is the last code
+-- that is not beyond the customer, counted in people's direction; on the others the nearest.
 CREATE VIEW reporting.cohort_customer AS
 SELECT
     v.customer_id,
@@ -27,12 +25,11 @@ FROM (
     SELECT
         s.customer_id,
         0::smallint AS feature_id,
-        100 * (1 - s.default_probability) AS value,
-        0 AS rounding
+        100 * (1 - s.default_probability) AS value
     FROM credit.score AS s
     WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p) AND reporting.one_customer(s.customer_id)
     UNION ALL
-    SELECT s.customer_id, s.feature_id, s.numeric_value::double precision, 6e-8
+    SELECT s.customer_id, s.feature_id, s.numeric_value
     FROM credit.shap_value AS s
     WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p) AND reporting.one_customer(s.customer_id)
 ) AS v
@@ -40,7 +37,7 @@ JOIN reporting.cohort_feature AS f ON f.feature_id = v.feature_id
 JOIN credit.cohort_feature AS c
     ON c.feature_id = v.feature_id AND c.model_id = (SELECT run.model_id FROM reporting.published_run AS run)
 CROSS JOIN LATERAL (
-    SELECT (v.value + sign(f.display_scale) * abs(v.value) * v.rounding) * c.per_unit - c.origin AS code
+    SELECT v.value * c.per_unit - c.origin AS code
 ) AS own;
 
 COMMENT ON VIEW reporting.cohort_customer IS

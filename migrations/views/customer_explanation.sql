@@ -25,7 +25,7 @@ SELECT
     v.numeric_value * f.display_scale AS numeric_value,
     f.unit_en,
     f.unit_fr,
-    v.numeric_value::double precision AS raw_value,
+    v.numeric_value AS raw_value,
     v.category_code,
     k.value AS category_value,
     f.actionable,

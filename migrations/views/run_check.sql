@@ -50,6 +50,11 @@ LEFT JOIN (
             'engine_error',
             'Largest gap to the reference engine, on a sample',
             'Plus grand écart au moteur de référence, sur un échantillon'
+        ),
+        (
+            'customers_of_earlier_nights',
+            'Customers beside those of earlier nights',
+            'Clients au regard des nuits précédentes'
         )
 ) AS word (name, check_en, check_fr) ON word.name = c.name;
 

@@ -94,7 +94,7 @@ def test_what_is_published_is_what_scoring_says(installation, first, new: Applic
     np.testing.assert_allclose([row[0] for row in rows], scored.contributions.astype(np.float32).ravel(), rtol=1e-6)
     assert [row[1] for row in rows] == scored.rank.ravel().tolist()
     values = np.array([np.nan if row[2] is None else row[2] for row in rows])
-    np.testing.assert_allclose(values, scored.values.astype(np.float32).ravel(), rtol=1e-6)
+    np.testing.assert_array_equal(values, scored.values.ravel())
 
 
 def test_the_run_says_how_long_each_stage_took_and_what_the_audit_saw(installation, first) -> None:

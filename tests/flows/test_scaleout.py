@@ -26,6 +26,7 @@ from flows import sources
 from flows.chunks import AUDITED_CUSTOMERS, sample_of
 from scoring.batch import score_batch
 from scoring.bundle import ModelBundle
+from scoring.contract import Columns
 from tests.flows.engines import Swapped
 
 
@@ -110,10 +111,11 @@ def test_a_file_is_spread_over_tasks_of_consecutive_chunks() -> None:
     def bounds(chunks: int) -> list[tuple[int, int]]:
         survey = sources.Survey(
             path=Path("a.csv"),
-            readable=Path("a.csv"),
             kind="csv",
+            files=(),
             sha256="",
             header=(),
+            columns=Columns({}, (), ()),
             rows=10 * chunks,
             chunks=tuple(sources.Chunk(10 * chunk + 1, 10, 0, 0) for chunk in range(chunks)),
             duplicates=np.arange(3, 10 * chunks, 10),
@@ -165,11 +167,43 @@ def test_wrong_input_is_not_tried_again(installation, opened, model, attempts: l
 
     run_id, survey = opened
     changed = installation.folder / "changed.csv"
-    changed.write_bytes(survey.path.read_bytes()[: survey.chunks[1].start + 1_000])
-    part = replace(survey, path=changed, readable=changed, chunks=survey.chunks[1:2])
-    with pytest.raises(sources.SourceError, match=r"changed\.csv, rows 101 to 200"):
+    content = survey.path.read_bytes()
+    start = survey.chunks[1].start
+    changed.write_bytes(
+        content[:start] + content[start : start + 1_000].replace(b"1", b"2") + content[start + 1_000 :]
+    )
+    part = elsewhere(replace(survey, chunks=survey.chunks[1:2]), changed)
+    with pytest.raises(sources.SourceError, match=r"changed\.csv was changed while it was read"):
         score_and_load(run_id, model.model_id, part, 3, 1)
     assert attempts == [101]
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet"])
+def test_a_worker_that_sees_another_file_under_the_path_refuses_it(
+    installation, opened, model, new_frame, tmp_path: Path, kind: str
+) -> None:
+    from flows.scaleout import score_and_load
+
+    run_id, _ = opened
+    mine, theirs = tmp_path / f"mine.{kind}", tmp_path / f"theirs.{kind}"
+    for path, frame in ((mine, new_frame), (theirs, new_frame.with_columns(pl.col("AMT_CREDIT") + 1.0))):
+        if kind == "parquet":
+            frame.write_parquet(path)
+        else:
+            content = frame.write_csv().encode()
+            path.write_bytes(gzip.compress(content) if kind == "csv.gz" else content)
+    survey = elsewhere(sources.survey(mine, chunk_rows=100, scratch=tmp_path / "scratch"), theirs)
+    if kind == "csv.gz":
+        # As on another machine: the unpacked copy is not there.
+        survey = elsewhere(survey, theirs, readable=tmp_path / "no-copy")
+    with pytest.raises(sources.SourceError, match=rf"theirs\.{kind} (is not the file that|was changed)"):
+        score_and_load(run_id, model.model_id, survey, 3, 1)
+
+
+def elsewhere(survey: sources.Survey, path: Path, readable: Path | None = None) -> sources.Survey:
+    """The survey as a worker gets it, to which another file is under the path."""
+    (file,) = survey.files
+    return replace(survey, path=path, files=(replace(file, path=path, readable=readable or path, opened=None),))
 
 
 def test_a_lost_connection_costs_a_retry(
@@ -202,7 +236,7 @@ def test_a_worker_that_cannot_see_the_flows_unpacked_copy_unpacks_the_file_for_i
     packed.write_bytes(gzip.compress(files[1].read_bytes()))
     survey = sources.survey(packed, chunk_rows=100, scratch=installation.folder / "scratch-of-the-flow")
     # As on another machine: the file is there, the copy is not.
-    survey.readable.unlink()
+    survey.files[0].readable.unlink()
     for part in parts(survey):
         assert score_and_load(run_id, model.model_id, part, len(survey.chunks), 1).customers == 100
     query = "SELECT customer_id, log_odds FROM credit.{} ORDER BY 1"
@@ -218,9 +252,9 @@ def test_a_worker_without_the_file_says_so_and_does_not_try_again(
     from flows.scaleout import score_and_load
 
     run_id, survey = opened
-    elsewhere = Path("/nowhere/applications" + suffix)
-    part = replace(survey, path=elsewhere, readable=elsewhere, kind="parquet" if "p" in suffix else "csv")
-    with pytest.raises(sources.SourceError, match=f"{elsewhere} is not there on .*; each worker needs the file"):
+    nowhere = Path("/nowhere/applications" + suffix)
+    part = replace(elsewhere(survey, nowhere), kind="parquet" if "p" in suffix else "csv")
+    with pytest.raises(sources.SourceError, match=f"{nowhere} is not there on .*; each worker needs the file"):
         score_and_load(run_id, model.model_id, part, 3, 1)
     assert attempts == []
 

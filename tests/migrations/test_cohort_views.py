@@ -162,7 +162,7 @@ def publish(engine: Engine, model_id: int, people: Applications, log_odds: NDArr
                 {
                     "customer_id": np.repeat(people.customer_id, features),
                     "feature_id": np.tile(feature_ids(), rows),
-                    "numeric_value": np.where(codes, np.nan, values).astype(np.float32).ravel(),
+                    "numeric_value": np.where(codes, np.nan, values).ravel(),
                     "category_code": Masked(np.where(no_code, 0, values).astype(np.int16).ravel(), no_code.ravel()),
                     "contribution": np.zeros(rows * features),
                     "rank": np.tile(np.arange(1, features + 1), rows),

@@ -892,7 +892,7 @@ def _night(
                 {
                     "customer_id": np.repeat(ids, len(features)),
                     "feature_id": np.tile([feature.feature_id for feature in features], len(ids)),
-                    "numeric_value": np.where(coded, np.nan, values).astype(np.float32).ravel(),
+                    "numeric_value": np.where(coded, np.nan, values).ravel(),
                     "category_code": Masked(np.where(no_code, 0, values).astype(np.int16).ravel(), no_code.ravel()),
                     "contribution": contributions.ravel(),
                     "rank": rank.ravel(),

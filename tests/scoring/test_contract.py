@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.contract import ID, Applications, Checked, Violation, check_columns, check_rows
+from scoring.contract import ID, MISSING_WORDS, Applications, Checked, Violation, check_rows, match_columns
 from scoring.errors import ColumnsError
 from scoring.features import application_columns, by_name, input_features
 
@@ -29,7 +32,10 @@ BAD_CELLS = [
     ("AMT_CREDIT", "1.234,56", "type"),
     ("AMT_CREDIT", "a lot", "type"),
     ("AMT_CREDIT", "inf", "finite"),
-    ("AMT_CREDIT", "NaN", "finite"),
+    ("AMT_CREDIT", "NaN", "required"),
+    ("AMT_CREDIT", "NULL", "required"),
+    ("AMT_CREDIT", "4,5", "type"),
+    ("AMT_CREDIT", "1\x002", "type"),
     ("AMT_CREDIT", "-5", "range"),
     ("AMT_CREDIT", None, "required"),
     ("AMT_INCOME_TOTAL", "0", "range"),
@@ -40,7 +46,9 @@ BAD_CELLS = [
     ("DAYS_EMPLOYED", "365242", "range"),
     ("EXT_SOURCE_2", "1.01", "range"),
     ("FLAG_EMAIL", "2", "range"),
-    ("FLAG_EMAIL", "yes", "type"),
+    ("FLAG_EMAIL", "maybe", "type"),
+    ("CNT_CHILDREN", "yes", "type"),
+    ("CODE_GENDER", "None", "required"),
     ("CODE_GENDER", None, "required"),
     ("ORGANIZATION_TYPE", "  ", "required"),
     ("SK_ID_CURR", None, "required"),
@@ -60,7 +68,7 @@ def test_a_bad_cell_takes_its_row_out_and_no_other(
     assert [(found.row_number, found.column_name, found.rule) for found in checked.violations] == [
         (4, column, rule)
     ]
-    assert checked.violations[0].value == ((value or "").strip() or None)
+    assert checked.violations[0].value == ((value or "").strip().replace("\x00", "\\x00") or None)
 
 
 GOOD_CELLS = [
@@ -71,6 +79,10 @@ GOOD_CELLS = [
     ("AMT_CREDIT", "4.5e4"),
     ("OCCUPATION_TYPE", None),
     ("CNT_CHILDREN", "2.0"),
+    ("AMT_ANNUITY", "NaN"),
+    ("AMT_ANNUITY", "\\N"),
+    ("OCCUPATION_TYPE", "NULL"),
+    ("FLAG_EMAIL", "Yes"),
 ]
 
 
@@ -138,22 +150,136 @@ def test_a_torn_row_is_described_once(new_frame: pl.DataFrame) -> None:
 def test_a_missing_column_is_named() -> None:
     header = [name for name in application_columns() if name not in {"AMT_CREDIT", "EXT_SOURCE_1"}]
     with pytest.raises(ColumnsError, match="Columns AMT_CREDIT, EXT_SOURCE_1 are missing"):
-        check_columns(header, labelled=False)
+        match_columns(header, labelled=False)
 
 
 def test_the_outcome_belongs_to_former_customers_only() -> None:
-    assert check_columns(application_columns(), labelled=False) == ()
+    found = match_columns(application_columns(), labelled=False)
+    assert (found.ignored, found.respelt) == ((), ())
     with pytest.raises(ColumnsError, match="Column TARGET is missing"):
-        check_columns(application_columns(), labelled=True)
+        match_columns(application_columns(), labelled=True)
 
 
 def test_a_column_that_stands_there_twice_is_named() -> None:
     with pytest.raises(ColumnsError, match="Column AMT_CREDIT is there more than once"):
-        check_columns([*application_columns(), "AMT_CREDIT"], labelled=False)
+        match_columns([*application_columns(), "AMT_CREDIT"], labelled=False)
 
 
-def test_extra_columns_are_reported() -> None:
-    assert check_columns(["X", *application_columns()], labelled=False) == ("X",)
+def test_extra_columns_are_reported_whatever_they_are_called_and_however_often() -> None:
+    found = match_columns(["X", "", *application_columns(), "", "X", "amt_credit"], labelled=False)
+    assert found.ignored == ("X", "column 2", "column 124", "X", "amt_credit")
+    assert found.positions["SK_ID_CURR"] == 2
+
+
+def test_names_in_another_case_are_found_and_reported() -> None:
+    found = match_columns([f" {name.lower()}" for name in application_columns()], labelled=False)
+    assert list(found.positions.values()) == list(range(121))
+    assert found.respelt[0] == (" sk_id_curr", "SK_ID_CURR")
+    with pytest.raises(ColumnsError, match="Column AMT_CREDIT is there more than once"):
+        match_columns([*(name.lower() for name in application_columns()), "Amt_Credit"], labelled=False)
+
+
+def test_a_header_of_very_many_columns_takes_no_time() -> None:
+    header = [*application_columns(), *(f"X{number % 30_000}" for number in range(100_000))]
+    started = time.process_time()
+    assert len(match_columns(header, labelled=False).ignored) == 100_000
+    # What was quadratic took minutes.
+    assert time.process_time() - started < 5
+
+
+FLAG_SPELLINGS = [("Y", "N"), ("y", "n"), ("1", "0"), ("1.0", "0.0"), ("true", "FALSE"), ("Yes", "no"), ("T", "F")]
+
+
+@pytest.mark.parametrize(("yes", "no"), FLAG_SPELLINGS)
+def test_yes_and_no_are_read_however_they_are_spelt(new_frame: pl.DataFrame, yes: str, no: str) -> None:
+    expected = check_rows(new_frame, first_row=1, labelled=False)
+    words = {"Y": yes, "N": no, "Yes": yes, "No": no}
+    numbers = [
+        feature.name for feature in input_features() if feature.kind == "flag" and feature.dtype != "category"
+    ]
+    respelt = new_frame.with_columns(
+        pl.col("FLAG_OWN_CAR", "FLAG_OWN_REALTY", "EMERGENCYSTATE_MODE").replace(words),
+        pl.col(numbers).cast(pl.String).replace({"1": yes, "0": no}),
+    )
+    found = check_rows(respelt, first_row=1, labelled=False)
+    np.testing.assert_array_equal(found.accepted.values, expected.accepted.values)
+    assert (found.rejected, found.unknown) == (0, {})
+    counted = sum(count for (name, _), count in found.respelt.items() if name == "FLAG_OWN_CAR")
+    assert counted == (0 if yes == "Y" else 300)
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower, str.title, lambda word: f"  {word} "])
+def test_a_known_word_in_another_case_is_that_word(new_frame: pl.DataFrame, change: Callable[[str], str]) -> None:
+    expected = check_rows(new_frame, first_row=1, labelled=False)
+    names = [feature.name for feature in input_features() if feature.dtype == "category"]
+    changed = new_frame.with_columns(pl.col(names).map_elements(change, pl.String))
+    found = check_rows(changed, first_row=1, labelled=False)
+    np.testing.assert_array_equal(found.accepted.values, expected.accepted.values)
+    assert found.unknown == {}
+
+
+@pytest.mark.parametrize(
+    "word", ["NaN", "nan", "NA", "N/A", "#N/A", "NULL", "null", "None", "\\N", "<NA>", " Null "]
+)
+def test_every_way_to_write_missing_is_the_same_in_every_column(new_frame: pl.DataFrame, word: str) -> None:
+    nullable = [feature.name for feature in input_features() if feature.nullable]
+    empty = check_rows(
+        new_frame.with_columns(pl.lit(None, pl.String).alias(name) for name in nullable),
+        first_row=1,
+        labelled=False,
+    )
+    found = check_rows(
+        new_frame.with_columns(pl.lit(word).alias(name) for name in nullable), first_row=1, labelled=False
+    )
+    np.testing.assert_array_equal(found.accepted.values, empty.accepted.values)
+    assert (found.rejected, found.unknown) == (0, {})
+    for feature in input_features():
+        if not feature.nullable:
+            assert broken(new_frame, feature.name, word).violations[0].rule == "required", feature.name
+
+
+def test_a_number_that_is_none_is_missing_too(new_frame: pl.DataFrame) -> None:
+    found = check_rows(new_frame.with_columns(AMT_ANNUITY=pl.lit(float("nan"))), first_row=1, labelled=False)
+    assert found.rejected == 0
+    assert np.isnan(found.accepted.values[:, 7]).all()
+
+
+def test_no_word_for_missing_is_a_known_value() -> None:
+    known = {category.value.casefold() for feature in input_features() for category in feature.categories}
+    assert not known & MISSING_WORDS
+
+
+def test_decimal_commas_are_read_where_the_file_has_them_and_nothing_else_is_guessed(
+    new_frame: pl.DataFrame,
+) -> None:
+    expected = check_rows(new_frame, first_row=1, labelled=False)
+    commas = as_text(new_frame).with_columns(pl.col(pl.String).str.replace(".", ",", literal=True))
+    names = [feature.name for feature in input_features() if feature.dtype == "category"]
+    commas = commas.with_columns(new_frame[name] for name in names)
+    found = check_rows(commas, first_row=1, labelled=False, decimal_comma=True)
+    np.testing.assert_array_equal(found.accepted.values, expected.accepted.values)
+    for doubtful in ("1.234", "1.234,5", "1,234,567"):
+        cells = commas.with_columns(
+            pl.when(pl.int_range(pl.len()) == 3).then(pl.lit(doubtful)).otherwise("AMT_CREDIT").alias("AMT_CREDIT")
+        )
+        checked = check_rows(cells, first_row=1, labelled=False, decimal_comma=True)
+        assert [(bad.row_number, bad.rule, bad.value) for bad in checked.violations] == [(4, "type", doubtful)]
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum])
+def test_a_dictionary_of_texts_is_read_by_its_texts(new_frame: pl.DataFrame, kind: type) -> None:
+    def packed(name: str) -> pl.Series:
+        text = new_frame[name].cast(pl.String)
+        return text.cast(pl.Categorical if kind is pl.Categorical else pl.Enum(text.drop_nulls().unique()))
+
+    expected = check_rows(new_frame, first_row=1, labelled=False).accepted.values
+    frame = new_frame.with_columns(packed(name) for name in ("CNT_CHILDREN", "EXT_SOURCE_1", "CODE_GENDER"))
+    np.testing.assert_array_equal(check_rows(frame, first_row=1, labelled=False).accepted.values, expected)
+
+
+def test_control_characters_are_shown_as_escapes_that_postgres_takes(new_frame: pl.DataFrame) -> None:
+    checked = broken(new_frame, "NAME_TYPE_SUITE", "Fam\x00i\x1bly")
+    assert checked.unknown == {("NAME_TYPE_SUITE", "Fam\\x00i\\x1bly"): 1}
 
 
 @settings(deadline=None, max_examples=40)
