@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -40,6 +41,7 @@ WORDS = (
     'say "hi"', '"', '""', "'", "\\", "\\N", ",", ";", "a,b", " Cash loans", "Cash loans ", "cash loans",
     "CASH LOANS", "Cash  loans", "<script>alert(1)</script>", "'; DROP TABLE credit.score; --", "%s %d {0}",
     "\x01\x02", "\x7f", "\x85", "\u00a0", "\u3000", "x" * 121, "y" * 5_000,
+    "NA", "null", "<NA>", "nil", "Y", "y", "n", "yes", "No", "TRUE", "f", "1.0", "0", "1,5", "0,25", "1.234",
 )  # fmt: skip
 
 cells = st.one_of(
@@ -69,24 +71,27 @@ class File:
 
     @property
     def plain(self) -> bytes:
-        """The CSV file inside. Raises OSError, EOFError or zlib.error for a damaged gzip file."""
+        """The CSV file inside. Raises OSError, EOFError, zlib.error or BadZipFile for a damaged archive."""
+        if self.name.endswith(".zip"):
+            with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
+                return archive.read(archive.namelist()[0])
         return gzip.decompress(self.content) if self.name.endswith(".gz") else self.content
 
     def __repr__(self) -> str:
         return f"File({self.name!r}, {len(self.content)} bytes ending in {self.content[-300:]!r})"
 
 
-def quoted(cell: str, style: str) -> str:
+def quoted(cell: str, style: str, separator: str) -> str:
     if style == "never":
         return cell
-    special = any(mark in cell for mark in ',"\r\n')
+    special = any(mark in cell for mark in f'{separator.strip(" ")},"\r\n')
     return '"' + cell.replace('"', '""') + '"' if style == "always" or special else cell
 
 
 def rendered(
     header: Sequence[str], rows: Rows, *, style: str = "needed", end: str = "\n", separator: str = ","
 ) -> str:
-    lines = [separator.join(quoted(cell, style) for cell in row) for row in (header, *rows)]
+    lines = [separator.join(quoted(cell, style, separator) for cell in row) for row in (header, *rows)]
     return end.join(lines) + end
 
 
@@ -150,6 +155,16 @@ def rename_column(draw: st.DrawFn, header: list[str], rows: Rows) -> None:
     )
 
 
+def respell_names(draw: st.DrawFn, header: list[str], rows: Rows) -> None:
+    header[:] = [draw(st.sampled_from((str.lower, str.title, str.upper)))(name) for name in header]
+
+
+def broken_then_right(draw: st.DrawFn, header: list[str], rows: Rows) -> None:
+    row = rows[draw(st.integers(0, len(rows) - 1))]
+    rows.append(list(row))
+    row[draw(st.integers(1, len(row) - 1)) if len(row) > 1 else 0] = draw(cells)
+
+
 def drop_column(draw: st.DrawFn, header: list[str], rows: Rows) -> None:
     column = draw(st.integers(0, len(header) - 1))
     for row in (header, *rows):
@@ -171,7 +186,7 @@ def reorder(draw: st.DrawFn, header: list[str], rows: Rows) -> None:
 Change = Callable[[st.DrawFn, list[str], Rows], None]
 TABLE_CHANGES: tuple[Change, ...] = (
     break_cell, break_cell, break_cell, break_cell, break_cell, repeat_id, repeat_id, repeat_row, tear_row,
-    break_column, rename_column, drop_column, add_column, reorder,
+    break_column, rename_column, drop_column, add_column, reorder, respell_names, broken_then_right,
 )  # fmt: skip
 
 
@@ -180,9 +195,13 @@ def csv_files(draw: st.DrawFn) -> File:
     """A table as CSV, and then its bytes broken, or not."""
     header, rows = draw(tables())
     end = draw(st.sampled_from(("\n", "\n", "\n", "\r\n", "\r\n", "\n\n", "\r\n\n", "\r", " \n")))
-    separator = draw(st.sampled_from((",",) * 12 + (";", "\t", "|", ", ")))
+    separator = draw(st.sampled_from((",",) * 12 + (";", ";", "\t", "|", ", ")))
     style = draw(st.sampled_from(("needed", "needed", "needed", "always", "never")))
+    if separator == ";" and draw(st.booleans()):
+        rows = [[cell.replace(".", ",") for cell in row] for row in rows]
     text = rendered(header, rows, style=style, end=end, separator=separator)
+    if len(separator) == 1 and draw(st.integers(0, 9)) == 0:
+        text = f"sep={separator}{end}{text}"
     if draw(st.booleans()):
         text = text.rstrip("\r\n")
     content = text.encode()
@@ -193,6 +212,12 @@ def csv_files(draw: st.DrawFn) -> File:
         if draw(st.integers(0, 2)) == 0:
             return File("applications.csv.gz", damaged(draw, packed))
         return File("applications.csv.gz", packed)
+    if draw(st.integers(0, 9)) == 0:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("application_test.csv", content)
+        packed = buffer.getvalue()
+        return File("applications.csv.zip", damaged(draw, packed) if draw(st.integers(0, 2)) == 0 else packed)
     return File("applications.csv", content)
 
 
@@ -267,7 +292,7 @@ def parquet_files(draw: st.DrawFn) -> File:
     frame = applications(POOL, seed=77, first_id=100_001).head(draw(st.integers(1, 40)))
     for _ in range(draw(st.integers(0, 3))):
         name = draw(st.sampled_from(frame.columns))
-        kind = draw(st.sampled_from(("type", "null", "drop", "value", "repeat")))
+        kind = draw(st.sampled_from(("type", "null", "drop", "value", "repeat", "control", "dictionary")))
         if kind == "type":
             odd = draw(st.sampled_from(ODD_TYPES))
             numbers = pl.Series(name, [draw(st.integers(0, 100))] * len(frame))
@@ -282,6 +307,10 @@ def parquet_files(draw: st.DrawFn) -> File:
         elif kind == "value":
             value = draw(st.floats())
             frame = frame.with_columns(pl.lit(value).alias(name))
+        elif kind == "control" and frame[name].dtype == pl.String:
+            frame = frame.with_columns(pl.concat_str(pl.col(name), pl.lit("\x00\x1b")).alias(name))
+        elif kind == "dictionary":
+            frame = frame.with_columns(pl.col(name).cast(pl.String).cast(pl.Categorical))
         elif kind == "repeat":
             frame = pl.concat([frame, frame.head(1)])
     buffer = io.BytesIO()
