@@ -49,7 +49,7 @@ ApplicationsFile = Annotated[
     typer.Option(
         "--applications",
         "-a",
-        help="CSV (also gzipped) or Parquet file of new applications."
+        help="File of new applications: CSV (also .gz or .zip) or Parquet (also a folder of parts)."
         " Default: application_test of CREDITLENS_DATA, or the synthetic ones.",
         show_default=False,
     ),

@@ -97,6 +97,10 @@ def test_what_is_published_is_what_scoring_says(installation, first, new: Applic
     np.testing.assert_array_equal(values, scored.values.ravel())
 
 
+def test_the_first_night_has_none_to_be_compared_with(installation, first) -> None:
+    assert first.warnings == ()
+
+
 def test_the_run_says_how_long_each_stage_took_and_what_the_audit_saw(installation, first) -> None:
     assert {"survey", "check", "score", "load", "index", "audit"} <= set(first.run.stage_seconds)
     checks = installation.rows(f"SELECT name, passed FROM credit.run_check WHERE run_id = {first.run.run_id}")
@@ -301,6 +305,90 @@ def test_a_value_that_is_no_number_is_no_agreement(trained, new: Applications, c
         error = engine_error(trained.bundle, sample, 2)
         assert np.isnan(error)
         assert not at_most("engine_error", error, ENGINE_TOLERANCE).passed
+
+
+def test_a_column_of_values_that_nobody_knows_is_refused_by_name(installation, first, new_frame, nightly) -> None:
+    from flows.chunks import UnknownValuesError
+
+    before = runs.published(installation.engine)
+    coded = new_frame.with_columns(pl.col("NAME_INCOME_TYPE").cast(pl.Categorical).to_physical())
+    said = (
+        r"coded\.csv: of 300 values of NAME_INCOME_TYPE, 300 are unknown, such as '\d'.*; known are 'Businessman'"
+    )
+    with pytest.raises(UnknownValuesError, match=said):
+        nightly(written(installation.folder, "coded.csv", coded))
+    assert runs.published(installation.engine) == before
+    last = runs.latest(installation.engine)
+    assert last is not None
+    assert last.status == "refused"
+
+
+def test_readers_see_the_files_own_numbers_in_every_view(installation, first, new_frame, nightly) -> None:
+    amounts = {"AMT_CREDIT": 16_777_217.0, "AMT_INCOME_TOTAL": 123_456_789.0, "AMT_GOODS_PRICE": 2_500_000.49}
+    customer = new_frame["SK_ID_CURR"][0]
+    large = new_frame.with_columns(
+        pl.when(pl.int_range(pl.len()) == 0).then(pl.lit(amount)).otherwise(pl.col(name)).alias(name)
+        for name, amount in amounts.items()
+    )
+    nightly(written(installation.folder, "large.csv", large))
+    found = {
+        str(name): (raw, text)
+        for name, raw, text in installation.rows(
+            "SELECT feature, raw_value, value FROM reporting.customer_explanation"
+            f" WHERE customer_id = {customer} AND feature IN ('AMT_CREDIT', 'AMT_INCOME_TOTAL', 'AMT_GOODS_PRICE')"
+        )
+    }
+    assert {name: raw for name, (raw, _) in found.items()} == amounts
+    assert [found[name][1] for name in amounts] == ["16,777,217 €", "123,456,789 €", "2,500,000 €"]
+    ((code, own, value),) = installation.rows(
+        "SELECT c.customer_code, c.customer_value, k.numeric_value FROM reporting.cohort_customer AS c"
+        " JOIN reporting.customer_comparison AS k USING (customer_id, feature)"
+        f" WHERE customer_id = {customer} AND feature = 'AMT_CREDIT' AND k.outcome = 'repaid'"
+    )
+    assert (own, value) == (16_777_217.0, 16_777_217.0)
+    assert code is not None
+    every = installation.value(
+        "SELECT count(*) FROM reporting.customer_explanation AS e JOIN reporting.application AS a USING (customer_id)"
+        " WHERE e.feature = 'EXT_SOURCE_2' AND e.raw_value IS DISTINCT FROM a.ext_source_2"
+    )
+    assert every == 0
+
+
+def test_a_night_far_smaller_than_those_before_is_told_and_shown_until_a_usual_one(
+    installation, first, new_frame, nightly, webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import health
+
+    monkeypatch.setenv("CREDITLENS_NOTIFY_URL", webhook[0])
+    night = nightly(written(installation.folder, "half.csv", new_frame.head(149)))
+    (sentence,) = night.warnings
+    assert "has only 149 customers, expected at least 50% of the 300 of" in sentence
+    assert [(told["event"], told["message"]) for told in webhook[1]] == [("night_small", sentence)]
+    assert sentence in health.status_json(installation.settings)["problems"]
+    ((severity, passed, words),) = installation.rows(
+        "SELECT severity, passed, check_en FROM reporting.run_check"
+        f" WHERE run_id = {night.run.run_id} AND name = 'customers_of_earlier_nights'"
+    )
+    assert (severity, passed, words) == ("warn", False, "Customers beside those of earlier nights")
+    usual = nightly(written(installation.folder, "usual.csv", new_frame.head(299)))
+    assert usual.warnings == ()
+    assert not [problem for problem in health.status_json(installation.settings)["problems"] if "only" in problem]
+    assert len(webhook[1]) == 1
+
+
+def test_a_file_far_smaller_than_those_before_is_refused_where_the_settings_say_so(
+    installation, first, new_frame, nightly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.night_size import SmallNightError
+
+    monkeypatch.setenv("CREDITLENS_REFUSED_NIGHT_SHARE", "0.4")
+    before = runs.published(installation.engine)
+    small = written(installation.folder, "few.csv", new_frame.head(50))
+    with pytest.raises(
+        SmallNightError, match=r"few\.csv has 50 applications, 1\d\.\d% of the .*REFUSED_NIGHT_SHARE"
+    ):
+        nightly(small)
+    assert runs.published(installation.engine) == before
 
 
 def test_memory_does_not_grow_with_the_rows(

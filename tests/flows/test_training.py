@@ -105,3 +105,61 @@ def test_a_model_of_another_version_is_not_used_but_replaced(
         connection.execute(statement, {"artefact": older, "sha": digest(older), "id": record.model_id})
     assert usable_model(engine) is None
     assert "train again" in caplog.text
+
+
+def with_outcomes(frame: pl.DataFrame, other: pl.DataFrame, folder: Path) -> list[Path]:
+    paths = [folder / "application_train.csv", folder / "application_train_more.csv"]
+    frame.write_csv(paths[0])
+    other.write_csv(paths[1])
+    return paths
+
+
+def test_a_person_with_two_outcomes_is_left_out_counted_and_told(
+    installation, files, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from flows.training import read_former
+
+    frame = pl.read_csv(files[0], infer_schema_length=None)
+    other = frame.head(7).with_columns(
+        pl.when(pl.int_range(pl.len()) < 3).then(1 - pl.col("TARGET")).otherwise("TARGET").alias("TARGET")
+    )
+    paths = with_outcomes(frame, other, tmp_path)
+    former = read_former.fn(paths, installation.settings)
+    assert len(former.applications) == 1_997
+    assert not set(frame["SK_ID_CURR"][:3]) & set(former.applications.customer_id.tolist())
+    assert former.rejected == 6
+    assert "3 former customers have two outcomes and are left out; customer" in caplog.text
+    assert "4 former customers stand in several of" in caplog.text
+    assert all(str(path) in caplog.text for path in paths)
+
+
+def test_a_person_with_two_outcomes_in_one_file_is_left_out(installation, files, tmp_path: Path) -> None:
+    from flows.training import read_former
+
+    frame = pl.read_csv(files[0], infer_schema_length=None)
+    (path, _) = with_outcomes(
+        pl.concat([frame, frame.head(1).with_columns((1 - pl.col("TARGET")).alias("TARGET")), frame[1:2]]),
+        frame,
+        tmp_path,
+    )
+    former = read_former.fn([path], installation.settings)
+    assert former.rejected == 3
+    assert len(former.applications) == 1_999
+
+
+def test_a_refusal_names_the_file_that_it_is_about(installation, files, tmp_path: Path) -> None:
+    from flows.chunks import RejectedShareError, UnknownValuesError
+    from flows.training import training
+
+    frame = pl.read_csv(files[0], infer_schema_length=None)
+    paths = with_outcomes(frame, frame.select(frame.columns[:4]), tmp_path)
+    with pytest.raises(ColumnsError, match=r"application_train_more\.csv: Columns .* are missing"):
+        training(paths)
+    with_outcomes(frame, frame.with_columns(AMT_CREDIT=pl.lit(-1.0)), tmp_path)
+    with pytest.raises(RejectedShareError, match=r"application_train_more\.csv.* 2,000 of 2,000"):
+        training(paths)
+    coded = {"Cash loans": "a", "Revolving loans": "b"}
+    with_outcomes(frame, frame.with_columns(pl.col("NAME_CONTRACT_TYPE").replace(coded)), tmp_path)
+    said = r"application_train_more\.csv: of 2,000 values of NAME_CONTRACT_TYPE, 2,000 are unknown, such as '[ab]'"
+    with pytest.raises(UnknownValuesError, match=said):
+        training(paths)
