@@ -348,7 +348,8 @@ def test_readers_see_the_files_own_numbers_in_every_view(installation, first, ne
     assert (own, value) == (16_777_217.0, 16_777_217.0)
     assert code is not None
     every = installation.value(
-        "SELECT count(*) FROM reporting.customer_explanation AS e JOIN reporting.application AS a USING (customer_id)"
+        "SELECT count(*) FROM reporting.customer_explanation AS e"
+        " JOIN reporting.application AS a USING (customer_id)"
         " WHERE e.feature = 'EXT_SOURCE_2' AND e.raw_value IS DISTINCT FROM a.ext_source_2"
     )
     assert every == 0
