@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from migrations.reporting import create_views, drop_views
+from migrations.reporting import drop_views
 
 revision = "0008"
 down_revision = "0007"
@@ -13,13 +13,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Rewrite the column, with the fewest digits that earlier numbers can have stood for, and make the views anew."""
+    """Rewrite the column, with the fewest digits that earlier numbers can have stood for."""
     _change("double precision")
-    create_views(op.get_bind())
 
 
 def downgrade() -> None:
-    """Single precision again; the views come back with the next upgrade."""
+    """Single precision again."""
     _change("real")
 
 
