@@ -18,7 +18,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Single precision again; the views come back with the next upgrade."""
+    """Single precision again."""
     _change("real")
 
 
