@@ -47,6 +47,11 @@ EXPECTED = (
         "the Prefect server was away: `status` and the watch tell of it while it lasts, and the schedule goes on",
     ),
     Expected(
+        "schedule",
+        r"WARNING \| prefect\.FlowRunCancellingObserver - .*websocket failed with an exception",
+        "on a busy machine: the schedule asks Prefect from time to time instead, until it is connected again",
+    ),
+    Expected(
         "Postgres",
         r"(creditlens_analyst|creditlens_dashboard)@\S+ (ERROR|FATAL):",
         "a reader's own query: it was refused, cancelled or mistyped, and whoever asked was told",

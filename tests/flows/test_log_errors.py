@@ -118,7 +118,12 @@ def test_every_expected_error_has_a_reason_and_is_not_told(settings: Settings) -
     assert all(len(one.reason) > 10 and one.service in log_errors.logs(settings) for one in log_errors.EXPECTED)
     now = stamp()
     night = "Flow run 'a-b' - Encountered exception during execution: X"
-    write(settings, f"{started()}{now}.1 | ERROR   | {night}\n{TRACEBACK}\n", "schedule")
+    socket = "prefect.FlowRunCancellingObserver - The FlowRunCancellingObserver websocket failed with an exception."
+    write(
+        settings,
+        f"{started()}{now}.1 | ERROR   | {night}\n{TRACEBACK}\n{now}.2 | WARNING | {socket}\n{TRACEBACK}\n",
+        "schedule",
+    )
     write(
         settings,
         f"{now} UTC [1] LOG:  starting PostgreSQL 18.4\n"
