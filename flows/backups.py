@@ -11,7 +11,7 @@ from sqlalchemy import URL, Engine, text
 
 from db import access_log, backup, portfolios, roles, runs, schema
 from db.engine import connect, parse_url
-from db.errors import RefusedError
+from db.errors import DatabaseUnavailableError, RefusedError
 from db.superset import SUFFIX, ensure_metadata_database
 from flows import dashboards, erasures, services
 from flows.preparing import ensure_roles
@@ -33,7 +33,7 @@ def save(settings: Settings, file: Path) -> dict[str, Any]:
     started = time.monotonic()
     with services.database(settings) as engine:
         schema.require_current(engine)
-        backup.require_supported_programs(engine.url)
+        backup.require_programs(engine.url)
         erasures.begin(settings)
         manifest = backup.backup(
             engine.url, file, revision=schema.current(engine), superset_url=superset_url(settings, engine)
@@ -64,17 +64,21 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
     to_erase = record.later_than(saved_at)
     services.start_database(settings)
     with services.database(settings) as engine, runs.exclusive(engine):
-        if backup.occupied(engine.url) and not force:
-            raise RefusedError("The database is not empty; --force replaces everything in it.")
-        backup.make_roles(engine.url, manifest.roles)
-        backup.restore_data(engine.url, file, manifest, closed=bool(to_erase))
+        another = portfolios.key_of_another(engine, settings.secrets()["viewer"])
+        if (backup.occupied(engine.url) or another) and not force:
+            whose = "is not empty" if not another else "belongs to another installation"
+            raise RefusedError(f"The database {whose}; --force replaces everything in it.")
+        backup.require_programs(engine.url, restore=True)
+        url, unmade = _place_for_superset(settings, engine, manifest)
+        names = roles.choose_names(engine)
+        saved = manifest.for_names(names)
+        made = backup.make_roles(engine.url, saved.roles)
+        # Until the restored tables are handed over, only this says whose the names are.
+        roles.claim_names(engine, names)
+        left_out = backup.restore_data(engine.url, file, manifest, names, closed=bool(to_erase))
         backup.require_same(backup.differences(engine.url, manifest.data, backup.SCHEMAS))
         schema.upgrade(engine)
-        url = None
-        if manifest.superset is not None:
-            url = superset_url(settings, engine)
-            if url is None or settings.superset_database_url is None:
-                url = ensure_metadata_database(engine, settings.secrets()["superset"])
+        if manifest.superset is not None and url is not None:
             backup.restore_superset(url, file, manifest.superset)
             backup.require_same(backup.differences(url, manifest.superset, ("public",)))
         # Before the roles are made, which lets readers in.
@@ -83,11 +87,15 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
         if to_erase and not portfolios.state(engine).limited:
             # Also where we may not make roles.
             roles.let_readers_in(engine)
-        ensure_roles(settings, engine)
-        if manifest.superset is not None and manifest.superset.tables.keys() >= access_log.TABLES:
+        made = ensure_roles(settings, engine) and made
+        if (
+            manifest.superset is not None
+            and url is not None
+            and manifest.superset.tables.keys() >= access_log.TABLES
+        ):
             # It went with the tables that it is made from; the reader's role may be new here.
-            access_log.make(parse_url(dashboards.metadata_url(settings)))
-        if manifest.revision == schema.head():
+            access_log.make(parse_url(dashboards.metadata_url(settings)), roles.names(engine).compliance)
+        if made and manifest.revision == schema.head():
             backup.require_same(backup.access_differences(engine.url, manifest))
         # They are filed under numbers of runs and assignments, which now may mean others.
         dashboards.drop_answers(settings)
@@ -97,12 +105,47 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
         "outcome": "restored",
         "file": str(file),
         **_contents(manifest),
+        "superset": url is not None,
         "revision": revision,
-        "roles": len(manifest.roles),
-        "grants": len(manifest.grants),
+        "roles": len(saved.roles) if made else 0,
+        "grants": len(saved.grants) if made else 0,
+        "warnings": _warnings(left_out if made else None, unmade),
         **erasures.outcome(record, saved_at, erased_again),
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _place_for_superset(settings: Settings, engine: Engine, manifest: backup.Manifest) -> tuple[URL | None, bool]:
+    """Where Superset's own database of the backup goes, and whether there is no place for it."""
+    if manifest.superset is None:
+        return None, False
+    if settings.superset_database_url is not None:
+        url = superset_url(settings, engine)
+    else:
+        try:
+            url = ensure_metadata_database(engine, settings.secrets()["superset"])
+        except DatabaseUnavailableError:
+            return None, True
+    assert url is not None
+    backup.require_programs(url, restore=True)
+    return url, False
+
+
+def _warnings(left_out: list[str] | None, unmade: bool) -> list[str]:
+    """What of a backup did not come back; `left_out` is None where no roles could be made."""
+    said = []
+    if left_out is None:
+        said.append("This database user may not make roles: neither roles nor grants were restored.")
+    elif left_out:
+        said.append(
+            f"What was granted to roles that this server does not know was left out: {', '.join(left_out)}."
+        )
+    if unmade:
+        said.append(
+            "Superset's own database was not restored, because this database user may not make one: name an empty"
+            " one in CREDITLENS_SUPERSET_DATABASE_URL and restore again with --force."
+        )
+    return said
 
 
 def _contents(manifest: backup.Manifest) -> dict[str, Any]:

@@ -231,11 +231,21 @@ def watch() -> None:
 
 
 @app.command()
-def migrate(json_output: Json = False) -> None:
+def migrate(
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Also where another installation, whose state folder is gone, used the database: its passwords are"
+            " replaced by those of this one.",
+        ),
+    ] = False,
+    json_output: Json = False,
+) -> None:
     """Start Postgres if it is ours and bring its schema, dictionary, roles and grants up to date."""
     settings = load_settings()
     with answering(json_output):
-        revision = prepare_database(settings)
+        revision = prepare_database(settings, take_over=take_over)
         say(json_output, {"revision": revision}, f"The database is at revision {revision}.")
 
 
@@ -244,10 +254,10 @@ def sql(context: typer.Context) -> None:
     """Open psql as the reader, or pass arguments on to it: [dim]creditlens sql -c 'SELECT ...'[/dim]."""
     settings = load_settings()
     with answering(False):
-        from db.embedded import packaged_binaries
+        from db import clients
 
         url = parse_url(services.reader_url(settings))
-        command = [str(packaged_binaries() / "psql"), program_target(url), *context.args]
+        command = [str(clients.psql(url)), program_target(url), *context.args]
         done = subprocess.run(command, env={**os.environ, "PGPASSWORD": url.password or ""}, check=False)
     raise typer.Exit(done.returncode)
 
