@@ -17,12 +17,13 @@ from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import dict_row
 from sqlalchemy import URL, Engine
 
-from db.engine import connect, psql_url
+from db.engine import connect, open_session
+from db.names import USUAL
 from db.runs import driver
 
 SCHEMA = "compliance"
 VIEW = f"{SCHEMA}.access_log"
-READER = "creditlens_compliance"
+READER = USUAL.compliance
 # Superset's own, that the view is made from.
 TABLES = frozenset(f"public.{name}" for name in ("logs", "query", "ab_user", "dashboards", "slices", "tables"))
 
@@ -173,14 +174,14 @@ LEFT JOIN public.tables AS t ON t.id = k.dataset_id
 
 def has_tables(url: URL) -> bool:
     """Whether Superset's own database has the tables that the view is made from."""
-    with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
+    with open_session(url) as connection:
         rows = connection.execute("SELECT schemaname || '.' || tablename FROM pg_tables").fetchall()
     return {name for (name,) in rows} >= TABLES
 
 
-def make(url: URL) -> None:
-    """Make the view anew in Superset's own database at `url`, whose tables must be there."""
-    with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
+def make(url: URL, reader: str = READER) -> None:
+    """Make the view anew in Superset's own database at `url`, whose tables must be there, for the role `reader`."""
+    with open_session(url) as connection:
         _drop(connection)
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCHEMA)))
         connection.execute(_PARSED)
@@ -193,18 +194,18 @@ def make(url: URL) -> None:
                     sql.Identifier(column), sql.Literal(words)
                 )
             )
-        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [READER]).fetchone():
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [reader]).fetchone():
             for statement in (
                 "GRANT USAGE ON SCHEMA compliance TO {}",
                 "GRANT SELECT ON compliance.access_log TO {}",
                 "GRANT EXECUTE ON FUNCTION compliance.parsed(text) TO {}",
             ):
-                connection.execute(sql.SQL(statement).format(sql.Identifier(READER)))
+                connection.execute(sql.SQL(statement).format(sql.Identifier(reader)))
 
 
 def drop(url: URL) -> None:
     """Take the view away, so that Superset may change its tables."""
-    with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
+    with open_session(url) as connection:
         _drop(connection)
 
 
@@ -213,13 +214,13 @@ def _drop(connection: psycopg.Connection[Any]) -> None:
     connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA)))
 
 
-def ensure_reader(engine: Engine, database: str, password: str) -> bool:
-    """Make the role that reads the view in `database` (of the same server) and nothing else; idempotent.
+def ensure_reader(engine: Engine, database: str, password: str, reader: str = READER) -> bool:
+    """Make the role `reader` that reads the view in `database` (of the same server) and nothing else; idempotent.
 
     Returns False, having changed nothing, where the server does not let us; the log is then read as the owner.
     """
     names = {
-        "reader": sql.Identifier(READER),
+        "reader": sql.Identifier(reader),
         "database": sql.Identifier(database),
         "password": sql.Literal(password),
     }
@@ -232,7 +233,7 @@ def ensure_reader(engine: Engine, database: str, password: str) -> bool:
     try:
         with connect(engine) as connection, connection.begin():
             server = driver(connection)
-            known = server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [READER]).fetchone()
+            known = server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [reader]).fetchone()
             for statement in (*(() if known else ("CREATE ROLE {reader}",)), *statements):
                 server.execute(sql.SQL(statement).format(**names))
     except InsufficientPrivilege:
@@ -253,8 +254,7 @@ def read(
     A customer's rows are also those where the number stands in the detail, such as SQL.
     """
     moment = since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since
-    with psycopg.connect(psql_url(url), connect_timeout=10, row_factory=dict_row) as connection:
-        connection.execute("SET TIME ZONE 'UTC'")
+    with open_session(url, job=False, row_factory=dict_row) as connection:
         return connection.execute(
             sql.SQL(
                 "SELECT {columns} FROM compliance.access_log"

@@ -21,27 +21,27 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 import psycopg
 from psycopg import sql
-from psycopg.errors import UndefinedFunction
+from psycopg.errors import InsufficientPrivilege, UndefinedFunction
 from sqlalchemy import URL
 
-from db.embedded import OWNER, packaged_binaries
-from db.engine import program_target, psql_url, unavailable
+from db import clients
+from db.engine import open_session, program_target, unavailable
 from db.errors import DatabaseError, RefusedError
-from db.models import REPORTING, SCHEMA
+from db.models import PRIVATE, REPORTING, SCHEMA, VERSION_TABLE
+from db.names import USUAL_PREFIX, RoleNames, current
 from db.restoring import Unfinished, marking
-from db.roles import READER
+from db.schema import MAKE_VERSION_TABLE
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 SCHEMAS = (SCHEMA, REPORTING)
-_ROLES = r"creditlens\_%"
 
 
 class BackupError(DatabaseError):
@@ -81,6 +81,22 @@ class Manifest:
     superset: Archive | None
     roles: Mapping[str, Mapping[str, Any]]
     grants: tuple[tuple[str, str, str, str], ...] = field(default=())
+    role_prefix: str = USUAL_PREFIX
+
+    def for_names(self, names: RoleNames) -> Manifest:
+        """The same with the names that our roles have in another database; of other roles it says nothing."""
+        new = RoleNames(self.role_prefix).renamed(names)
+        roles = {
+            new[role]: {
+                **said,
+                "settings": sorted(said["settings"]),
+                "member_of": sorted(new[group] for group in said["member_of"] if group in new),
+            }
+            for role, said in self.roles.items()
+            if role in new
+        }
+        grants = ((a, b, new.get(role, role), d) for a, b, role, d in self.grants if role in {*new, "PUBLIC"})
+        return replace(self, roles=roles, grants=tuple(grants), role_prefix=names.prefix)
 
     def to_json(self) -> bytes:
         """The manifest as it stands in the file."""
@@ -159,16 +175,21 @@ def role_settings(connection: psycopg.Connection[Any]) -> dict[str, dict[str, An
         " ARRAY(SELECT unnest(setconfig) FROM pg_db_role_setting"
         "       WHERE setrole = r.oid AND setdatabase = 0 ORDER BY 1),"
         " ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
-        "       WHERE m.member = r.oid AND g.rolname LIKE %(ours)s ORDER BY 1)"
-        " FROM pg_roles r WHERE rolname LIKE %(ours)s ORDER BY rolname",
-        {"ours": _ROLES},
+        "       WHERE m.member = r.oid AND g.rolname = ANY(%(ours)s) ORDER BY 1)"
+        " FROM pg_roles r WHERE rolname = ANY(%(ours)s) ORDER BY rolname",
+        {"ours": current(connection).all()},
     )
     names = ("login", "inherit", "create_role", "create_database", "connection_limit", "settings", "member_of")
-    return {role: dict(zip(names, values, strict=True)) for role, *values in rows}
+    # In an order that does not depend on the database's collation.
+    return {
+        role: dict(zip(names, (sorted(v) if isinstance(v, list) else v for v in values), strict=True))
+        for role, *values in rows
+    }
 
 
 def grants(connection: psycopg.Connection[Any]) -> tuple[tuple[str, str, str, str], ...]:
     """Who but the owners may do what with our schemas and what is in them: (kind, object, role, privilege)."""
+    names = current(connection)
     rows = connection.execute(
         """
         WITH ours AS (SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname = ANY(%(schemas)s)),
@@ -190,10 +211,10 @@ def grants(connection: psycopg.Connection[Any]) -> tuple[tuple[str, str, str, st
         )
         SELECT kind, object, coalesce(r.rolname, 'PUBLIC')::text, privilege_type
         FROM given LEFT JOIN pg_roles r ON r.oid = grantee
-        WHERE grantee <> owner AND (grantee = 0 OR r.rolname LIKE %(ours)s AND r.rolname <> %(owner)s)
+        WHERE grantee <> owner AND (grantee = 0 OR r.rolname = ANY(%(ours)s) AND r.rolname <> %(owner)s)
         ORDER BY 1, 2, 3, 4
         """,
-        {"schemas": list(SCHEMAS), "ours": _ROLES, "owner": OWNER},
+        {"schemas": list(SCHEMAS), "ours": names.all(), "owner": names.owner},
     )
     return tuple((kind, name, role, privilege) for kind, name, role, privilege in rows)
 
@@ -222,7 +243,7 @@ def backup(url: URL, file: Path, *, revision: str | None, superset_url: URL | No
             owner = connection.info.user
             # Whoever restores is there already, by whatever name.
             roles = {role: said for role, said in role_settings(connection).items() if role != owner}
-            given = grants(connection)
+            given, prefix = grants(connection), current(connection).prefix
             server_version = connection.info.server_version
         data = _dump(url, folder / _DATA, SCHEMAS, all_schemas=False)
         superset = None
@@ -238,6 +259,7 @@ def backup(url: URL, file: Path, *, revision: str | None, superset_url: URL | No
             superset=superset,
             roles=roles,
             grants=given,
+            role_prefix=prefix,
         )
         (folder / MANIFEST).write_bytes(manifest.to_json())
         partial = folder / _PARTIAL
@@ -321,7 +343,7 @@ def _dump(url: URL, file: Path, schemas: tuple[str, ...], *, all_schemas: bool) 
         apart = ["--exclude-schema=compliance", "--exclude-schema=pg_catalog"]
         chosen = apart if all_schemas else [f"--schema={schema}" for schema in schemas]
         process = _start(
-            "pg_dump", url, "--format=custom", "--compress=gzip:1", "--no-owner", f"--snapshot={row[0]}",
+            clients.pg_dump(url), url, "--format=custom", "--compress=1", "--no-owner", f"--snapshot={row[0]}",
             "--lock-wait-timeout=60s", f"--file={file}", *chosen, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -385,8 +407,16 @@ def occupied(url: URL) -> bool:
     return False
 
 
-def make_roles(url: URL, roles: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Make those of the roles that are missing, without passwords; the names of those made."""
+def make_roles(url: URL, roles: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Make those of the roles that are missing, without passwords; False, having made none, where we may not."""
+    try:
+        _make_roles(url, roles)
+    except InsufficientPrivilege:
+        return False
+    return True
+
+
+def _make_roles(url: URL, roles: Mapping[str, Mapping[str, Any]]) -> None:
     made = []
     with _connection(url) as connection:
         known = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
@@ -417,39 +447,140 @@ def make_roles(url: URL, roles: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for role in made:
             for group in roles[role]["member_of"]:
                 connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(role)))
-    return made
 
 
-def restore_data(url: URL, file: Path, manifest: Manifest) -> None:
+def names_of(url: URL) -> RoleNames:
+    """The names of our roles in a database."""
+    with _connection(url) as connection:
+        return current(connection)
+
+
+def restore_data(url: URL, file: Path, manifest: Manifest, names: RoleNames) -> list[str]:
     """Put schemas `credit` and `reporting` of the backup into the database, in place of any there, or nothing.
 
-    The roles that the grants name must be there. Readers are kept out, and the restore is marked as unfinished
-    (db.restoring), until the caller has done the rest. Raises BackupError if anything fails; the database is as
-    before.
+    Readers are kept out, and the restore is marked as unfinished (db.restoring), until the caller has done the
+    rest. Raises BackupError if anything fails; the database is as before.
+
+    Parameters
+    ----------
+    names: the names of our roles in this database, which the grants get.
+
+    Returns roles that the grants name and that are not on this server; what was granted to them is left out.
     """
     restore = Unfinished(str(file), manifest.created_at, manifest.data.sha256, manifest.superset is not None)
     before = marking(restore) + "".join(
         f"DROP SCHEMA IF EXISTS {schema} CASCADE;\n" for schema in reversed(SCHEMAS)
     )
-    after = (
-        "CREATE TABLE IF NOT EXISTS public.alembic_version"
-        " (version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY);\n"
-        "DELETE FROM public.alembic_version;\n"
-    )
+    version = f"{PRIVATE}.{VERSION_TABLE}"
+    after = f"{MAKE_VERSION_TABLE}\nDELETE FROM {version};\n"
     if manifest.revision is not None:
         if not re.fullmatch(r"\w+", manifest.revision):
             raise RefusedError(f"The backup's schema revision {manifest.revision!r} is none.")
-        after += f"INSERT INTO public.alembic_version VALUES ('{manifest.revision}');\n"
-    _restore(url, file, manifest.data, before, after + _CLOSING)
+        after += f"INSERT INTO {version} VALUES ('{manifest.revision}');\n"
+    with _connection(url) as connection:
+        there = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
+    new = RoleNames(manifest.role_prefix).renamed(names)
+    statements, left_out = _renamed_grants(_grant_script(file, manifest.data), new, there)
+    _restore(url, file, manifest.data, before, statements + after + _closing(names.reader))
+    return left_out
 
 
-# Who was erased since is back until erased again. And restored views belong to whoever restores, and row security
-# holds no owner: until they are handed over again (db.roles.ensure_readers, which opens the schema too), dashboards
-# that are up would show everybody to advisors.
-_CLOSING = (
-    f"DO $$ BEGIN IF to_regrole('{READER}') IS NOT NULL THEN"
-    f" REVOKE USAGE ON SCHEMA {REPORTING} FROM {READER}; END IF; END $$;\n"
-)
+_GRANT = re.compile(r"(?P<start>(?:GRANT|REVOKE) .* (?:TO|FROM) )(?P<role>\w+|\"(?:[^\"]|\"\")+\")(?P<end>[^;]*;)")
+
+
+def _renamed_grants(script: str, new: Mapping[str, str], there: set[str]) -> tuple[str, list[str]]:
+    """A script of grants, one a line, with our roles' new names, and the roles left out as they are not there."""
+    lines, left_out = [], set()
+    for line in script.splitlines():
+        found = _GRANT.fullmatch(line)
+        if found is None:
+            continue
+        role = found["role"]
+        if role != "PUBLIC":
+            name = role[1:-1].replace('""', '"') if role.startswith('"') else role
+            name = new.get(name, name)
+            if name not in there:
+                left_out.add(name)
+                continue
+            role = '"{}"'.format(name.replace('"', '""'))
+        lines.append(f"{found['start']}{role}{found['end']}\n")
+    return "".join(lines), sorted(left_out)
+
+
+def _grant_script(file: Path, archive: Archive) -> str:
+    """The grants of an archive as SQL; tables and rows are in none of it."""
+    program, contents = _reader_of(file, archive)
+    chosen = [line for line in contents.splitlines() if re.match(r"\d+; \d+ \d+ ACL ", line)]
+    with tempfile.NamedTemporaryFile("w", prefix="creditlens-") as listed:
+        listed.write("\n".join(chosen) + "\n")
+        listed.flush()
+        done = _run_on(file, archive, [str(program), "--no-owner", f"--use-list={listed.name}", "--file=-"])
+    if done.returncode != 0:
+        raise BackupError(f"Nothing was restored, pg_restore said: {_last_line(done.stderr, first=True)}")
+    return done.stdout.decode()
+
+
+def _reader_of(file: Path, archive: Archive) -> tuple[Path, str]:
+    """The first pg_restore that reads the archive, and its table of contents."""
+    done = None
+    for program in clients.pg_restores():
+        done = _run_on(file, archive, [str(program), "--list"])
+        if done.returncode == 0:
+            return program, done.stdout.decode()
+    said = _last_line(done.stderr if done else None, first=True)
+    raise BackupError(f"Nothing was restored, no pg_restore that is here reads the backup: {said}")
+
+
+def _run_on(file: Path, archive: Archive, command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run a program that reads an archive of the backup from its standard input."""
+    with tarfile.open(file, mode="r:") as tar:
+        content = tar.getmember(archive.member)
+        with (
+            file.open("rb") as source,
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=_plain_environment(),
+            ) as process,
+        ):
+            source.seek(content.offset_data)
+            # A table of contents stands at the beginning: nobody waits for the rest.
+            feeder = threading.Thread(target=_feed_part, args=(source, content.size, process.stdin))
+            feeder.start()
+            assert process.stdout is not None and process.stderr is not None
+            errors: list[bytes] = []
+            drain = threading.Thread(target=lambda pipe: errors.append(pipe.read()), args=(process.stderr,))
+            drain.start()
+            output = process.stdout.read()
+            process.wait()
+            for thread in (drain, feeder):
+                thread.join()
+    return subprocess.CompletedProcess(command, process.returncode, output, b"".join(errors))
+
+
+def _feed_part(source: IO[bytes], size: int, pipe: IO[bytes]) -> None:
+    with suppress(BrokenPipeError):
+        while size and (part := source.read(min(size, 1 << 20))):
+            pipe.write(part)
+            size -= len(part)
+    with suppress(BrokenPipeError):
+        pipe.close()
+
+
+def _closing(reader: str) -> str:
+    """SQL that keeps readers out.
+
+    Who was erased since is back until erased again. And restored views belong to whoever restores, and row security
+    holds no owner: until they are handed over again (db.roles.ensure_readers, which opens the schema too),
+    dashboards that are up would show everybody to advisors.
+    """
+    quoted = '"{}"'.format(reader.replace('"', '""'))
+    literal = "'{}'".format(reader.replace("'", "''"))
+    known = f"EXISTS (SELECT FROM pg_roles WHERE rolname = {literal})"
+    revoke = f"REVOKE USAGE ON SCHEMA {REPORTING} FROM {quoted};"
+    return f"DO $closing$ BEGIN IF {known} THEN {revoke} END IF; END $closing$;\n"
 
 
 def restore_superset(url: URL, file: Path, archive: Archive) -> None:
@@ -459,12 +590,14 @@ def restore_superset(url: URL, file: Path, archive: Archive) -> None:
 
 
 def _restore(url: URL, file: Path, archive: Archive, before: str, after: str) -> None:
+    """Everything but the grants, between SQL that comes before and after, in one transaction."""
+    psql, pg_restore = clients.psql_for_scripts(url), _reader_of(file, archive)[0]
     reader = subprocess.Popen(
-        [str(packaged_binaries() / "pg_restore"), "--no-owner", "--file=-"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment(url),
+        [str(pg_restore), "--no-owner", "--no-privileges", "--file=-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_plain_environment(),
     )  # fmt: skip
     writer = _start(
-        "psql", url, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-",
+        psql, url, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-",
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     complaints: dict[str, bytes] = {}
@@ -482,12 +615,13 @@ def _restore(url: URL, file: Path, archive: Archive, before: str, after: str) ->
     try:
         with suppress(BrokenPipeError):
             # Its own BEGIN and COMMIT: a script that is cut short, whyever, must not be committed.
-            writer.stdin.write(b"BEGIN;\n" + before.encode())
+            writer.stdin.write(_SCRIPT_SETTINGS + b"BEGIN;\n" + before.encode())
             for line in _preamble(reader.stdout):
                 writer.stdin.write(line)
             shutil.copyfileobj(reader.stdout, writer.stdin, 1 << 20)
             if reader.wait() == 0:
-                writer.stdin.write(after.encode() + b"COMMIT;\n")
+                # A script leaves a search_path behind: a pooler may give the session to somebody else.
+                writer.stdin.write(after.encode() + b"COMMIT;\nRESET ALL;\n")
                 whole = True
     except KeyboardInterrupt:
         # It cancels its statement, and with it the transaction.
@@ -506,6 +640,12 @@ def _restore(url: URL, file: Path, archive: Archive, before: str, after: str) ->
     if not whole or reader.returncode != 0 or writer.returncode != 0:
         name = "psql" if writer.returncode != 0 and complaints["psql"] else "pg_restore"
         raise BackupError(f"Nothing was restored, {name} said: {_last_line(complaints[name], first=True)}")
+
+
+_SCRIPT_SETTINGS = (
+    b"SET default_transaction_read_only = off; SET default_transaction_isolation = 'read committed';"
+    b" SET default_transaction_deferrable = off; SET DateStyle = ISO, MDY; SET IntervalStyle = postgres;\n"
+)
 
 
 def _preamble(script: IO[bytes]) -> Iterator[bytes]:
@@ -558,21 +698,22 @@ def differences(url: URL, archive: Archive, schemas: tuple[str, ...]) -> list[st
 
 
 def access_differences(url: URL, manifest: Manifest) -> list[str]:
-    """What of the saved roles and grants is not as it was, one sentence each."""
+    """What of the saved roles and grants is not as it was, one sentence each; by the names that roles have here."""
     with _connection(url) as connection:
+        saved = manifest.for_names(current(connection))
         have, given = role_settings(connection), set(grants(connection))
     said = [
         f"role {role} is {'missing' if role not in have else 'not as it was saved'}"
-        for role, attributes in manifest.roles.items()
+        for role, attributes in saved.roles.items()
         if have.get(role) != attributes
     ]
-    due = set(manifest.grants)
+    due = set(saved.grants)
     said += [f"{role} may not {privilege} on {kind} {name}" for kind, name, role, privilege in sorted(due - given)]
     said += [
         f"{role} may {privilege} on {kind} {name}, which was not saved"
         for kind, name, role, privilege in sorted(given - due)
         # A role that was not there when it was saved is one of this program's own.
-        if role in manifest.roles or role == "PUBLIC"
+        if role in saved.roles or role == "PUBLIC"
     ]
     return said
 
@@ -590,41 +731,36 @@ def require_same(differences: list[str]) -> None:
 @contextmanager
 def _connection(url: URL) -> Iterator[psycopg.Connection[Any]]:
     try:
-        connection = psycopg.connect(psql_url(url), connect_timeout=10)
+        connection = open_session(url)
     except psycopg.OperationalError as error:
         raise unavailable(url, error) from error
     with connection:
         yield connection
 
 
-def require_supported_programs(url: URL) -> None:
-    """Raise BackupError if the server is newer than the pg_dump that we have, which then cannot read it."""
-    done = subprocess.run(
-        [str(packaged_binaries() / "pg_dump"), "--version"], capture_output=True, text=True, check=False
-    )
-    found = re.search(r"(\d+)\.", done.stdout)
-    if done.returncode != 0 or found is None:
-        raise BackupError(f"pg_dump of the package does not run: {_last_line(done.stderr.encode())}")
-    with _connection(url) as connection:
-        server = connection.info.server_version // 10_000
-    if server > int(found[1]):
-        raise BackupError(
-            f"The server is Postgres {server}, the packaged pg_dump is {found[1]} and must not be older than it;"
-            f" back it up with the pg_dump of Postgres {server}."
-        )
+def require_programs(url: URL, *, restore: bool = False) -> None:
+    """Raise ProgramMissingError if no pg_dump, or for a `restore` psql, that is here suits the server."""
+    if restore:
+        clients.psql_for_scripts(url)
+    else:
+        clients.pg_dump(url)
 
 
-def _start(program: str, url: URL, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+def _start(program: Path, url: URL, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [str(packaged_binaries() / program), f"--dbname={program_target(url)}", *arguments],
+        [str(program), f"--dbname={program_target(url)}", *arguments],
         env=_environment(url),
         **options,
     )
 
 
 def _environment(url: URL) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**kept, "LC_ALL": "C", "PGPASSWORD": str(url.password or ""), "PGCONNECT_TIMEOUT": "10"}
+    password = {"PGPASSWORD": str(url.password)} if url.password is not None else {}
+    return {**_plain_environment(), **password, "PGCONNECT_TIMEOUT": "10"}
+
+
+def _plain_environment() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C"}
 
 
 def _last_line(said: bytes | None, *, first: bool = False) -> str:

@@ -32,12 +32,14 @@ from sqlalchemy import URL
 from db import closing
 from db.engine import psql_url
 from db.errors import EmbeddedPostgresError
+from db.names import USUAL
 
 SUPERUSER = "postgres"
-OWNER = "creditlens_owner"
-MIGRATOR = "creditlens_migrator"
+# The server is ours alone, so its roles have the usual names.
+OWNER = USUAL.owner
+MIGRATOR = USUAL.migrator
+WRITER = USUAL.writer
 _MIGRATOR_BEFORE_0_3 = "creditlens"
-WRITER = "creditlens_writer"
 DATABASE = "creditlens"
 SERVICE_USER = "creditlens"
 ROOT_HOME = Path("/var/lib/creditlens")

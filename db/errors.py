@@ -19,6 +19,14 @@ class RefusedError(DatabaseError):
     """What was asked for makes no sense or must not be done; nothing was changed."""
 
 
+class AddressError(RefusedError, DatabaseUnavailableError):
+    """The address of a database is none; the message does not repeat it, because it may hold a password."""
+
+
+class PoolerError(RefusedError, DatabaseUnavailableError):
+    """Between us and Postgres is a pooler that keeps no session for us."""
+
+
 class BusyError(DatabaseError):
     """Another run holds the lock."""
 

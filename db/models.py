@@ -37,6 +37,9 @@ from db.application import APPLICATION_COLUMNS
 
 SCHEMA = "credit"
 REPORTING = "reporting"
+# What no backup holds and no reader may see: the key that says who looks, and the revision of the schema.
+PRIVATE = "creditlens_private"
+VERSION_TABLE = "schema_version"
 
 metadata = MetaData(
     schema=SCHEMA,

@@ -2,8 +2,8 @@
 
 The dashboards' role says who looks when it connects, signed with a key that only the dashboards and a table closed
 to readers know (`sign`). While portfolios are on, policies on every table about single customers let that role see
-the viewer's own ones. The reporting views read these tables as `VIEWS`, a role that nobody can log in as and that
-owns nothing else: row security does not hold a table's owner, nor a superuser.
+the viewer's own ones. The reporting views read these tables as a role of their own (`RoleNames.views`), that
+nobody can log in as and that owns nothing else: row security does not hold a table's owner, nor a superuser.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 from db.engine import connect, transaction
 from db.errors import BusyError, RefusedError
 from db.models import (
+    PRIVATE,
     REPORTING,
     SCHEMA,
     advisor_portfolio,
@@ -36,10 +37,10 @@ from db.models import (
     score,
     shap_value,
 )
+from db.names import USUAL, RoleNames, current
 from db.runs import driver
 
-VIEWS = "creditlens_reporting"
-PRIVATE = "creditlens_private"
+VIEWS = USUAL.views
 SETTING = "creditlens.viewer"
 LIMITED = (new_customer, score, shap_value, past_score, former_customer, rejected_application)
 POLICY_FUNCTIONS = ("sees_everybody()", "viewer_customers()", "viewer_regions()")
@@ -81,59 +82,87 @@ def sign(key: str, username: str, backend: int, *, everybody: bool = False, at: 
 # --- what it rests on -----------------------------------------------------------------------------------------
 
 
-def ensure_key(engine: Engine, key: str) -> bool:
-    """Put the signing key where only the functions of the policies read it; idempotent.
+def ensure_key(engine: Engine, key: str, names: RoleNames | None = None) -> bool:
+    """Put the signing key, and for whom it is, where only the functions of the policies read it; idempotent.
 
     As the two pads of HMAC, so that Postgres needs nothing but sha256(); in a schema of its own, which no backup
     holds. Returns False, having changed nothing, where the server does not let us make that schema.
+
+    Parameters
+    ----------
+    names: the roles' names; by default those that the database has.
     """
-    block = key.encode() if len(key.encode()) <= 64 else hashlib.sha256(key.encode()).digest()
-    block = block.ljust(64, b"\0")
-    pads = [bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C)]
     try:
         with transaction(engine) as connection:
-            _put_key(connection, pads)
+            _put_key(connection, _pads(key), names or current(driver(connection)))
     except InsufficientPrivilege:
         return False
     return True
 
 
-def _put_key(connection: Connection, pads: list[bytes]) -> None:
+def key_of_another(engine: Engine, key: str) -> bool:
+    """Whether the database holds a signing key, and it is not this one: then another installation uses it."""
+    with connect(engine) as connection:
+        server = driver(connection)
+        there = server.execute(
+            "SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+            " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relname = 'viewer_key'",
+            [PRIVATE],
+        ).fetchone()
+        if there != (True,):
+            return False
+        query = sql.SQL("SELECT inner_pad, outer_pad FROM {}").format(sql.Identifier(PRIVATE, "viewer_key"))
+        found = server.execute(query).fetchone()
+    return found is not None and [bytes(pad) for pad in found] != _pads(key)
+
+
+def _pads(key: str) -> list[bytes]:
+    block = key.encode() if len(key.encode()) <= 64 else hashlib.sha256(key.encode()).digest()
+    block = block.ljust(64, b"\0")
+    return [bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C)]
+
+
+def _put_key(connection: Connection, pads: list[bytes], names: RoleNames) -> None:
     server = driver(connection)
+    table = sql.Identifier(PRIVATE, "viewer_key")
     if server.execute("SELECT to_regclass(%s)", [f"{PRIVATE}.viewer_key"]).fetchone() == (None,):
         server.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(PRIVATE)))
         server.execute(
             sql.SQL(
                 "CREATE TABLE IF NOT EXISTS {} (singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),"
-                " inner_pad bytea NOT NULL, outer_pad bytea NOT NULL)"
-            ).format(sql.Identifier(PRIVATE, "viewer_key"))
+                " inner_pad bytea NOT NULL, outer_pad bytea NOT NULL, dashboard_role text)"
+            ).format(table)
         )
         row = server.execute("SELECT pg_get_userbyid(proowner) FROM pg_proc"
                              " WHERE oid = 'credit.verified_viewer()'::regprocedure").fetchone()  # fmt: skip
         assert row is not None
         reads = sql.Identifier(row[0])
         server.execute(sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(sql.Identifier(PRIVATE), reads))
-        table = sql.Identifier(PRIVATE, "viewer_key")
         server.execute(sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, reads))
     server.execute(
         sql.SQL(
-            "INSERT INTO {} AS k (inner_pad, outer_pad) VALUES (%s, %s) ON CONFLICT (singleton)"
-            " DO UPDATE SET inner_pad = excluded.inner_pad, outer_pad = excluded.outer_pad"
-            " WHERE (k.inner_pad, k.outer_pad) IS DISTINCT FROM (excluded.inner_pad, excluded.outer_pad)"
-        ).format(sql.Identifier(PRIVATE, "viewer_key")),
-        pads,
+            "INSERT INTO {} AS k (inner_pad, outer_pad, dashboard_role) VALUES (%s, %s, %s)"
+            " ON CONFLICT (singleton) DO UPDATE SET inner_pad = excluded.inner_pad,"
+            " outer_pad = excluded.outer_pad, dashboard_role = excluded.dashboard_role"
+            " WHERE (k.inner_pad, k.outer_pad, k.dashboard_role)"
+            " IS DISTINCT FROM (excluded.inner_pad, excluded.outer_pad, excluded.dashboard_role)"
+        ).format(table),
+        [*pads, names.dashboard],
     )
 
 
-def hand_over_views(connection: Connection, reader: str) -> None:
-    """Give everything in schema `reporting` to `VIEWS`, and what it needs to read; in the caller's transaction.
+def hand_over_views(connection: Connection, roles: RoleNames) -> None:
+    """Give everything in schema `reporting` to a role of its own, and what that needs to read.
+
+    In the caller's transaction.
 
     Before the readers' grants: until then, nobody reads views that were made anew.
     """
     server = driver(connection)
     names = {
-        "views": sql.Identifier(VIEWS),
-        "reader": sql.Identifier(reader),
+        "views": sql.Identifier(roles.views),
+        "reader": sql.Identifier(roles.reader),
         "credit": sql.Identifier(SCHEMA),
         "reporting": sql.Identifier(REPORTING),
         # Not all tables of the schema: partitions are read through their parents.
@@ -144,7 +173,7 @@ def hand_over_views(connection: Connection, reader: str) -> None:
         ),
         "functions": sql.SQL(", ").join(sql.SQL(f"{SCHEMA}.{name}") for name in POLICY_FUNCTIONS),
     }
-    if server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [VIEWS]).fetchone() is None:
+    if server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [roles.views]).fetchone() is None:
         server.execute(sql.SQL("CREATE ROLE {views} NOLOGIN").format(**names))
     for statement in (
         "GRANT {views} TO CURRENT_USER",
@@ -162,7 +191,7 @@ def hand_over_views(connection: Connection, reader: str) -> None:
         " AND pg_get_userbyid(relowner) <> %(role)s"
         " UNION ALL SELECT 'ROUTINE', oid::regprocedure::text FROM pg_proc"
         " WHERE pronamespace = to_regnamespace(%(schema)s) AND pg_get_userbyid(proowner) <> %(role)s",
-        {"schema": REPORTING, "role": VIEWS},
+        {"schema": REPORTING, "role": roles.views},
     ).fetchall()
     for kind, name in objects:
         # Names as Postgres quotes them itself.
@@ -173,23 +202,24 @@ def hand_over_views(connection: Connection, reader: str) -> None:
 def obstacle(connection: Connection) -> str | None:
     """Why row security would not hold readers, in one sentence; None if it would."""
     server = driver(connection)
+    views = current(server).views
     row = server.execute(
         "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'v'"
         " AND pg_get_userbyid(relowner) <> %s",
-        [REPORTING, VIEWS],
+        [REPORTING, views],
     ).fetchone()
     if row is None or row[0]:
         return (
-            f"The reporting views do not belong to {VIEWS}; run `creditlens migrate` as a user who may make roles."
+            f"The reporting views do not belong to {views}; run `creditlens migrate` as a user who may make roles."
         )
     free = server.execute(
         "SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY(%s::regclass[])"
         " AND pg_has_role(r.oid, c.relowner, 'USAGE')) FROM pg_roles r WHERE r.rolname = %s",
-        [[f"{SCHEMA}.{table.name}" for table in LIMITED], VIEWS],
+        [[f"{SCHEMA}.{table.name}" for table in LIMITED], views],
     ).fetchone()
     if server.execute("SELECT to_regclass(%s)", [f"{PRIVATE}.viewer_key"]).fetchone() == (None,):
         return f"There is no key in schema {PRIVATE}; run `creditlens migrate` as the owner of the database."
-    return None if free == (False,) else f"The role {VIEWS} may bypass row security; take that from it."
+    return None if free == (False,) else f"The role {views} may bypass row security; take that from it."
 
 
 # --- switching and assigning ----------------------------------------------------------------------------------

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from psycopg import sql
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, UndefinedObject
 from sqlalchemy import Connection, Engine, text
 
 from db.closing import close_functions
-from db.embedded import OWNER, WRITER
-from db.engine import connect, transaction
-from db.models import REPORTING, RUN_PARTITIONED, SCHEMA, former_customer
-from db.portfolios import POLICY_FUNCTIONS, PRIVATE, hand_over_views
+from db.engine import FORMATS, connect, transaction
+from db.models import PRIVATE, REPORTING, RUN_PARTITIONED, SCHEMA, VERSION_TABLE, former_customer
+from db.names import USUAL, RoleNames, choose, claim, current
+from db.portfolios import POLICY_FUNCTIONS, hand_over_views
 from db.runs import driver
 from db.staging import partitions
 
-READER = "creditlens_reader"
-ANALYST = "creditlens_analyst"
-DASHBOARD = "creditlens_dashboard"
-_LOGINS = (ANALYST, DASHBOARD)
+READER, ANALYST, DASHBOARD = USUAL.reader, USUAL.analyst, USUAL.dashboard
 
 
-def ensure_owner(engine: Engine) -> bool:
-    """Hand schemas, tables and routines over to `OWNER`, a role that nobody can log in as; idempotent.
+def names(engine: Engine) -> RoleNames:
+    """The names of the roles of a database, those that it has or would get."""
+    with connect(engine) as connection:
+        return current(driver(connection))
+
+
+def choose_names(engine: Engine) -> RoleNames:
+    """The names that the roles of a database should have, see db.names."""
+    with connect(engine) as connection:
+        return choose(driver(connection))
+
+
+def ensure_owner(engine: Engine, roles: RoleNames | None = None) -> bool:
+    """Hand schemas, tables and routines over to the owner, a role that nobody can log in as; idempotent.
 
     Who migrates is a member of it, and may do with them what an owner may. The writer's tables stay the writer's,
     and the reporting views go on to a role of their own (`ensure_readers`).
+
+    Parameters
+    ----------
+    roles: the names of the roles; by default those that the database has.
 
     Returns False, having changed nothing, where the server does not let us make it; then all belongs to whoever
     the settings name.
@@ -34,9 +48,13 @@ def ensure_owner(engine: Engine) -> bool:
     try:
         with transaction(engine) as connection:
             server = driver(connection)
-            names = {"owner": sql.Identifier(OWNER), "database": sql.Identifier(engine.url.database or "postgres")}
+            roles = roles or current(server)
+            names = {
+                "owner": sql.Identifier(roles.owner),
+                "database": sql.Identifier(engine.url.database or "postgres"),
+            }
             row = server.execute(
-                "SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = %s", [OWNER]
+                "SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = %s", [roles.owner]
             ).fetchone()
             for statement in (
                 *(("CREATE ROLE {owner} NOLOGIN",) if row is None else ()),
@@ -46,7 +64,9 @@ def ensure_owner(engine: Engine) -> bool:
                 "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE ALL ON ROUTINES FROM PUBLIC",
             ):
                 server.execute(sql.SQL(statement).format(**names))
-            for kind, name in server.execute(_NOT_YET_THE_OWNERS, {"owner": OWNER, "writer": WRITER}).fetchall():
+            for kind, name in server.execute(
+                _NOT_YET_THE_OWNERS, {"owner": roles.owner, "writer": roles.writer}
+            ).fetchall():
                 # Names as Postgres quotes them itself.
                 server.execute(sql.SQL(f"ALTER {kind} {name} OWNER TO {{owner}}").format(**names))
     except InsufficientPrivilege:
@@ -63,11 +83,7 @@ UNION ALL
 SELECT 'TABLE', c.oid::regclass::text
 FROM pg_class AS c
 WHERE c.relkind IN ('r', 'p') AND pg_get_userbyid(c.relowner) NOT IN (%(owner)s, %(writer)s)
-    AND (
-        c.relnamespace IN (SELECT oid FROM ours)
-        -- Only who may make a table there may own it; that is up to whoever made the database.
-        OR c.oid = to_regclass('public.alembic_version') AND has_schema_privilege(%(owner)s, 'public', 'CREATE')
-    )
+    AND c.relnamespace IN (SELECT oid FROM ours)
 UNION ALL
 SELECT 'ROUTINE', p.oid::regprocedure::text
 FROM pg_proc AS p
@@ -76,32 +92,34 @@ WHERE pg_get_userbyid(p.proowner) <> %(owner)s
 """
 
 
-def ensure_readers(engine: Engine, passwords: Mapping[str, str]) -> bool:
+def ensure_readers(engine: Engine, passwords: Mapping[str, str], roles: RoleNames | None = None) -> bool:
     """Make or update the reading roles and what they may do; idempotent.
 
     Parameters
     ----------
-    passwords: password by login role (`creditlens_analyst`, `creditlens_dashboard`).
+    passwords: password by login role (such as `creditlens_analyst`, `creditlens_dashboard`).
+    roles: the names of the roles; by default those that the database has.
 
     Returns False, having changed nothing, where the server does not let us make roles: then its administrator
-    makes them and grants `creditlens_reader`.
+    makes them and grants the reader's.
     """
     try:
         with transaction(engine) as connection:
-            for role in (READER, *_LOGINS):
+            roles = roles or current(driver(connection))
+            for role in (roles.reader, roles.analyst, roles.dashboard):
                 known = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role})
                 if not known:
                     driver(connection).execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
-            for role in _LOGINS:
+            for role in (roles.analyst, roles.dashboard):
                 for statement in _LOGIN_STATEMENTS:
                     driver(connection).execute(
                         sql.SQL(statement).format(
                             role=sql.Identifier(role),
-                            reader=sql.Identifier(READER),
+                            reader=sql.Identifier(roles.reader),
                             password=sql.Literal(passwords[role]),
                         )
                     )
-            open_to_readers(connection)
+            open_to_readers(connection, roles)
     except InsufficientPrivilege:
         return False
     return True
@@ -118,13 +136,17 @@ _LOGIN_STATEMENTS = (
     "ALTER ROLE {role} SET search_path = reporting",
     # Estimates over partitions not yet pruned reach its threshold, and compiling takes longer than the query.
     "ALTER ROLE {role} SET jit = off",
+    # What views say in words must not depend on the server.
+    *(f"ALTER ROLE {{role}} SET {name} = '{value}'" for name, value in FORMATS.items() if name != "DateStyle"),
+    "ALTER ROLE {role} SET DateStyle = ISO, MDY",
 )
 
 
-def open_to_readers(connection: Connection) -> None:
+def open_to_readers(connection: Connection, roles: RoleNames | None = None) -> None:
     """Grant readers all that they may do, in the caller's transaction: views that were made anew have no grants."""
+    roles = roles or current(driver(connection))
     database = connection.engine.url.database or "postgres"
-    hand_over_views(connection, READER)
+    hand_over_views(connection, roles)
     for statement in (
         "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
@@ -137,7 +159,7 @@ def open_to_readers(connection: Connection) -> None:
         driver(connection).execute(
             sql.SQL(statement).format(
                 database=sql.Identifier(database),
-                reader=sql.Identifier(READER),
+                reader=sql.Identifier(roles.reader),
                 reporting=sql.Identifier(REPORTING),
             )
         )
@@ -146,8 +168,9 @@ def open_to_readers(connection: Connection) -> None:
 def let_readers_in(engine: Engine) -> None:
     """Open schema `reporting` again to the readers, if there are any, after a restore that kept them out."""
     with transaction(engine) as connection:
-        if connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": READER}):
-            names = map(sql.Identifier, (REPORTING, READER))
+        reader = current(driver(connection)).reader
+        if connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": reader}):
+            names = map(sql.Identifier, (REPORTING, reader))
             driver(connection).execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(*names))
 
 
@@ -160,22 +183,29 @@ _READ_ONLY = (
 _OPERATORS_OWN = ("pointer_move", "privacy_request")
 
 
-def ensure_writer(engine: Engine, password: str) -> bool:
+def ensure_writer(engine: Engine, password: str, roles: RoleNames | None = None) -> bool:
     """Make or update the role of the nightly job and of training; idempotent.
 
     It may write schema `credit` but for the dictionary and the operators' records, and owns the tables that are
     partitioned by run or model, because attaching a partition takes that. It makes no roles, changes no schema and
     sees no view.
 
+    Parameters
+    ----------
+    roles: the names of the roles; by default those that the database has.
+
     Returns False, having changed nothing, where the server does not let us make it; then the job runs as whoever
     the settings name.
     """
     try:
         with transaction(engine) as connection:
-            known = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": WRITER})
+            roles = roles or current(driver(connection))
+            known = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": roles.writer})
             names = {
-                "writer": sql.Identifier(WRITER),
-                "owner": sql.Identifier(OWNER),
+                "writer": sql.Identifier(roles.writer),
+                "owner": sql.Identifier(roles.owner),
+                "private": sql.Identifier(PRIVATE),
+                "version": sql.Identifier(PRIVATE, VERSION_TABLE),
                 "database": sql.Identifier(engine.url.database or "postgres"),
                 "credit": sql.Identifier(SCHEMA),
                 "password": sql.Literal(password),
@@ -191,13 +221,61 @@ def ensure_writer(engine: Engine, password: str) -> bool:
             given = driver(connection).execute(
                 "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
                 " AND relname = ANY(%s) AND pg_get_userbyid(relowner) <> %s",
-                [SCHEMA, [*(table.name for table in _WRITERS_OWN), *parts], WRITER],
+                [SCHEMA, [*(table.name for table in _WRITERS_OWN), *parts], roles.writer],
             )
             for (table,) in given.fetchall():
                 driver(connection).execute(sql.SQL(f"ALTER TABLE {table} OWNER TO {{writer}}").format(**names))
     except InsufficientPrivilege:
         return False
     return True
+
+
+def claim_names(engine: Engine, roles: RoleNames) -> bool:
+    """Note on the server that these roles are this database's; idempotent.
+
+    Returns False, having changed nothing, where the server does not let us.
+    """
+    try:
+        with transaction(engine) as connection:
+            claim(driver(connection), roles)
+    except (InsufficientPrivilege, UndefinedObject):
+        return False
+    return True
+
+
+def shut_out(engine: Engine, former: RoleNames) -> None:
+    """Take everything from roles that are another database's and were this one's too, as before version 0.4."""
+    with transaction(engine) as connection:
+        server = driver(connection)
+        known = server.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [former.all()]).fetchall()
+        for (role,) in known:
+            names = {"role": sql.Identifier(role), "database": sql.Identifier(engine.url.database or "postgres")}
+            for schema in (SCHEMA, REPORTING, PRIVATE):
+                for kind in ("ALL TABLES IN SCHEMA", "ALL SEQUENCES IN SCHEMA", "ALL ROUTINES IN SCHEMA", "SCHEMA"):
+                    server.execute(
+                        sql.SQL(f"REVOKE ALL ON {kind} {{schema}} FROM {{role}}").format(
+                            schema=sql.Identifier(schema), **names
+                        )
+                    )
+            server.execute(sql.SQL("REVOKE ALL ON DATABASE {database} FROM {role}").format(**names))
+            if role == former.owner:
+                with suppress(InsufficientPrivilege), server.transaction():
+                    server.execute(
+                        sql.SQL(
+                            "ALTER DEFAULT PRIVILEGES FOR ROLE {role} GRANT EXECUTE ON ROUTINES TO PUBLIC"
+                        ).format(**names)
+                    )
+            # What db.closing gave.
+            given = server.execute(
+                "SELECT p.oid::regprocedure::text FROM pg_proc AS p, aclexplode(p.proacl) AS a JOIN pg_roles AS r"
+                " ON r.oid = a.grantee WHERE p.pronamespace = 'pg_catalog'::regnamespace AND r.rolname = %s",
+                [role],
+            ).fetchall()
+            for (function,) in given:
+                with suppress(InsufficientPrivilege), server.transaction():
+                    server.execute(
+                        sql.SQL(f"REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM {{role}}").format(**names)
+                    )
 
 
 def close_to_everybody(engine: Engine) -> bool:
@@ -207,9 +285,10 @@ def close_to_everybody(engine: Engine) -> bool:
     """
     with transaction(engine) as connection:
         server = driver(connection)
-        known = server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [WRITER]).fetchone() is not None
-        lockers = [WRITER] if known else []
-        return close_functions(server, administrator=engine.url.username or "", lockers=lockers)
+        writer = current(server).writer
+        known = server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [writer]).fetchone() is not None
+        lockers = [writer] if known else []
+        return close_functions(server, administrator=server.info.user, lockers=lockers)
 
 
 def has_writer(engine: Engine) -> bool:
@@ -219,7 +298,7 @@ def has_writer(engine: Engine) -> bool:
         " WHERE c.oid = to_regclass('credit.score') AND r.rolname = :role"
     )
     with connect(engine) as connection:
-        return connection.scalar(query, {"role": WRITER}) is not None
+        return connection.scalar(query, {"role": current(driver(connection)).writer}) is not None
 
 
 def _tables(*names: str) -> sql.Composed:
@@ -232,8 +311,8 @@ _WRITER_STATEMENTS = (
     "GRANT {writer} TO CURRENT_USER",
     "GRANT {writer} TO {owner}",
     "GRANT CONNECT ON DATABASE {database} TO {writer}",
-    "GRANT USAGE ON SCHEMA public TO {writer}",
-    "GRANT SELECT ON public.alembic_version TO {writer}",
+    "GRANT USAGE ON SCHEMA {private} TO {writer}",
+    "GRANT SELECT ON {version} TO {writer}",
     "GRANT USAGE, CREATE ON SCHEMA {credit} TO {writer}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {credit} TO {writer}",
     "REVOKE INSERT, UPDATE, DELETE ON {read_only} FROM {writer}",

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Engine
 
 from db import restoring, views
 from db.engine import connect
 from db.errors import NotMigratedError
+from db.models import PRIVATE, SCHEMA, VERSION_TABLE
+from db.runs import driver
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+# Not Alembic's usual public.alembic_version, in which other programs keep their own revision, and not in schema
+# `credit`, which the first migration makes.
+_BEFORE_0_4 = ("public", "alembic_version")
+MAKE_VERSION_TABLE = (
+    f"CREATE SCHEMA IF NOT EXISTS {PRIVATE};"
+    f" CREATE TABLE IF NOT EXISTS {PRIVATE}.{VERSION_TABLE}"
+    f" (version_num varchar(32) CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY);"
+)
 
 
 def configuration(engine: Engine) -> Config:
@@ -52,7 +65,67 @@ def check(engine: Engine) -> None:
 def current(engine: Engine) -> str | None:
     """The revision that the database is at, None if it was never migrated."""
     with connect(engine) as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return _recorded(driver(connection))
+
+
+def _recorded(server: psycopg.Connection[Any]) -> str | None:
+    if not _exists(server, SCHEMA, "scoring_run"):
+        # A record without tables says nothing: somebody dropped them.
+        return None
+    if _exists(server, PRIVATE, VERSION_TABLE):
+        row = server.execute(f"SELECT version_num FROM {PRIVATE}.{VERSION_TABLE}").fetchone()
+        return row and row[0]
+    return _recorded_before_0_4(server)
+
+
+def _recorded_before_0_4(server: psycopg.Connection[Any]) -> str | None:
+    """Our revision in Alembic's usual table, beside rows of other programs if there are any."""
+    if not _exists(server, *_BEFORE_0_4):
+        return None
+    found = server.execute(
+        sql.SQL("SELECT version_num FROM {} WHERE version_num = ANY(%s)").format(sql.Identifier(*_BEFORE_0_4)),
+        [list(revisions())],
+    ).fetchone()
+    return found and found[0]
+
+
+def use_own_version_table(server: psycopg.Connection[Any]) -> None:
+    """Make the table of the schema's revision, with the revision that an installation of 0.3 kept elsewhere.
+
+    In the caller's transaction; idempotent. Rows of other programs in that other place stay as they are.
+    """
+    if not _exists(server, SCHEMA, "scoring_run"):
+        server.execute(MAKE_VERSION_TABLE)
+        server.execute(f"DELETE FROM {PRIVATE}.{VERSION_TABLE}")
+    elif not _exists(server, PRIVATE, VERSION_TABLE):
+        found = _recorded_before_0_4(server)
+        server.execute(MAKE_VERSION_TABLE)
+        if found is not None:
+            server.execute(f"INSERT INTO {PRIVATE}.{VERSION_TABLE} VALUES (%s)", [found])
+            _forget_before_0_4(server, found)
+
+
+def _forget_before_0_4(server: psycopg.Connection[Any], revision: str) -> None:
+    table = sql.Identifier(*_BEFORE_0_4)
+    server.execute(sql.SQL("DELETE FROM {} WHERE version_num = %s").format(table), [revision])
+    left = server.execute(sql.SQL("SELECT 1 FROM {}").format(table)).fetchone()
+    if left is None:
+        try:
+            with server.transaction():
+                server.execute(sql.SQL("DROP TABLE {}").format(table))
+        except InsufficientPrivilege:
+            # Empty, it stands in nobody's way.
+            pass
+
+
+def _exists(server: psycopg.Connection[Any], schema: str, table: str) -> bool:
+    # Not to_regclass(), which fails for who may not look into the schema.
+    row = server.execute(
+        "SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s",
+        [schema, table],
+    ).fetchone()
+    return row is not None
 
 
 def head() -> str | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import psycopg
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import URL, Engine
 
-from db.engine import connect, psql_url
+from db.engine import connect, open_session
 from db.errors import DatabaseUnavailableError
 from db.runs import driver
 
@@ -45,7 +44,7 @@ def ensure_metadata_database(engine: Engine, password: str) -> URL:
 
 def prune_log(url: URL, days: int) -> int:
     """Delete what Superset's log says of requests, and its SQL, of more than `days` days ago; how many requests."""
-    with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
+    with open_session(url) as connection:
         if connection.execute("SELECT to_regclass('logs')").fetchone() == (None,):
             return 0
         connection.execute(

@@ -20,7 +20,7 @@ from psycopg import sql
 from sqlalchemy import URL
 
 from db import mentions
-from db.engine import psql_url
+from db.engine import open_session
 
 SAID: Mapping[str, tuple[str, ...]] = {
     "annotation": ("short_descr", "long_descr", "json_metadata"),
@@ -50,7 +50,7 @@ _FILED_BY_PEOPLE = ("superset_metastore_cache", "dashboard_permalink", "explore_
 def find(url: URL, customer_id: int) -> dict[str, int]:
     """Places that hold the person, with how many rows do. Raises psycopg.Error if the database is not reached."""
     found: dict[str, int] = {}
-    with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
+    with open_session(url) as connection:
         for table, column, _, _ in _texts(connection, customer_id):
             place = f"superset.{table}.{column}"
             found[place] = found.get(place, 0) + 1
@@ -72,7 +72,7 @@ def erase(url: URL, customer_id: int) -> dict[str, int]:
     whom does not, and a saved chart of one customer shows none.
     """
     touched: dict[str, int] = {}
-    with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
+    with open_session(url) as connection:
         for row in list(_filed(connection, customer_id)):
             connection.execute("DELETE FROM key_value WHERE id = %s", [row])
             touched[f"superset.{_FILED}"] = touched.get(f"superset.{_FILED}", 0) + 1
@@ -94,7 +94,7 @@ def erase(url: URL, customer_id: int) -> dict[str, int]:
 def numbers(url: URL) -> set[int]:
     """Every number that may be a person's, for who knows people by a keyed hash only."""
     found: set[int] = set()
-    with psycopg.connect(psql_url(url), connect_timeout=10) as connection:
+    with open_session(url) as connection:
         for table, column, _ in _places(connection):
             rows = connection.execute(
                 sql.SQL("SELECT DISTINCT m[1]::bigint FROM {}, regexp_matches({}, {}, 'g') AS m").format(

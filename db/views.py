@@ -14,7 +14,9 @@ from sqlalchemy import Connection, Engine, text
 
 from db.engine import transaction
 from db.models import REPORTING
-from db.roles import READER, open_to_readers
+from db.names import current as current_names
+from db.roles import open_to_readers
+from db.runs import driver
 
 VIEWS = Path(__file__).resolve().parents[1] / "migrations" / "views"
 
@@ -139,6 +141,6 @@ def _readers_are_in(connection: Connection) -> bool:
                 "SELECT has_schema_privilege(r.oid, n.oid, 'USAGE') FROM pg_roles AS r, pg_namespace AS n"
                 " WHERE r.rolname = :role AND n.nspname = :schema"
             ),
-            {"role": READER, "schema": REPORTING},
+            {"role": current_names(driver(connection)).reader, "schema": REPORTING},
         )
     )

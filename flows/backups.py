@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine, text
 
 from db import access_log, backup, portfolios, privacy, restoring, roles, runs, schema
 from db.engine import connect, parse_url
-from db.errors import RefusedError
+from db.errors import DatabaseUnavailableError, RefusedError
 from db.superset import SUFFIX, ensure_metadata_database
 from flows import dashboards, endings, erasures, services
 from flows.preparing import ensure_roles
@@ -36,7 +36,7 @@ def save(settings: Settings, file: Path) -> dict[str, Any]:
     started = time.monotonic()
     with services.database(settings) as engine:
         schema.require_current(engine)
-        backup.require_supported_programs(engine.url)
+        backup.require_programs(engine.url)
         erasures.begin(settings)
         manifest = backup.backup(
             engine.url, file, revision=schema.current(engine), superset_url=superset_url(settings, engine)
@@ -68,22 +68,31 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
     services.start_database(settings)
     with services.database(settings) as engine, runs.exclusive(engine):
         cut_short = restoring.unfinished(engine)
-        if cut_short is None and backup.occupied(engine.url) and not force:
-            raise RefusedError("The database is not empty; --force replaces everything in it.")
+        another = portfolios.key_of_another(engine, settings.secrets()["viewer"])
+        if cut_short is None and (backup.occupied(engine.url) or another) and not force:
+            whose = "is not empty" if not another else "belongs to another installation"
+            raise RefusedError(f"The database {whose}; --force replaces everything in it.")
+        backup.require_programs(engine.url, restore=True)
+        url, unmade = _place_for_superset(settings, engine, manifest)
+        names = roles.choose_names(engine)
+        saved = manifest.for_names(names)
         with endings.leaving("the database is as it was"):
             erasures.learn(settings, privacy.erasures(engine))
-            backup.make_roles(engine.url, manifest.roles)
-            backup.restore_data(engine.url, file, manifest)
+            made = backup.make_roles(engine.url, saved.roles)
+            # Until the restored tables are handed over, only this says whose the names are.
+            roles.claim_names(engine, names)
+            left_out = backup.restore_data(engine.url, file, manifest, names)
         with endings.leaving("readers are kept out until `creditlens up` finishes the restore"):
             backup.require_same(backup.differences(engine.url, manifest.data, backup.SCHEMAS))
             schema.upgrade(engine)
-            if manifest.superset is not None:
-                _bring_superset_back(settings, engine, file, manifest.superset)
+            if manifest.superset is not None and url is not None:
+                _bring_superset_back(settings, url, file, manifest.superset)
             restoring.note_compared(engine)
             restore = restoring.unfinished(engine)
             assert restore is not None
-            erased_again = _finish(settings, engine, restore)
-        if manifest.revision == schema.head():
+            erased_again, given = _finish(settings, engine, restore)
+        made = made and given
+        if made and manifest.revision == schema.head():
             backup.require_same(backup.access_differences(engine.url, manifest))
         backup.refresh_statistics(engine.url)
         revision = schema.current(engine)
@@ -92,9 +101,11 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
         "outcome": "restored",
         "file": str(file),
         **_contents(manifest),
+        "superset": url is not None,
         "revision": revision,
-        "roles": len(manifest.roles),
-        "grants": len(manifest.grants),
+        "roles": len(saved.roles) if made else 0,
+        "grants": len(saved.grants) if made else 0,
+        "warnings": _warnings(left_out if made else None, unmade),
         **erasures.outcome(erasures.read(settings), saved_at, erased_again),
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -113,7 +124,7 @@ def resume(settings: Settings) -> dict[str, Any] | None:
         if restore.compared:
             with runs.exclusive(engine):
                 schema.upgrade(engine)
-                erased_again = _finish(settings, engine, restore)
+                erased_again, _ = _finish(settings, engine, restore)
             saved_at = datetime.fromisoformat(restore.created_at)
             return erasures.outcome(erasures.read(settings), saved_at, erased_again)
     if not _is_still_there(restore):
@@ -131,20 +142,18 @@ def _is_still_there(restore: restoring.Unfinished) -> bool:
         return False
 
 
-def _bring_superset_back(settings: Settings, engine: Engine, file: Path, archive: backup.Archive) -> None:
-    url = superset_url(settings, engine)
-    if url is None or settings.superset_database_url is None:
-        url = ensure_metadata_database(engine, settings.secrets()["superset"])
+def _bring_superset_back(settings: Settings, url: URL, file: Path, archive: backup.Archive) -> None:
     # What was set up there is no more what is there.
     dashboards.provisioned_file(settings).unlink(missing_ok=True)
     backup.restore_superset(url, file, archive)
     backup.require_same(backup.differences(url, archive, ("public",)))
 
 
-def _finish(settings: Settings, engine: Engine, restore: restoring.Unfinished) -> int:
-    """Do what is left once all rows are back, and let readers in; how many people were erased again.
+def _finish(settings: Settings, engine: Engine, restore: restoring.Unfinished) -> tuple[int, bool]:
+    """Do what is left once all rows are back, and let readers in.
 
-    It may be cut short and done again at any point.
+    It may be cut short and done again at any point. Returns how many people were erased again, and whether roles
+    and grants could be given.
     """
     superset = superset_url(settings, engine) if restore.superset else None
     saved_at, record = datetime.fromisoformat(restore.created_at), erasures.read(settings)
@@ -155,12 +164,45 @@ def _finish(settings: Settings, engine: Engine, restore: restoring.Unfinished) -
     if not portfolios.state(engine).limited:
         # Also where we may not make roles.
         roles.let_readers_in(engine)
-    ensure_roles(settings, engine)
+    given = ensure_roles(settings, engine)
     if superset is not None and access_log.has_tables(superset):
         # It went with the tables that it is made from; the reader's role may be new here.
-        access_log.make(parse_url(dashboards.metadata_url(settings)))
+        access_log.make(parse_url(dashboards.metadata_url(settings)), roles.names(engine).compliance)
     restoring.finish(engine)
-    return erased_again
+    return erased_again, given
+
+
+def _place_for_superset(settings: Settings, engine: Engine, manifest: backup.Manifest) -> tuple[URL | None, bool]:
+    """Where Superset's own database of the backup goes, and whether there is no place for it."""
+    if manifest.superset is None:
+        return None, False
+    if settings.superset_database_url is not None:
+        url = superset_url(settings, engine)
+    else:
+        try:
+            url = ensure_metadata_database(engine, settings.secrets()["superset"])
+        except DatabaseUnavailableError:
+            return None, True
+    assert url is not None
+    backup.require_programs(url, restore=True)
+    return url, False
+
+
+def _warnings(left_out: list[str] | None, unmade: bool) -> list[str]:
+    """What of a backup did not come back; `left_out` is None where no roles could be made."""
+    said = []
+    if left_out is None:
+        said.append("This database user may not make roles: neither roles nor grants were restored.")
+    elif left_out:
+        said.append(
+            f"What was granted to roles that this server does not know was left out: {', '.join(left_out)}."
+        )
+    if unmade:
+        said.append(
+            "Superset's own database was not restored, because this database user may not make one: name an empty"
+            " one in CREDITLENS_SUPERSET_DATABASE_URL and restore again with --force."
+        )
+    return said
 
 
 def _contents(manifest: backup.Manifest) -> dict[str, Any]:

@@ -263,11 +263,21 @@ def watch() -> None:
 
 
 @app.command()
-def migrate(json_output: Json = False) -> None:
+def migrate(
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Also where another installation, whose state folder is gone, used the database: its passwords are"
+            " replaced by those of this one.",
+        ),
+    ] = False,
+    json_output: Json = False,
+) -> None:
     """Bring the schema, dictionary, roles and grants of the database up to date; starts the embedded Postgres."""
     settings = load_settings()
     with answering(json_output):
-        revision = prepare_database(settings)
+        revision = prepare_database(settings, take_over=take_over)
         say(json_output, {"revision": revision}, f"The database is at revision {revision}.")
 
 
@@ -276,10 +286,10 @@ def sql(context: typer.Context) -> None:
     """Open psql with the read-only role; arguments go to psql: [dim]creditlens sql -c 'SELECT ...'[/dim]."""
     settings = load_settings()
     with answering(False):
-        from db.embedded import packaged_binaries
+        from db import clients
 
         url = parse_url(services.reader_url(settings))
-        command = [str(packaged_binaries() / "psql"), program_target(url), *context.args]
+        command = [str(clients.psql(url)), program_target(url), *context.args]
         environment = {**os.environ, "PGPASSWORD": url.password or ""}
         with private.as_the_user_wants():
             done = subprocess.run(command, env=environment, check=False)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from db import access_log, superset
+from db import access_log, roles, superset
 from db.embedded import free_port
 from db.engine import parse_url, psql_url
 from db.roles import ANALYST, DASHBOARD
@@ -88,7 +88,7 @@ def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False, l
         access_log.drop(parse_url(metadata))
         _provision(settings, lock)
         atomic.write(done, digest)
-    access_log.make(parse_url(metadata))
+    access_log.make(parse_url(metadata), compliance_role(settings))
     superset.prune_log(parse_url(metadata), settings.superset_log_days)
     return needed
 
@@ -127,15 +127,23 @@ def metadata_url(settings: Settings) -> str:
         return psql_url(parse_url(settings.superset_database_url.get_secret_value()))
     with services.database(settings) as engine:
         made = superset.ensure_metadata_database(engine, settings.secrets()["superset"])
-        access_log.ensure_reader(engine, str(made.database), settings.secrets()["compliance"])
+        reader = roles.names(engine).compliance
+        access_log.ensure_reader(engine, str(made.database), settings.secrets()["compliance"], reader)
         return psql_url(made)
 
 
 def compliance_url(settings: Settings) -> str:
     """The same for who may read who looked at whom, and nothing else; the owner's where we may make no role."""
     own = parse_url(metadata_url(settings))
-    reader = own.set(username=access_log.READER, password=settings.secrets()["compliance"])
-    return psql_url(reader if settings.superset_database_url is None else own)
+    if settings.superset_database_url is not None:
+        return psql_url(own)
+    return psql_url(own.set(username=compliance_role(settings), password=settings.secrets()["compliance"]))
+
+
+def compliance_role(settings: Settings) -> str:
+    """The role that reads who looked at whom."""
+    with services.database(settings) as engine:
+        return roles.names(engine).compliance
 
 
 def answers(settings: Settings) -> Path:
@@ -173,6 +181,7 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
     configuration = {
         **{key: secrets[f"superset_{key}"] for key in SUPERSET_KEYS},
         "metadata_url": metadata,
+        # By the names that stand in the committed addresses.
         "reporting_urls": {role: services.reader_url(settings, role) for role in (DASHBOARD, ANALYST)},
         "viewer_key": secrets["viewer"],
         "state": str(home),

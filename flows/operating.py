@@ -106,6 +106,7 @@ def restore(
             f" in {found['seconds']} s; rows, checksums, {found['roles']} roles and {found['grants']} grants are"
             f" as saved.\n{_erasures_text(found)}"
         )
+        text = "\n".join([text, *found["warnings"]])
         say(json_output, found, text)
 
 

@@ -6,8 +6,10 @@ import logging
 
 from sqlalchemy import Engine
 
-from db import portfolios, registry, roles, schema
-from db.embedded import WRITER
+from db import names, portfolios, registry, roles, schema
+from db.engine import connect
+from db.errors import RefusedError
+from db.runs import driver
 from flows import services
 from flows.loading import dictionary_rows
 from flows.settings import Settings
@@ -15,15 +17,19 @@ from flows.settings import Settings
 log = logging.getLogger("creditlens")
 
 
-def prepare_database(settings: Settings) -> str | None:
+def prepare_database(settings: Settings, *, take_over: bool = False) -> str | None:
     """Start the database if it is ours; migrate it, sync dictionary, roles and grants; its schema's revision.
 
-    A restore that was cut short is finished first.
+    A restore that was cut short is finished first. Raises RefusedError if another installation uses the database,
+    unless we are to `take_over`.
     """
     # It needs `ensure_roles` of this module.
     from flows import backups
 
     services.start_database(settings)
+    if not take_over:
+        with services.database(settings) as engine:
+            services.require_ours(settings, engine)
     backups.resume(settings)
     with services.database(settings) as engine:
         schema.upgrade(engine)
@@ -32,17 +38,34 @@ def prepare_database(settings: Settings) -> str | None:
         return schema.current(engine)
 
 
-def ensure_roles(settings: Settings, engine: Engine) -> None:
-    """The roles with this installation's passwords and their grants; a warning where we may not make them."""
+def ensure_roles(settings: Settings, engine: Engine) -> bool:
+    """The roles with this installation's passwords and their grants; False, with a warning, where we may not.
+
+    Raises RefusedError if the database has roles that are another database's, and we may not make others.
+    """
     secrets = settings.secrets()
-    passwords = {roles.ANALYST: secrets["analyst"], roles.DASHBOARD: secrets["dashboard"]}
-    if engine.url.username != WRITER:
-        portfolios.ensure_key(engine, secrets["viewer"])
-        roles.ensure_owner(engine)
-        roles.ensure_writer(engine, secrets["writer"])
+    with connect(engine) as connection:
+        former, ours = names.in_place(driver(connection)), names.choose(driver(connection))
+    if engine.url.username != ours.writer:
+        portfolios.ensure_key(engine, secrets["viewer"], ours)
+        owned = roles.ensure_owner(engine, ours)
+        if not owned and former not in {None, ours}:
+            raise RefusedError(
+                f"The roles of {engine.url.database}, {ours.prefix}_*, cannot be made by this database user, and"
+                f" {former.owner} and its like belong to another database of the server: run `creditlens migrate`"
+                " once as a user who may make roles."
+            )
+        roles.ensure_writer(engine, secrets["writer"], ours)
         roles.close_to_everybody(engine)
-    if not roles.ensure_readers(engine, passwords):
+    readers = roles.ensure_readers(
+        engine, {ours.analyst: secrets["analyst"], ours.dashboard: secrets["dashboard"]}, ours
+    )
+    if not readers:
         log.warning(
             "This database user may not make roles: ask the server's administrator for %s and %s, with %s granted.",
-            roles.ANALYST, roles.DASHBOARD, roles.READER,
+            ours.analyst, ours.dashboard, ours.reader,
         )  # fmt: skip
+    roles.claim_names(engine, ours)
+    if former not in {None, ours}:
+        roles.shut_out(engine, former)
+    return readers

@@ -11,9 +11,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL, Engine
 
-from db import privacy, runs, schema, superset_people
-from db.engine import psql_url
-from db.roles import DASHBOARD
+from db import privacy, roles, runs, schema, superset_people
+from db.engine import open_session
 from flows import backups, dashboards, erasures, services, traces
 from flows.settings import Settings
 from flows.traces import NotErasedError
@@ -102,7 +101,7 @@ def reachable_superset(settings: Settings, engine: Engine) -> tuple[URL | None, 
     if url is None:
         return None, []
     try:
-        with psycopg.connect(psql_url(url), connect_timeout=10):
+        with open_session(url):
             return url, []
     except psycopg.OperationalError as error:
         said = NotSearched(
@@ -193,7 +192,7 @@ def erase(settings: Settings, customer_id: int, *, by: str) -> dict[str, Any]:
         request_id = privacy.record(engine, kind="erase", customer_hash=hashed, by=by)
         erasures.note(settings, "erasing", customer_id)
         removed, vacuumed = erasures.in_database(engine, customer_id)
-        late, gone_at = privacy.readers(engine, DASHBOARD), time.monotonic()
+        late, gone_at = privacy.readers(engine, roles.names(engine).dashboard), time.monotonic()
         cached = dashboards.drop_answers(settings)
         superset, _ = reachable_superset(settings, engine)
         if superset is not None:
@@ -241,7 +240,7 @@ def _drop_late_answers(settings: Settings, engine: Engine, customer_id: int, lat
     """
     if not dashboards.answers(settings).exists():
         return 0
-    while late & privacy.readers(engine, DASHBOARD):
+    while late & privacy.readers(engine, roles.names(engine).dashboard):
         if time.monotonic() > gone_at + PATIENCE_SECONDS:
             raise NotErasedError("A query of the dashboards from before the erasure still runs; erase again later.")
         time.sleep(0.2)

@@ -32,10 +32,11 @@ from typing import Any
 import psutil
 from sqlalchemy import Engine
 
-from db.embedded import WRITER, free_port
-from db.engine import make_engine, parse_url, psql_url, require_supported_server
-from db.errors import DatabaseUnavailableError, EmbeddedPostgresError
-from db.roles import ANALYST, DASHBOARD, has_writer
+from db import portfolios, roles
+from db.embedded import free_port
+from db.engine import ignore_variables, make_engine, psql_url, require_supported_server
+from db.errors import DatabaseUnavailableError, EmbeddedPostgresError, RefusedError
+from db.names import USUAL
 from flows import identity, logs, private, program
 from flows.machine import ours
 from flows.settings import Settings
@@ -61,24 +62,37 @@ def connect_database(settings: Settings) -> Engine:
 
     Raises DatabaseUnavailableError with the way out.
     """
+    ignore_variables(embedded=settings.database_url is None)
     if settings.database_url is not None:
-        engine = make_engine(settings.database_url.get_secret_value())
+        engine = make_engine(settings.database_url.get_secret_value(), job=True)
         require_supported_server(engine)
         return engine
     embedded = settings.embedded()
     embedded.require_own_data()
     if embedded.port() is None:
         raise DatabaseUnavailableError("The embedded Postgres is not running; start it with `creditlens up`.")
-    return make_engine(embedded.url())
+    return make_engine(embedded.url(), job=True)
+
+
+def require_ours(settings: Settings, engine: Engine) -> None:
+    """Raise RefusedError if another installation uses the database: its roles have that one's passwords."""
+    if portfolios.key_of_another(engine, settings.secrets()["viewer"]):
+        raise RefusedError(
+            f"The database {engine.url.database} belongs to another installation, whose passwords would be"
+            f" replaced: copy that one's secrets.json into {settings.state} to share it, or, if that one is gone,"
+            " run `creditlens migrate --take-over`."
+        )
 
 
 def connect_writer(settings: Settings) -> Engine:
     """An engine for the jobs: as the writer where the database has one, else as whom the settings name."""
     engine = connect_database(settings)
-    if engine.url.username == WRITER or not has_writer(engine):
+    writer = roles.names(engine).writer
+    if engine.url.username == writer or not roles.has_writer(engine):
         return engine
+    require_ours(settings, engine)
     engine.dispose()
-    return make_engine(engine.url.set(username=WRITER, password=settings.secrets()["writer"]))
+    return make_engine(engine.url.set(username=writer, password=settings.secrets()["writer"]), job=True)
 
 
 @contextmanager
@@ -99,6 +113,7 @@ def start_database(settings: Settings) -> None:
         log.info("Closed to others: %s files and folders in %s.", f"{closed:,}", settings.state)
     if settings.database_url is not None:
         return
+    ignore_variables(embedded=True)
     copied_from = identity.of(settings.state).copied_from
     try:
         settings.embedded().start()
@@ -112,13 +127,18 @@ def start_database(settings: Settings) -> None:
         ) from error
 
 
-def reader_url(settings: Settings, role: str = ANALYST) -> str:
-    """A reading role's address of the database, as psql takes it."""
-    password = settings.secrets()[{ANALYST: "analyst", DASHBOARD: "dashboard"}[role]]
-    if settings.database_url is None:
-        return psql_url(settings.embedded().url(role, password))
-    url = parse_url(settings.database_url.get_secret_value())
-    return psql_url(url.set(username=role, password=password))
+def reader_url(settings: Settings, role: str = USUAL.analyst) -> str:
+    """A reading role's address of the database, as psql takes it.
+
+    Parameters
+    ----------
+    role: its usual name; in this database it may have another one.
+    """
+    password = settings.secrets()[{USUAL.analyst: "analyst", USUAL.dashboard: "dashboard"}[role]]
+    with database(settings) as engine:
+        require_ours(settings, engine)
+        name = USUAL.renamed(roles.names(engine))[role]
+        return psql_url(engine.url.set(username=name, password=password))
 
 
 # --- background processes -------------------------------------------------------------------------------------

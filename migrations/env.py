@@ -5,7 +5,9 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, Engine, text
 
-from db.models import metadata
+from db.models import PRIVATE, VERSION_TABLE, metadata
+from db.runs import driver
+from db.schema import use_own_version_table
 from db.staging import PARTITION_PATTERN
 
 # Any number, the same for every creditlens: two migrations never run at once on one database.
@@ -25,18 +27,23 @@ def migrate(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
     connection.commit()
     try:
-        context.configure(
-            connection=connection,
-            target_metadata=metadata,
-            include_schemas=True,
-            include_name=include_name,
-            compare_type=True,
-        )
-        with context.begin_transaction():
-            context.run_migrations()
+        with connection.begin():
+            use_own_version_table(driver(connection))
+            context.configure(
+                connection=connection,
+                target_metadata=metadata,
+                include_schemas=True,
+                include_name=include_name,
+                compare_type=True,
+                version_table=VERSION_TABLE,
+                version_table_schema=PRIVATE,
+            )
+            with context.begin_transaction():
+                context.run_migrations()
     finally:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text("RESET lock_timeout"))
         connection.commit()
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import psycopg
@@ -66,37 +68,89 @@ def files(installation: Installation, new_frame: pl.DataFrame) -> tuple[Path, Pa
     return former, new
 
 
-@pytest.fixture(scope="module")
-def foreign_postgres(open_folder: Path) -> Iterator[str]:
-    """A Postgres that is not ours, reached over TCP: Debian's where it is installed, else the wheel's older one."""
+@dataclass(frozen=True)
+class ForeignServer:
+    """A running Postgres that is not ours."""
+
+    port: int
+    password: str
+    folder: Path
+
+    def url(self, database: str = "scores", user: str = "bank", password: str | None = None, more: str = "") -> str:
+        """An address of a database on it."""
+        return f"postgres://{user}:{password or self.password}@127.0.0.1:{self.port}/{database}{more}"
+
+    def run(self, *statements: str, database: str = "postgres") -> None:
+        """Statements of its superuser, each a transaction of its own."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def value(self, query: str, database: str = "scores") -> object:
+        """One value, as its superuser sees it."""
+        with psycopg.connect(self.url(database)) as connection:
+            row = connection.execute(query.encode()).fetchone()
+            return row and row[0]
+
+
+def service_user() -> dict[str, Any]:
+    """Whom Postgres runs as where we are root, as `subprocess` takes it."""
+    if os.geteuid() != 0:
+        return {}
+    import pwd
+
+    entry = next(pwd.getpwnam(name) for name in ("creditlens", "postgres") if _known(name))
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def foreign_server(open_folder: Path, *options: str, tls: bool = False) -> Iterator[ForeignServer]:
+    """A Postgres that is not ours: Debian's where it is installed, else the wheel's older one.
+
+    Over TCP, and over a socket in its folder; with `tls`, it lets nobody in without, and its certificate is
+    `server.crt` in the folder.
+    """
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     older = packaged_binaries().parent.parent / "pginstall" / "bin"
     binaries = next((path for path in reversed(debian) if (path / "initdb").exists()), older)
     port = free_port(None)
     folder = open_folder / f"foreign-{port}"
     folder.mkdir()
-    user = {}
-    if os.geteuid() == 0:
-        import pwd
-
-        entry = next(pwd.getpwnam(name) for name in ("creditlens", "postgres") if _known(name))
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
-        user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    user = service_user()
+    if user:
+        os.chown(folder, user["user"], user["group"])
     password = new_password()
     (folder / "password").write_text(password)
     run = {"check": True, "cwd": folder, "stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL, **user}
-    data = str(folder / "data")
+    data = folder / "data"
     subprocess.run(
         [binaries / "initdb", "-D", data, "-U", "bank", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}",
          "-E", "UTF8"], **run
     )  # fmt: skip
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-    subprocess.run([binaries / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start"], **run)
-    address = f"postgres://bank:{password}@127.0.0.1:{port}/"
-    with psycopg.connect(address + "postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE scores")
-    yield address + "scores"
-    subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+    settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", *options]
+    if tls:
+        subprocess.run(
+            ["openssl", "req", "-new", "-x509", "-days", "2", "-nodes", "-subj", "/CN=127.0.0.1", "-addext",
+             "subjectAltName=IP:127.0.0.1", "-out", folder / "server.crt", "-keyout", folder / "server.key"],
+            stderr=subprocess.DEVNULL, **run
+        )  # fmt: skip
+        settings += ["ssl=on", f"ssl_cert_file={folder}/server.crt", f"ssl_key_file={folder}/server.key"]
+        (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+    words = " ".join(f"-c {setting}" for setting in settings)
+    subprocess.run([binaries / "pg_ctl", "-D", data, "-o", words, "-l", folder / "log", "-w", "start"], **run)
+    made = ForeignServer(port, password, folder)
+    try:
+        made.run("CREATE DATABASE scores")
+        yield made
+    finally:
+        subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+
+
+@pytest.fixture(scope="module")
+def foreign_postgres(open_folder: Path) -> Iterator[str]:
+    """The address of an empty database on a Postgres that is not ours, reached over TCP."""
+    with foreign_server(open_folder) as server:
+        yield server.url()
 
 
 def _known(name: str) -> bool:

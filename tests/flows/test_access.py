@@ -53,7 +53,7 @@ MATRIX: dict[str, dict[str, str]] = {
         r"credit relation (pointer_move|privacy_request)$": "",
         r"credit relation (new_customer|score|shap_value|former_customer)(_[rm]\d{8})?$": EVERYTHING,
         r"credit relation ": "SELECT INSERT UPDATE DELETE",
-        r"public relation alembic_version$": "SELECT",
+        r"creditlens_private relation schema_version$": "SELECT",
     },
     "creditlens_nobody": {},
 }
@@ -219,8 +219,6 @@ def test_nothing_belongs_to_a_login_but_the_writers_tables(server: psycopg.Conne
         " UNION SELECT pg_get_userbyid(nspowner), 'schema ' || nspname FROM ours"
         " UNION SELECT pg_get_userbyid(c.relowner), nspname || ' ' || regexp_replace(relname, '_[rm]\\d{8}.*', '')"
         "  FROM pg_class c JOIN ours ON ours.oid = relnamespace"
-        " UNION SELECT pg_get_userbyid(relowner), 'public ' || relname FROM pg_class"
-        "  WHERE oid = 'public.alembic_version'::regclass"
         " UNION SELECT pg_get_userbyid(proowner), nspname || ' routine'"
         "  FROM pg_proc JOIN ours ON ours.oid = pronamespace"
     ).fetchall()
