@@ -405,13 +405,14 @@ def failed_warnings(engine: Engine, run_id: int) -> list[Check]:
 
 def earlier_customers(engine: Engine, run_id: int, *, nights: int) -> list[int]:
     """Customers of the last published run of each of the newest dates, of runs before this one."""
-    query = (
-        select(scoring_run.c.customers)
-        .distinct(scoring_run.c.as_of)
+    last_of_each_date = (
+        select(func.max(scoring_run.c.run_id))
         .where(scoring_run.c.status == "published", scoring_run.c.run_id < run_id)
-        .order_by(scoring_run.c.as_of.desc(), scoring_run.c.run_id.desc())
+        .group_by(scoring_run.c.as_of)
+        .order_by(scoring_run.c.as_of.desc())
         .limit(nights)
     )
+    query = select(scoring_run.c.customers).where(scoring_run.c.run_id.in_(last_of_each_date))
     with connect(engine) as connection:
         return [count for count in connection.scalars(query) if count is not None]
 

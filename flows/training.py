@@ -48,21 +48,28 @@ def read_former(files: Sequence[Path], settings: Settings) -> Former:
     """
     parts: list[Applications] = []
     read: list[sources.Survey] = []
-    rejected = 0
+    broken: list[int] = []
     for path in files:
         survey, tally, accepted = _read_file(path, settings)
         read.append(survey)
-        rejected += tally.rejected
+        broken.append(tally.rejected)
         parts.append(accepted)
     everybody = Applications.concatenate(parts)
     file = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     kept, contradicting = _once(everybody, file, files)
-    rejected += contradicting
+    rejected = sum(broken) + contradicting
     rows = sum(survey.rows for survey in read)
     if rejected > settings.rejected_share * rows:
+        of_each = "; ".join(
+            f"{survey.path}: {count:,} of {survey.rows:,}"
+            for survey, count in zip(read, broken, strict=True)
+            if count
+        )
         raise RejectedShareError(
-            f"{rejected:,} of {rows:,} former customers in {', '.join(str(path) for path in files)} break the"
-            f" contract, more than the allowed {settings.rejected_share:.1%}; nothing was trained."
+            f"{rejected:,} of {rows:,} former customers break the contract"
+            f" ({of_each}{'; ' if of_each and contradicting else ''}"
+            f"{f'{contradicting:,} rows with two outcomes' if contradicting else ''}),"
+            f" more than the allowed {settings.rejected_share:.1%}; nothing was trained."
         )
     digests = [survey.sha256 for survey in read]
     combined = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
