@@ -19,3 +19,7 @@ class OutdatedArtefactError(ArtefactError):
 
 class TrainingError(ScoringError):
     """The former customers do not suffice to train a model."""
+
+
+class RejectedRowsError(ScoringError):
+    """Rows of a frame break the contract; the message says how many, and describes the first."""
