@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scoring.batch import score_batch
-from scoring.contract import Applications, check_columns, check_rows
+from scoring.contract import Applications, check_rows, match_columns
 from scoring.errors import RejectedRowsError
 from scoring.features import Feature, Language
 from scoring.preprocess import explained_features
@@ -37,8 +37,9 @@ def applications(
 
     Raises ColumnsError for a missing column, RejectedRowsError if `rejected` is "raise" and a row breaks a rule.
     """
-    check_columns([str(column) for column in frame.columns], labelled=labelled)
-    checked = check_rows(pl.from_pandas(frame, nan_to_null=True), first_row=1, labelled=labelled)
+    columns = match_columns([str(column) for column in frame.columns], labelled=labelled)
+    known = frame.iloc[:, list(columns.positions.values())].set_axis(list(columns.positions), axis=1)
+    checked = check_rows(pl.from_pandas(known, nan_to_null=True), first_row=1, labelled=labelled)
     if checked.rejected and rejected == "raise":
         first = checked.violations[0]
         raise RejectedRowsError(
