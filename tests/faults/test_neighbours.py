@@ -145,7 +145,8 @@ def test_the_copy_of_a_running_one_leaves_it_alone_and_works_by_itself(
         own = copy("status")
         assert own["problems"] == []
         assert own["prefect_url"] != before["prefect_url"]
-        assert copy.runs() == [*runs, runs[-1] + 1]
+        # Numbers are skipped after a recovery, which the copy of a running server needs.
+        assert (copy.runs()[:-1], len(copy.runs())) == (runs, len(runs) + 1)
         # What its Prefect server knew of the original's schedule is gone.
         name = f"every-night-{identity.of(copy.state).name}"
         wait(lambda: set(deployments(own["prefect_url"])) == {name}, lambda: deployments(own["prefect_url"]))
