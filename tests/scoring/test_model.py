@@ -174,5 +174,5 @@ def test_a_bundle_from_before_the_bins_says_to_train_again(trained: Trained) -> 
     del content["baseline"]
     content["version"] = 1
     artefact = json.dumps(content).encode()
-    with pytest.raises(ArtefactError, match="has version 1, this program reads 2; train again"):
+    with pytest.raises(ArtefactError, match="has version 1, this program reads 3; train again"):
         ModelBundle.from_bytes(artefact, digest(artefact))
