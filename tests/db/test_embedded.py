@@ -297,8 +297,8 @@ def test_a_writer_that_was_made_and_not_granted_is_granted_by_the_next_start(ope
 
 def test_a_copy_of_a_running_one_is_another_server(open_folder: Path) -> None:
     passwords = (new_password(), new_password())
-    original = EmbeddedPostgres(open_folder / "original", *passwords)
-    copy = EmbeddedPostgres(open_folder / "copy", *passwords)
+    original = EmbeddedPostgres(open_folder / "postgres-original", *passwords)
+    copy = EmbeddedPostgres(open_folder / "postgres-copy", *passwords)
     try:
         before = original.start()
         subprocess.run(["cp", "-a", str(original.home), str(copy.home)], check=True)
@@ -334,9 +334,9 @@ def test_it_starts_although_its_last_number_is_another_programs_by_now(
 
 def test_it_is_still_known_after_its_folder_was_moved_while_it_ran(open_folder: Path) -> None:
     passwords = (new_password(), new_password())
-    server = EmbeddedPostgres(open_folder / "before", *passwords)
+    server = EmbeddedPostgres(open_folder / "postgres-before", *passwords)
     port = server.start().port
-    moved = EmbeddedPostgres(open_folder / "after", *passwords)
+    moved = EmbeddedPostgres(open_folder / "postgres-after", *passwords)
     server.home.rename(moved.home)
     try:
         assert server.port() is None

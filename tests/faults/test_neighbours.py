@@ -105,7 +105,7 @@ def deployments(api: str) -> dict[str, dict[str, Any]]:
 def neighbours(open_folder: Path) -> Iterator[tuple[Neighbour, Neighbour]]:
     """Two installations whose `up` ran at the same time, with the same ports."""
     port = {"CREDITLENS_PREFECT_PORT": str(free_port(None))}
-    made = Neighbour(open_folder / "one", port), Neighbour(open_folder / "other", port)
+    made = Neighbour(open_folder / "one-neighbour", port), Neighbour(open_folder / "other-neighbour", port)
     try:
         for process in [neighbour.start("up", "--json") for neighbour in made]:
             assert answer(process)["outcome"] == "published"
@@ -132,7 +132,7 @@ def test_two_that_start_at_the_same_time_both_work_with_servers_of_their_own(
 def test_the_copy_of_a_running_one_leaves_it_alone_and_works_by_itself(
     neighbours: tuple[Neighbour, Neighbour], open_folder: Path
 ) -> None:
-    original, copy = neighbours[0], neighbours[0].copy_to(open_folder / "copy")
+    original, copy = neighbours[0], neighbours[0].copy_to(open_folder / "copied-installation")
     before, runs = original("status"), original.runs()
     status = copy("status", code=1)
     assert [status[name] for name in ("schedule", "schedule_pid", "prefect_url")] == ["off", None, None]
@@ -166,8 +166,8 @@ def test_a_stopped_one_can_be_moved_and_stops_no_other(
     name, runs = identity.of(other.state).name, other.runs()
     other("down")
     assert one("status")["problems"] == []
-    other.state.rename(open_folder / "moved")
-    other.state = open_folder / "moved"
+    other.state.rename(open_folder / "moved-installation")
+    other.state = open_folder / "moved-installation"
     assert other("up")["outcome"] == "unchanged"
     assert (identity.of(other.state).name, other.runs()) == (name, runs)
     assert other("status")["problems"] == []

@@ -67,7 +67,7 @@ def test_one_folder_by_two_paths_is_one_installation(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
 def test_who_may_not_look_at_the_original_has_a_copy(open_folder: Path) -> None:
-    closed, copy = open_folder / "closed", open_folder / "copy"
+    closed, copy = open_folder / "closed-original", open_folder / "copy-of-closed"
     original = identity.of(closed / "state")
     closed.chmod(0o700)
     shutil.copytree(closed / "state", copy)
