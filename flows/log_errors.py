@@ -52,6 +52,16 @@ EXPECTED = (
         "on a busy machine: the schedule asks Prefect from time to time instead, until it is connected again",
     ),
     Expected(
+        "Superset",
+        r"Choose (exactly one customer|a value \(or All\) in every cohort filter)",
+        "a dashboard without a customer, or a filter without a value: its charts refuse, and say what to choose",
+    ),
+    Expected(
+        "Superset",
+        r"superset\.(sql_lab|sqllab)\b",
+        "a query that somebody typed in SQL Lab: whoever asked was told what is wrong with it",
+    ),
+    Expected(
         "Postgres",
         r"(creditlens_analyst|creditlens_dashboard)@\S+ (ERROR|FATAL):",
         "a reader's own query: it was refused, cancelled or mistyped, and whoever asked was told",
