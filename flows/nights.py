@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from db.errors import BusyError
+from db.errors import BusyError, RefusedError
 from flows import atomic, clock, endings, notify, sources
 from flows.endings import EndedBySignal
-from flows.settings import Settings
+from flows.settings import Settings, SettingsError
 from scoring.errors import ScoringError
 
 log = logging.getLogger("creditlens")
@@ -83,7 +83,7 @@ def _account_for(settings: Settings, error: Exception | EndedBySignal) -> None:
             _note(settings, "ended", None)
             return
         error.effect = error.effect or "nothing was published"
-    refused = isinstance(error, ScoringError | sources.SourceError)
+    refused = isinstance(error, ScoringError | sources.SourceError | SettingsError | RefusedError)
     outcome = "refused" if refused else "failed"
     message = (str(error).strip() or type(error).__name__).splitlines()[0]
     _note(settings, outcome, message)
