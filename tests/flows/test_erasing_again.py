@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from db import restoring, roles
+from db import portfolios, restoring, roles
 from db.engine import psql_url
 from db.errors import BusyError
 from db.superset import ensure_metadata_database
@@ -208,8 +208,9 @@ def again(
     engine: Engine,
     reader_passwords: dict[str, str],
 ) -> Settings:
-    """The source once more, of which customer 9 was erased too; other tests changed its roles' passwords."""
+    """The source once more, of which customer 9 was erased too; other tests took its database over."""
     settings = settings_of(patch, source.state, psql_url(engine.url))
+    assert portfolios.ensure_key(engine, settings.secrets()["viewer"])
     assert roles.ensure_readers(engine, reader_passwords)
     return settings
 
