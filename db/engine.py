@@ -155,7 +155,9 @@ def program_target(url: URL) -> str:
     What stands in a command line, everybody on the machine may read.
     """
     query = {name: value for name, value in url.query.items() if isinstance(value, str)}
-    return make_conninfo("", host=url.host, port=url.port, user=url.username, dbname=url.database, **query)
+    # The host of a socket stands in the query.
+    parts = {"host": url.host, "port": url.port, "user": url.username, "dbname": url.database, **query}
+    return make_conninfo("", **parts)
 
 
 def make_engine(url: URL | str, *, job: bool = False) -> Engine:

@@ -602,7 +602,9 @@ def test_odd_names_are_told_to_programs_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("form", ["postgresql:///one?host={}&port={}&user=bank", "postgresql://bank@{}:{}/two"])
-def test_a_socket_in_a_folder_is_reached(server: ForeignServer, tmp_path: Path, form: str) -> None:
+def test_a_socket_in_a_folder_is_reached(
+    server: ForeignServer, production: Machine, tmp_path: Path, form: str
+) -> None:
     quoted = str(server.folder) if "host=" in form else str(server.folder).replace("/", "%2F")
     database = form.partition("///" if "///" in form else "}/")[2].partition("?")[0]
     machine = installation(server, tmp_path, database, form.format(quoted, server.port))
