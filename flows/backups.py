@@ -68,7 +68,8 @@ def bring_back(settings: Settings, file: Path, *, force: bool) -> dict[str, Any]
     services.start_database(settings)
     with services.database(settings) as engine, runs.exclusive(engine):
         cut_short = restoring.unfinished(engine)
-        another = portfolios.key_of_another(engine, settings.secrets()["viewer"])
+        ours = settings.database_url is None
+        another = not ours and portfolios.key_of_another(engine, settings.secrets()["viewer"])
         if cut_short is None and (backup.occupied(engine.url) or another) and not force:
             whose = "is not empty" if not another else "belongs to another installation"
             raise RefusedError(f"The database {whose}; --force replaces everything in it.")

@@ -75,8 +75,11 @@ def connect_database(settings: Settings) -> Engine:
 
 
 def require_ours(settings: Settings, engine: Engine) -> None:
-    """Raise RefusedError if another installation uses the database: its roles have that one's passwords."""
-    if portfolios.key_of_another(engine, settings.secrets()["viewer"]):
+    """Raise RefusedError if another installation uses the database: its roles have that one's passwords.
+
+    The embedded server is its state folder's own, whatever became of the secrets.
+    """
+    if settings.database_url is not None and portfolios.key_of_another(engine, settings.secrets()["viewer"]):
         raise RefusedError(
             f"The database {engine.url.database} belongs to another installation, whose passwords would be"
             f" replaced: copy that one's secrets.json into {settings.state} to share it, or, if that one is gone,"

@@ -155,7 +155,8 @@ def test_a_service_has_its_temporary_files_in_the_state_folder(tmp_path: Path) -
     code = "import tempfile, os; print(tempfile.gettempdir(), os.environ['CREDITLENS_STATE'], flush=True)"
     service.start([sys.executable, "-c", code], {})
     deadline = time.monotonic() + 60
-    while len(service.log.read_text().split()) < 2:
+    # The first line says that it starts.
+    while len(service.log.read_text().splitlines()) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert service.log.read_text().split()[-2:] == [str(tmp_path / "tmp" / "writer"), str(tmp_path)]
