@@ -52,7 +52,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=600,
         )
 
     def json(self, *arguments: str, code: int = 0) -> dict:
@@ -278,7 +278,7 @@ def test_any_postgres_serves_and_the_container_command_goes_on_serving(
             stderr=subprocess.STDOUT,
         )
         try:
-            deadline = time.monotonic() + 200
+            deadline = time.monotonic() + 500
             while "Stop with Ctrl+C" not in log.read_text():
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()

@@ -179,7 +179,7 @@ def test_a_line_that_a_crash_cut_costs_that_line_only(open_folder: Path, patch: 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "flows.cli", *arguments],
-        env=dict(os.environ), capture_output=True, text=True, check=False, timeout=120,
+        env=dict(os.environ), capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from tests.installation import Installation
 def command(*arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "flows.cli", *arguments],
-        env=dict(os.environ), input=answer, capture_output=True, text=True, check=False, timeout=120,
+        env=dict(os.environ), input=answer, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
 
 

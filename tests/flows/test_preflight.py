@@ -31,7 +31,7 @@ def look(state: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
     """The checks, by an interpreter that sees no installed package, as on a fresh machine."""
     return subprocess.run(
         [sys.executable, "-S", "-m", "flows.preflight", *arguments],
-        env=environment(state, **settings), cwd=PROJECT, capture_output=True, text=True, check=False, timeout=30,
+        env=environment(state, **settings), cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
 

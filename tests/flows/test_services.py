@@ -196,7 +196,7 @@ def test_status_beside_such_a_program_ends_in_no_traceback(tmp_path: Path, monke
         done = subprocess.run(
             [sys.executable, "-m", "flows.cli", "status", "--json"],
             env={**os.environ, "CREDITLENS_STATE": str(settings.state), "CREDITLENS_SUPERSET_PORT": str(port)},
-            capture_output=True, text=True, check=False, timeout=120,
+            capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
     assert "Traceback" not in done.stderr
     found = json.loads(done.stdout)

@@ -81,7 +81,7 @@ def test_the_next_night_is_the_schedules(installation: Installation) -> None:
 # --- the schedule ---------------------------------------------------------------------------------------------
 
 
-def wait(happened: Callable[[], object], what: Callable[[], object], seconds: float = 120) -> None:
+def wait(happened: Callable[[], object], what: Callable[[], object], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, what()
