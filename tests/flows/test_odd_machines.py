@@ -172,5 +172,6 @@ def test_up_works_for_an_ordinary_user_with_odd_paths_and_no_home_from_a_read_on
     assert odd.json("up")["outcome"] == "published"
     status = odd.json("status")
     assert status["healthy"] is True, status
-    assert odd.open_to_others() == []
+    # Prefect copies its pages with their modes; everybody has them, and nobody else passes the folder above.
+    assert [name for name in odd.open_to_others() if not name.startswith("prefect/pages/")] == []
     assert closed(odd.state)
