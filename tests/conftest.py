@@ -82,6 +82,8 @@ def new_database(postgres: EmbeddedPostgres, reader_passwords: dict[str, str]) -
         name = f"test_{next(_numbers)}"
         with owner.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} OWNER {OWNER}"))
+            # All share the roles: a database that claimed them (by a restore) must not send the next to others.
+            connection.execute(text(f"COMMENT ON ROLE {OWNER} IS NULL"))
         engine = make_engine(postgres.url(database=name))
         roles.ensure_readers(engine, reader_passwords)
         engines.append(engine)

@@ -49,6 +49,8 @@ class Installation(Machine):
             prefect = {name: os.environ[name] for name in ("PREFECT_API_URL",) if name in os.environ}
             return super().__call__(*arguments, **prefect, **environment)
         with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith(("CREDITLENS_", "DATABASE_URL"))]:
+                patch.delenv(name)
             for name, value in {"CREDITLENS_STATE": str(self.state), **self.environment}.items():
                 patch.setenv(name, value)
             done = CliRunner().invoke(app, arguments)
