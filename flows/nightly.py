@@ -31,7 +31,7 @@ from flows.chunks import (
     start_second_opinion,
 )
 from flows.loading import rejection_rows, run_statistics
-from flows.nights import accounted, date_of
+from flows.nights import accounted, date_of, state_if_cancelled
 from flows.progress import reporter
 from flows.scaleout import score_on_dask
 from flows.services import database
@@ -196,6 +196,16 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
     """
     settings = load_settings()
     logs.bound_all(settings)
+    try:
+        return score_and_publish(settings, Path(applications), as_of, force=force)
+    except endings.EndedBySignal as error:
+        if state := state_if_cancelled(error):
+            return state  # type: ignore[no-any-return]
+        raise
+
+
+def score_and_publish(settings: Settings, applications: Path, as_of: date | None, *, force: bool) -> Night:
+    """One night from the file to the readers' pointer."""
     with (
         endings.raised(),
         accounted(settings),
@@ -207,7 +217,7 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
         schema.require_current(engine)
         recover(engine)
         with timed(seconds, "survey"):
-            survey = survey_input(Path(applications), settings)
+            survey = survey_input(applications, settings)
         with timed(seconds, "model"):
             model_id, bundle = load_model(engine)
         same = runs.find_unchanged(engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from db.errors import BusyError, RefusedError
 from flows import atomic, clock, endings, notify, sources
@@ -117,6 +118,28 @@ def date_of(settings: Settings) -> date:
     moment = max(datetime.now(UTC), datetime.fromtimestamp(planned, UTC))
     due = clock.last_night(settings.cron, settings.time_zone, moment)
     return due.date if due else settings.today()
+
+
+def state_if_cancelled(error: EndedBySignal) -> Any:
+    """The state that a night has in Prefect if somebody cancelled it there, None if something else ended it.
+
+    Prefect sends the signal and would call the night crashed: it cannot tell its own signal from another's where
+    handlers other than its own are in place.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.context import FlowRunContext
+    from prefect.states import Cancelled
+
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return None
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(context.flow_run.id).state
+    except Exception:
+        # The server may be what is being stopped; then nobody will ask it either.
+        return None
+    return Cancelled(message=str(error)) if state is not None and state.is_cancelling() else None
 
 
 def _note(settings: Settings, outcome: str, message: str | None) -> None:
