@@ -22,9 +22,7 @@ from tests.installation import Installation
 # `make faults` runs all of it, `make test` a part of the same tests.
 EVERYTHING = os.environ.get("CREDITLENS_FAULTS") == "all"
 # They take minutes and break rarely.
-_WHOLE_ONLY = [
-    *("test_cancelling.py", "test_killed_commands.py", "test_neighbours.py", "test_network.py", "test_schedule.py")
-]
+_WHOLE_ONLY = [*("test_killed_commands.py", "test_neighbours.py", "test_network.py", "test_schedule.py")]
 collect_ignore = [] if EVERYTHING else _WHOLE_ONLY
 
 
