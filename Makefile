@@ -84,7 +84,7 @@ assets: $(VENV)/installed ## Write the dashboards' files anew from superset_asse
 	$(BIN)/python -m superset_assets.generator
 
 screenshots: $(VENV)/installed $(SUPERSET)/installed ## Take the pictures of the README again, from synthetic applications (10 minutes; needs Chromium)
-	$(BIN)/python -m superset_assets.screenshots $(SCREENSHOTS)
+	$(BIN)/python -m superset_assets.screenshots.take $(SCREENSHOTS)
 
 requirements: ## Compile all pinned requirements anew from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header \

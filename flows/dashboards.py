@@ -1,7 +1,7 @@
 """The dashboards: Superset in an environment of its own, made to show what `superset_assets/` holds, and served.
 
 Superset needs other versions of packages than everything else here, so this side prepares what it needs
-(database, secrets, one configuration file), runs `superset_assets/provision.py` in its environment, and serves it.
+(database, secrets, one configuration file), runs `superset_assets/server/provision.py` there, and serves it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,11 @@ from flows.settings import DASHBOARD_USERS, PROJECT, SUPERSET_KEYS, Settings
 
 log = logging.getLogger("creditlens")
 
-ASSETS = PROJECT / "superset_assets"
+ASSETS = PROJECT / "superset_assets" / "assets"
+SERVER = PROJECT / "superset_assets" / "server"
 ENVIRONMENT = PROJECT / ".venv-superset"
 START_SECONDS = 120
 STEP, FAILED = "step: ", "failed: "
-# What stands in the asset folder and is no part of what Superset shows.
-APART = {"generator", "screenshots", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +196,9 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
 def _digest(configuration: Mapping[str, Any], passwords: Mapping[str, str], assets: Path) -> str:
     """One number for everything that provisioning depends on."""
     digest = hashlib.sha256(json.dumps([configuration, passwords], sort_keys=True).encode())
-    for folder in sorted({assets, ASSETS}):
+    for folder in (assets, SERVER):
         for file in sorted(folder.rglob("*")):
-            if file.is_file() and not APART & set(file.relative_to(folder).parts):
+            if file.is_file() and "__pycache__" not in file.parts:
                 digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes())
     return digest.hexdigest()
 
@@ -212,7 +211,7 @@ def _provision(settings: Settings, lock: IO[str] | None) -> None:
     report = settings.state / "superset-provision.log"
     with report.open("w") as errors:
         process = subprocess.Popen(
-            [str(ENVIRONMENT / "bin" / "python"), str(ASSETS / "provision.py")],
+            [str(ENVIRONMENT / "bin" / "python"), str(SERVER / "provision.py")],
             env={**os.environ, **_environment(settings)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -262,7 +261,7 @@ def _start(settings: Settings) -> str:
 
 
 def _server_command() -> list[str]:
-    return [str(ENVIRONMENT / "bin" / "gunicorn"), "--config", str(ASSETS / "gunicorn.conf.py")]
+    return [str(ENVIRONMENT / "bin" / "gunicorn"), "--config", str(SERVER / "gunicorn.conf.py")]
 
 
 def _bind(settings: Settings, port: int) -> dict[str, str]:
@@ -273,10 +272,10 @@ def _environment(settings: Settings) -> dict[str, str]:
     """What Superset's processes find in their environment: paths, no secret."""
     return {
         "CREDITLENS_SUPERSET_CONFIGURATION": str(_configuration_file(settings)),
-        "SUPERSET_CONFIG_PATH": str(ASSETS / "superset_config.py"),
+        "SUPERSET_CONFIG_PATH": str(SERVER / "superset_config.py"),
         "SUPERSET_HOME": str(settings.state / "superset"),
         "TMPDIR": str(services.temporary_folder(settings.state, "superset")),
-        "PYTHONPATH": str(ASSETS),
+        "PYTHONPATH": str(PROJECT),
         "FLASK_APP": "superset",
         "SCARF_ANALYTICS": "false",
         "DO_NOT_TRACK": "1",

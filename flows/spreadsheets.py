@@ -1,6 +1,6 @@
 """Text that a spreadsheet would run as a formula, made plain: for files and pages that people open in one.
 
-superset_assets/spreadsheets.py has the same rule for what Superset hands out, in an environment of its own.
+superset_assets/server/spreadsheets.py has the same rule for what Superset hands out, in an environment of its own.
 """
 
 from __future__ import annotations

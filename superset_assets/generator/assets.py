@@ -14,12 +14,12 @@ from superset_assets.generator.catalogue import View
 from superset_assets.generator.identity import uuid_of
 from superset_assets.generator.source import LANGUAGES, Source, spoken
 
-FOLDER = Path(__file__).resolve().parents[1]
+FOLDER = Path(__file__).resolve().parents[1] / "assets"
 WRITTEN = ("metadata.yaml", "databases", "datasets", "charts", "dashboards")
 
 
 def build(source: Source, views: Mapping[str, View]) -> dict[str, str]:
-    """Text by file name relative to `superset_assets/`. Raises KeyError for a dataset without a view."""
+    """Text by file name relative to `superset_assets/assets/`. Raises KeyError for a dataset without a view."""
     files: dict[str, Any] = {
         "metadata.yaml": {"version": "1.0.0", "type": "assets", "timestamp": "2026-01-01T00:00:00+00:00"},
     }

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.spreadsheets import plain
-from superset_assets import spreadsheets as of_superset
+from superset_assets.server import spreadsheets as of_superset
 
 
 @pytest.mark.parametrize(

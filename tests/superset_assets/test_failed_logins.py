@@ -12,13 +12,14 @@ import httpx
 import pytest
 
 from flows import dashboards
+from flows.settings import PROJECT
 from tests.superset_fixture import Superset, sign_in
 
 PER_MINUTE = 10
 SLIDES = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-import failed_logins
+from superset_assets.server import failed_logins
 now = [0.0]
 failed_logins.time.monotonic = lambda: now[0]
 attempts = failed_logins.Attempts(5)
@@ -41,7 +42,7 @@ assert "a" not in attempts._moments and "0" in attempts._moments
 
 def test_an_attempt_counts_for_the_minute_that_follows_it() -> None:
     python = dashboards.ENVIRONMENT / "bin" / "python"
-    subprocess.run([python, "-c", SLIDES, dashboards.ASSETS], check=True)
+    subprocess.run([python, "-c", SLIDES, PROJECT], check=True)
 
 
 def answers_to_many_at_once(

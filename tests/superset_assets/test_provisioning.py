@@ -17,7 +17,8 @@ from sqlalchemy import Engine, text
 from db.engine import make_engine
 from flows import dashboards
 from flows.services import ServiceError
-from superset_assets.provision import ProvisionError, permissions_of, read_files
+from flows.settings import PROJECT
+from superset_assets.server.provision import ProvisionError, permissions_of, read_files
 from tests.superset_fixture import Superset
 
 KINDS = ("databases", "datasets", "charts", "dashboards")
@@ -175,7 +176,7 @@ def run_provisioning(superset: Superset, assets: Path) -> str | None:
 def other_assets(superset: Superset, tmp_path: Path) -> Iterator[Path]:
     """A copy of the files to spoil; afterwards Superset is again what the repository holds."""
     copy = tmp_path / "assets"
-    shutil.copytree(dashboards.ASSETS, copy, ignore=shutil.ignore_patterns(*dashboards.APART))
+    shutil.copytree(dashboards.ASSETS, copy)
     yield copy
     assert dashboards.prepare(superset.settings, force=True)
 
@@ -288,8 +289,8 @@ def test_a_placeholder_for_a_key_refuses_to_start(superset: Superset, tmp_path: 
         [dashboards.ENVIRONMENT / "bin" / "python", "-c", "import superset.config"],
         env={
             "CREDITLENS_SUPERSET_CONFIGURATION": str(file),
-            "SUPERSET_CONFIG_PATH": str(dashboards.ASSETS / "superset_config.py"),
-            "PYTHONPATH": str(dashboards.ASSETS),
+            "SUPERSET_CONFIG_PATH": str(dashboards.SERVER / "superset_config.py"),
+            "PYTHONPATH": str(PROJECT),
         },
         capture_output=True,
         text=True,

@@ -6,11 +6,12 @@ import subprocess
 from pathlib import Path
 
 from flows import dashboards
+from flows.settings import PROJECT
 
 PRUNES = """
 import os, sys, time
 sys.path.insert(0, sys.argv[2])
-import published_cache
+from superset_assets.server import published_cache
 files = published_cache.Files(sys.argv[1], 20, default_timeout=60)
 for number in range(30):
     files.set(f"new {number}", number)
@@ -29,4 +30,4 @@ assert files.get("last") == 1
 
 def test_of_the_answers_in_files_the_old_and_the_supernumerary_go(tmp_path: Path) -> None:
     python = dashboards.ENVIRONMENT / "bin" / "python"
-    subprocess.run([python, "-c", PRUNES, tmp_path, dashboards.ASSETS], check=True)
+    subprocess.run([python, "-c", PRUNES, tmp_path, PROJECT], check=True)

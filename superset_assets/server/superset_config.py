@@ -13,22 +13,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import viewer
 import yaml
-from failed_logins import limit_failed_logins
 from flask import Blueprint, Flask, Response, g, jsonify, redirect, request, send_from_directory, session
 from flask_babel import refresh
-from lean_requests import RequestLog, SecurityManager, read_addresses_once, remember_charts
-from looks import log_samples
-from own_sql import refuse_own_sql
-from reader_connections import connect, keep_engines
-from repairs import keep_the_smaller_limit
-from spreadsheets import keep_formulas_out
 from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
 
-ASSETS = Path(__file__).resolve().parent
+from superset_assets.server import viewer
+from superset_assets.server.failed_logins import limit_failed_logins
+from superset_assets.server.lean_requests import RequestLog, SecurityManager, read_addresses_once, remember_charts
+from superset_assets.server.own_sql import refuse_own_sql
+from superset_assets.server.reader_connections import connect, keep_engines
+from superset_assets.server.request_records import log_samples
+from superset_assets.server.spreadsheets import keep_formulas_out
+from superset_assets.server.upstream_fixes import keep_the_smaller_limit
+
+SERVER = Path(__file__).resolve().parent
 MINIMUM_KEY_LENGTH = 32
 PLACEHOLDERS = ("change", "secret", "example", "password", "superset", "default", "your_")
 
@@ -169,7 +170,7 @@ EXPLORE_FORM_DATA_CACHE_CONFIG = {
 }
 CACHE_CONFIG = {"CACHE_TYPE": "NullCache", "CACHE_NO_NULL_WARNING": True}
 DATA_CACHE_CONFIG = {
-    "CACHE_TYPE": "published_cache.PublishedRunCache",
+    "CACHE_TYPE": "superset_assets.server.published_cache.PublishedRunCache",
     "CACHE_DIR": str(_state / "cache"),
     "CACHE_DEFAULT_TIMEOUT": int(timedelta(minutes=5).total_seconds()),
     "CACHE_THRESHOLD": 2_000,
@@ -274,7 +275,7 @@ EXTRA_CATEGORICAL_COLOR_SCHEMES = [
 
 # --- the application ----------------------------------------------------------------------------------------------
 
-_ours = Blueprint("creditlens", __name__, static_folder=str(ASSETS / "static"), static_url_path="/creditlens")
+_ours = Blueprint("creditlens", __name__, static_folder=str(SERVER / "static"), static_url_path="/creditlens")
 BLUEPRINTS = [_ours]
 
 
@@ -362,7 +363,7 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
         from superset.translations.utils import get_language_pack
 
         pack = copy.deepcopy(get_language_pack("fr"))
-        for english, french in yaml.safe_load((ASSETS / "french.yaml").read_text(encoding="utf-8")).items():
+        for english, french in yaml.safe_load((SERVER / "french.yaml").read_text(encoding="utf-8")).items():
             pack["locale_data"]["superset"][english] = french if isinstance(french, list) else [french]
         return jsonify(pack)
 

@@ -12,8 +12,9 @@ import threading
 import time
 from collections import deque
 
-from fair_worker import WORKERS
 from flask import Flask, Response, g, request, session
+
+from superset_assets.server.fair_worker import WORKERS
 
 PATHS = frozenset({"/login/", "/api/v1/security/login"})
 # No worker knows what the others count: together, they let this many through.

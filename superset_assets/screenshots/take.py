@@ -24,7 +24,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from db.embedded import free_port
 
-FOLDER = Path(__file__).resolve().parent / "screenshots"
+FOLDER = Path(__file__).resolve().parent
 PROJECT = FOLDER.parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 MINUTES, DISK_GIGABYTES, MEMORY_GIGABYTES = 10, 2, 3
@@ -78,7 +78,7 @@ PICTURES = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make an installation, take every picture, and remove the installation."""
     parser = argparse.ArgumentParser(
-        prog="make screenshots, or python -m superset_assets.screenshots",
+        prog="make screenshots, or python -m superset_assets.screenshots.take",
         description=f"{__doc__}\n\n{NEEDS}\n\nPictures: {', '.join(picture.name for picture in PICTURES)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -20,10 +20,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
-import viewer
 from flask import Flask
 from flask_caching.backends.base import BaseCache
 from flask_caching.backends.filesystemcache import FileSystemCache
+
+from superset_assets.server import viewer
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 1.0

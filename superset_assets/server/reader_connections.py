@@ -18,7 +18,8 @@ from psycopg2.extensions import STATUS_READY
 from psycopg2.extensions import connection as Psycopg2Connection
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.url import make_url
-from viewer import SETTING
+
+from superset_assets.server.viewer import SETTING
 
 IDLE_PER_PROCESS = 8
 ENGINES = 100

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from fair_worker import WORKERS
+from superset_assets.server.fair_worker import WORKERS
 
 bind = os.environ["CREDITLENS_SUPERSET_BIND"]
 wsgi_app = "superset.app:create_app()"
 workers = WORKERS
-worker_class = "fair_worker.FairWorker"
+worker_class = "superset_assets.server.fair_worker.FairWorker"
 threads = 8
 # Loaded once and shared: the second worker costs neither the seconds nor most of the memory of the first.
 preload_app = True

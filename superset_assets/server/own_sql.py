@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import viewer
-from looks import chart_asked
+from superset_assets.server import viewer
+from superset_assets.server.request_records import chart_asked
 
 # What Superset puts before an expression to have it parsed.
 PREFIXES = ("SELECT 1 ORDER BY ", "SELECT ")

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import viewer
 from flask import g
-from looks import CHART_DATA, SAMPLES, look, remember
 from superset.security import SupersetSecurityManager
 from superset.utils.log import DBEventLogger
+
+from superset_assets.server import viewer
+from superset_assets.server.request_records import CHART_DATA, SAMPLES, look, remember
 
 SECONDS_REMEMBERED = 15.0
 INNER_STEPS = frozenset(

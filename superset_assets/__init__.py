@@ -1,0 +1,1 @@
+"""Dashboards as code: what Superset imports, what writes it, and what runs inside Superset."""
