@@ -24,8 +24,9 @@ from scoring.preprocess import explained_features, feature_ids, feature_values
 
 if TYPE_CHECKING:
     # At run time it would bring LightGBM and scikit-learn into every command.
+    from scoring.baseline import Baseline
     from scoring.batch import Scored
-    from scoring.monitoring import Baseline, Summary
+    from scoring.monitoring import Summary
 
 
 def encode_scored(scored: Scored) -> tuple[Encoded, ...]:

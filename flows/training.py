@@ -25,7 +25,7 @@ from flows.tasks import io_task, pure_task
 from scoring.bundle import digest
 from scoring.cohort import cohorts
 from scoring.contract import Applications
-from scoring.model import Trained, train
+from scoring.training import Trained, train
 
 log = logging.getLogger("creditlens")
 

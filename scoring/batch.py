@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scoring import scorecard
 from scoring.bundle import ModelBundle
 from scoring.contract import Applications
-from scoring.explain import ranks
+from scoring.explanation.engine import ranks
 from scoring.preprocess import feature_values
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from scoring.baseline import Baseline
 from scoring.errors import ArtefactError, OutdatedArtefactError
-from scoring.explain import Engine, engine
-from scoring.monitoring import Baseline
+from scoring.explanation.engine import Engine, engine
 from scoring.preprocess import Preprocessing, explained_features
 
 FORMAT = "creditlens-model"
@@ -60,7 +60,7 @@ class ModelBundle:
     def reference_engine(self) -> Engine:
         """LightGBM's own, slow way to the same numbers."""
         # Imported here because it brings LightGBM, pandas and scikit-learn, which a night needs only to audit.
-        from scoring.reference import lightgbm_engine
+        from scoring.explanation.reference import lightgbm_engine
 
         return lightgbm_engine(self.booster_text, self.preprocessing.groups, len(explained_features()))
 

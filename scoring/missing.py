@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.kernels import MISSING_NAN
-from scoring.trees import DEFAULT_LEFT, TreeEnsemble, parse_model
+from scoring.explanation.kernels import MISSING_NAN
+from scoring.explanation.lightgbm_text import DEFAULT_LEFT, TreeEnsemble, parse_model
 
 # Fewer former customers than this say nothing about the better way; LightGBM's own default for a leaf is 20 too.
 LEARNED_FROM = 20

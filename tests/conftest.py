@@ -18,8 +18,8 @@ from db.embedded import OWNER, EmbeddedPostgres, new_password
 from db.engine import make_engine
 from flows.loading import dictionary_rows
 from scoring.contract import Applications, check_rows
-from scoring.model import Trained, train
 from scoring.sample import applications
+from scoring.training import Trained, train
 from tests.installation import files as files
 from tests.installation import foreign_postgres as foreign_postgres
 from tests.installation import installation as installation

@@ -27,8 +27,8 @@ import pandas as pd
 import woodelf
 from numpy.typing import NDArray
 
-from scoring.trees import parse_model
-from scoring.treeshap import TreeShap
+from scoring.explanation.lightgbm_text import parse_model
+from scoring.explanation.treeshap import TreeShap
 from tests.benchmarks.measure import NEW_CUSTOMERS, Result, at_least, at_most, machine, table
 
 TRAINING_ROWS = 20_000

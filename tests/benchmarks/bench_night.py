@@ -31,11 +31,11 @@ from flows.loading import cohort_rows, former_distributions, load_former, shap_c
 from flows.pipeline import Pipeline
 from flows.samples import write_applications, write_sample
 from flows.settings import Settings
+from scoring.baseline import Baseline
 from scoring.batch import score_batch
 from scoring.bundle import ModelBundle, digest
 from scoring.cohort import cohorts
 from scoring.contract import Applications, check_rows
-from scoring.monitoring import Baseline
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import quantiles
 from tests.benchmarks.measure import (

@@ -20,7 +20,7 @@ from db.embedded import new_password
 from db.engine import psql_url, transaction
 from db.errors import RefusedError
 from scoring.contract import Applications
-from scoring.model import Trained
+from scoring.training import Trained
 from tests.migrations.nights import load_model, publish_night
 
 KEY = new_password()

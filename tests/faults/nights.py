@@ -45,7 +45,7 @@ def noting(page: mmap.mmap, stage: str, work: Callable[..., Any]) -> Callable[..
 def note_stages(path: str) -> None:
     """Have the three pure stages noted in the page that is the file at `path`."""
     from flows import chunks
-    from scoring.treeshap import TreeShap
+    from scoring.explanation.treeshap import TreeShap
 
     with open(path, "r+b") as file:
         page = mmap.mmap(file.fileno(), len(NOTED))

@@ -13,6 +13,6 @@ import flows.cli
 import flows.nightly
 import flows.training
 import scoring.batch
-import scoring.model
+import scoring.training
 
 __all__ = ["db", "flows", "lightgbm", "polars", "prefect", "pyarrow", "scoring"]

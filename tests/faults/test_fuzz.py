@@ -22,7 +22,7 @@ from flows.settings import Settings
 from scoring.batch import Scored
 from scoring.bundle import ModelBundle
 from scoring.errors import ScoringError
-from scoring.model import Trained
+from scoring.training import Trained
 from tests.faults import broken_files, oracle
 from tests.faults.broken_files import File
 from tests.faults.conftest import Site

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.bundle import ModelBundle
-from scoring.explain import Engine, engine
+from scoring.explanation.engine import Engine, engine
 from scoring.preprocess import explained_features
 
 

@@ -13,7 +13,7 @@ from db import registry
 from scoring.bundle import ModelBundle, digest
 from scoring.contract import Applications
 from scoring.errors import ColumnsError
-from scoring.model import Trained
+from scoring.training import Trained
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from scoring.batch import Scored, score_batch
 from scoring.bundle import digest
 from scoring.cohort import cohorts
 from scoring.contract import Applications, check_rows
-from scoring.model import Trained
 from scoring.monitoring import Sums, summarise
+from scoring.training import Trained
 
 
 @dataclass(frozen=True)

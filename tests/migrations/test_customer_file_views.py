@@ -20,8 +20,8 @@ from db import roles, runs
 from db.engine import make_engine
 from scoring.contract import Applications
 from scoring.features import by_name
-from scoring.model import Trained, train
 from scoring.preprocess import explained_features, feature_values
+from scoring.training import Trained, train
 from tests.migrations.nights import Query, checked, load_model, publish_night
 
 GUARDED = ("score", "card", "reason", "bar", "waterfall", "timeline", "mover")

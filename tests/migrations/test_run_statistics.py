@@ -17,9 +17,9 @@ from db.engine import make_engine, transaction
 from db.models import feature_bin, run_feature, run_score, run_summary
 from scoring.contract import Applications
 from scoring.features import by_name
-from scoring.model import Trained
 from scoring.monitoring import stability_index
 from scoring.preprocess import feature_values
+from scoring.training import Trained
 from tests.migrations.nights import Query, checked, load_model, publish_night
 
 # The file's name is no identifier.

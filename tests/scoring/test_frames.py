@@ -16,7 +16,7 @@ from scoring.contract import Applications
 from scoring.errors import ColumnsError, RejectedRowsError
 from scoring.features import by_name
 from scoring.frames import applications, explain
-from scoring.model import Trained
+from scoring.training import Trained
 
 PROJECT = Path(__file__).resolve().parents[2]
 

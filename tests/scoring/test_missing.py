@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.contract import Applications
-from scoring.explain import engine
+from scoring.explanation.engine import engine
+from scoring.explanation.kernels import MISSING_NAN
+from scoring.explanation.lightgbm_text import parse_model
+from scoring.explanation.reference import lightgbm_engine
 from scoring.features import by_name, input_features
-from scoring.kernels import MISSING_NAN
 from scoring.missing import LEARNED_FROM, with_missing_ways
-from scoring.model import Trained, train
 from scoring.preprocess import Preprocessing, explained_features
-from scoring.reference import lightgbm_engine
-from scoring.trees import parse_model
+from scoring.training import Trained, train
 
 NAMES = [feature.name for feature in input_features()]
 NULLABLE = [feature.name for feature in input_features() if feature.nullable and feature.dtype != "category"]

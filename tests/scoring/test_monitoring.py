@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring import scorecard
+from scoring.baseline import Baseline, Bins
 from scoring.batch import Scored, score_batch
 from scoring.contract import Applications
 from scoring.errors import ArtefactError
 from scoring.fairness import groups
 from scoring.features import by_name
-from scoring.model import Trained
-from scoring.monitoring import PSI_FLOOR, Baseline, Bins, Sums, stability_index, summarise
+from scoring.monitoring import PSI_FLOOR, Sums, stability_index, summarise
 from scoring.preprocess import explained_features, feature_values
+from scoring.training import Trained
 
 NUMBERS = st.floats(-1e9, 1e9, allow_nan=False)
 COUNTS = st.lists(st.integers(0, 1000), min_size=3, max_size=12)

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 from sklearn.model_selection import StratifiedKFold
 
+from scoring.baseline import Baseline
 from scoring.bundle import ModelBundle
 from scoring.contract import Applications
 from scoring.errors import TrainingError
-from scoring.explain import engine
+from scoring.explanation.engine import engine
+from scoring.explanation.lightgbm_text import parse_model
+from scoring.explanation.treeshap import TreeShap
 from scoring.fairness import groups
 from scoring.missing import with_missing_ways
-from scoring.monitoring import Baseline
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import default_probability, exact_score, quantiles, score
-from scoring.trees import parse_model
-from scoring.treeshap import TreeShap
 
 FOLDS = 5
 SEARCH_FOLDS = 3

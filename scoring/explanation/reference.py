@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def lightgbm_engine(booster_text: str, groups: NDArray[np.int16], n_groups: int) -> LightGBMEngine:
-    """The engine for a model in LightGBM's text format; see `scoring.explain.engine`."""
+    """The engine for a model in LightGBM's text format; see `scoring.explanation.engine.engine`."""
     return LightGBMEngine(lightgbm.Booster(model_str=booster_text), groups, n_groups)
 
 

@@ -29,7 +29,7 @@ o_a (o - z) D_n (B_left - B_right) z_a / f^2: what is to be added to the earlier
 column's later factors for another column's. Nothing is divided by a number that can be near 0.
 
 **Many rows.** All of this depends on a row only through the outcomes of the tests, and a portion of a tree
-(see `scoring.treeplan`) has few distinct outcomes. So, for each portion:
+(see `scoring.explanation.treeplan`) has few distinct outcomes. So, for each portion:
 
 1. the outcomes of all rows are collected, one comparison of bytes per test and row;
 2. equal outcomes are numbered alike, by direct lookup of the outcome's bits;
@@ -47,9 +47,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.kernels import BLOCK_ROWS, VECTOR, Chunk, add_up, encode, tabulate
-from scoring.treeplan import plan_codes, plan_portions
-from scoring.trees import TreeEnsemble
+from scoring.explanation.kernels import BLOCK_ROWS, VECTOR, Chunk, add_up, encode, tabulate
+from scoring.explanation.lightgbm_text import TreeEnsemble
+from scoring.explanation.treeplan import plan_codes, plan_portions
 
 # Working memory of a block: of the outcome numbers (kept small enough for the cache that the cores share) and
 # of the tables of contributions.
@@ -76,7 +76,7 @@ class TreeShap:
 
     Raises:
         ValueError: ``groups`` does not fit the model or ``n_groups``.
-        scoring.trees.ModelFormatError: a tree is more than 500 splits deep.
+        scoring.explanation.lightgbm_text.ModelFormatError: a tree is more than 500 splits deep.
 
     Construction takes about 0.2 ms per tree of 24 leaves. An object may be used by several threads at once.
     """

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.kernels import MISSING_NAN
-from scoring.trees import ModelFormatError, TreeEnsemble, parse_model
+from scoring.explanation.kernels import MISSING_NAN
+from scoring.explanation.lightgbm_text import ModelFormatError, TreeEnsemble, parse_model
 
 N_ROUNDS = 6
 

@@ -14,8 +14,8 @@ import pytest
 from scoring.bundle import ModelBundle, digest
 from scoring.contract import Applications, check_rows
 from scoring.errors import ArtefactError, TrainingError
-from scoring.model import Trained, does_not_differ, explanation_cost, metrics, search, train
 from scoring.preprocess import Preprocessing
+from scoring.training import Trained, does_not_differ, explanation_cost, metrics, search, train
 
 
 def test_the_model_tells_defaulters_from_others_out_of_fold(trained: Trained) -> None:

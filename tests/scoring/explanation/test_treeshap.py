@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scoring import treeshap
-from scoring.trees import ModelFormatError, parse_model
-from scoring.treeshap import TreeShap
+from scoring.explanation import treeshap
+from scoring.explanation.lightgbm_text import ModelFormatError, parse_model
+from scoring.explanation.treeshap import TreeShap
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

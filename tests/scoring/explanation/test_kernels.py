@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-PROJECT = Path(__file__).resolve().parents[2]
-COMPILED = ("scoring.kernels", "scoring.monitoring", "db.bulk")
+PROJECT = Path(__file__).resolve().parents[3]
+COMPILED = ("scoring.explanation.kernels", "scoring.monitoring", "db.bulk")
 
 EXPLAIN = """
 import sys
 import numpy as np
-from scoring.treeshap import TreeShap
-from scoring.trees import parse_model
+from scoring.explanation.treeshap import TreeShap
+from scoring.explanation.lightgbm_text import parse_model
 model = TreeShap(parse_model(open(sys.argv[1]).read()))
 log_odds, contributions = model.explain(np.linspace(-2, 2, 800).reshape(200, 4), threads=1)
 print(repr(float(np.abs(contributions).sum())))
@@ -71,10 +71,11 @@ def test_an_edited_constant_is_computed_with_at_once(tmp_path: Path) -> None:
 
     before = explain()
     assert explain() == before
-    file = tmp_path / "scoring" / "kernels.py"
+    file = tmp_path / "scoring" / "explanation" / "kernels.py"
     code = file.read_text()
     assert "_ZERO = float(np.float32(1e-35))" in code
     file.write_text(code.replace("_ZERO = float(np.float32(1e-35))", "_ZERO = float(np.float32(0.5))"))
     edited = explain()
-    shutil.rmtree(tmp_path / "scoring" / "__pycache__")
+    for cache in list(tmp_path.rglob("__pycache__")):
+        shutil.rmtree(cache)
     assert edited == explain() != before

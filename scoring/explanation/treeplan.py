@@ -1,4 +1,4 @@
-"""Prepares a tree ensemble for `scoring.treeshap`: which tests a row is put to, and in which portions.
+"""Prepares a tree ensemble for `scoring.explanation.treeshap`: which tests a row is put to, and in which portions.
 
 Two things are decided here, once per model and from the model alone (so that they can never make the result
 of a row depend on the other rows of its batch):
@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.kernels import CODES, MISSING_NONE, BinPlan, PortionPlan
-from scoring.trees import ModelFormatError, TreeEnsemble
+from scoring.explanation.kernels import CODES, MISSING_NONE, BinPlan, PortionPlan
+from scoring.explanation.lightgbm_text import ModelFormatError, TreeEnsemble
 
 MAX_DEPTH = 500
 

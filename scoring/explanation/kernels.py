@@ -4,7 +4,7 @@ Numba keeps the machine code beside this file and makes it anew only when this f
 fields of tuples become part of that code. So all of them stand here: if one stood elsewhere and were edited there,
 the engine would go on computing with the old one. A test holds that the loops take nothing from other modules.
 
-`scoring.treeshap` says what they compute.
+`scoring.explanation.treeshap` says what they compute.
 """
 
 from collections.abc import Callable
@@ -343,7 +343,7 @@ def _explain(
     n_columns: int,
     scratch: tuple[_Floats, _Floats, _Floats, _Floats, _Floats],
 ) -> None:
-    """Computes the contributions of up to 64 outcomes, by the formulas at the top of `scoring.treeshap`.
+    """Computes the contributions of up to 64 outcomes, by the formulas at the top of `treeshap`.
 
     ``outcomes`` holds a bit per test, set if it goes left. Each scratch array has a row of 64 numbers per
     test. Indices are unsigned where loops are to become vector code: of signed ones, the compiler would have

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.errors import ArtefactError
-from scoring.trees import ModelFormatError, parse_model
-from scoring.treeshap import TreeShap
+from scoring.explanation.lightgbm_text import ModelFormatError, parse_model
+from scoring.explanation.treeshap import TreeShap
 
 # As LightGBM writes it: another sigmoid would stretch the log-odds, another objective predicts something else.
 OBJECTIVE = "binary sigmoid:1"

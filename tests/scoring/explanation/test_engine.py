@@ -11,8 +11,8 @@ import pytest
 from scoring.batch import score_batch
 from scoring.contract import Applications
 from scoring.errors import ArtefactError
-from scoring.explain import engine, ranks
-from scoring.model import Trained
+from scoring.explanation.engine import engine, ranks
+from scoring.training import Trained
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The explanation engine: exact path-dependent TreeSHAP."""
