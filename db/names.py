@@ -25,50 +25,48 @@ _CLAIM = "creditlens: the roles of database {name} ({oid})"
 
 @dataclass(frozen=True, slots=True)
 class RoleNames:
-    """The roles of one database.
-
-    Attributes
-    ----------
-    owner, views: own everything, and the reporting views; nobody can log in as them.
-    migrator: the login that changes the schema; on a server of somebody else it is whoever the settings name.
-    writer: the nights and training.
-    reader: what the reading roles have in common.
-    analyst, dashboard: the reading roles.
-    compliance: reads who looked at whom.
-    """
+    """The roles of one database, whose names begin with `prefix`."""
 
     prefix: str
 
     @property
     def owner(self) -> str:
+        """Owns everything; nobody can log in as it."""
         return f"{self.prefix}_owner"
 
     @property
     def migrator(self) -> str:
+        """The login that changes the schema; on a server of somebody else it is whoever the settings name."""
         return f"{self.prefix}_migrator"
 
     @property
     def writer(self) -> str:
+        """The nights and training."""
         return f"{self.prefix}_writer"
 
     @property
     def reader(self) -> str:
+        """What the reading roles have in common."""
         return f"{self.prefix}_reader"
 
     @property
     def analyst(self) -> str:
+        """The reading role of people who ask in SQL."""
         return f"{self.prefix}_analyst"
 
     @property
     def dashboard(self) -> str:
+        """The reading role of the dashboards' server."""
         return f"{self.prefix}_dashboard"
 
     @property
     def views(self) -> str:
+        """Owns the reporting views; nobody can log in as it."""
         return f"{self.prefix}_reporting"
 
     @property
     def compliance(self) -> str:
+        """Reads who looked at whom."""
         return f"{self.prefix}_compliance"
 
     def all(self) -> list[str]:

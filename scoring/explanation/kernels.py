@@ -44,17 +44,18 @@ class BinPlan(NamedTuple):
     ``threshold[start[s]:start[s] + 2 ** depth[s] - 1]``, filled up with infinity for a search of ``depth[s]``
     steps, and the code columns ``column_start[s]:column_start[s + 1]``.
 
-    Attributes:
-        feature: int32 (sources,), model column.
-        missing_type: uint8 (sources,).
-        start: int64 (sources,).
-        depth: int32 (sources,).
-        threshold: float64.
-        column_start: int64 (sources + 1,).
-        first: int32 (code columns,), number of the threshold that the column's code 0 begins with.
-        default_left: bool (code columns,), side of missing values.
-        category_feature: int32 (category columns,), model column.
-        category_limit: int32 (category columns,), one more than the largest category that any test asks for.
+    Attributes
+    ----------
+    feature: int32 (sources,), model column.
+    missing_type: uint8 (sources,).
+    start: int64 (sources,).
+    depth: int32 (sources,).
+    threshold: float64.
+    column_start: int64 (sources + 1,).
+    first: int32 (code columns,), number of the threshold that the column's code 0 begins with.
+    default_left: bool (code columns,), side of missing values.
+    category_feature: int32 (category columns,), model column.
+    category_limit: int32 (category columns,), one more than the largest category that any test asks for.
     """
 
     feature: NDArray[np.int32]
@@ -76,26 +77,27 @@ class PortionPlan(NamedTuple):
     leaf more than tests; its leaf ``i`` has ``leaf_value[start[u] + u + i]``. A child is numbered within its
     portion, the leaves after the tests.
 
-    Attributes:
-        start: int64 (portions + 1,).
-        code_column: int32 (tests,), row of the codes, or ``~row`` of the categories.
-        code: uint8 (tests,), largest code that goes left.
-        category_start, category_words: int32 (tests,), the categories that go left, as in `TreeEnsemble`.
-        left, right: int32 (tests,).
-        leaf_value: float64 (leaves,).
-        share: float64 (tests,), share of the test's training rows that went left.
-        above: int32 (tests,), nearest test of the same model column on the way from the root, or -1.
-        above_left: bool (tests,), the way turns left there.
-        above_share: float64 (tests,), product of the shares that follow the way at all such tests; 1 if none.
-        column: int32 (tests,), which column of the portion's table gets the test's contribution.
-        column_start: int64 (portions + 1,), the table columns are
-            ``group[column_start[u]:column_start[u + 1]]``.
-        group: int32 (table columns,). The first of a portion is ``n_groups`` and stands for the score itself.
-        order: int32 (portions,), number of quadrature nodes.
-        uses_start, uses: int64 (n_groups + 2,) and int32, the table columns (numbers into ``group``) that are
-            added to each group, in the order of the portions.
-        portion: int32 (table columns,), the portion that a table column belongs to.
-        category_bits: uint32.
+    Attributes
+    ----------
+    start: int64 (portions + 1,).
+    code_column: int32 (tests,), row of the codes, or ``~row`` of the categories.
+    code: uint8 (tests,), largest code that goes left.
+    category_start, category_words: int32 (tests,), the categories that go left, as in `TreeEnsemble`.
+    left, right: int32 (tests,).
+    leaf_value: float64 (leaves,).
+    share: float64 (tests,), share of the test's training rows that went left.
+    above: int32 (tests,), nearest test of the same model column on the way from the root, or -1.
+    above_left: bool (tests,), the way turns left there.
+    above_share: float64 (tests,), product of the shares that follow the way at all such tests; 1 if none.
+    column: int32 (tests,), which column of the portion's table gets the test's contribution.
+    column_start: int64 (portions + 1,), the table columns are
+        ``group[column_start[u]:column_start[u + 1]]``.
+    group: int32 (table columns,). The first of a portion is ``n_groups`` and stands for the score itself.
+    order: int32 (portions,), number of quadrature nodes.
+    uses_start, uses: int64 (n_groups + 2,) and int32, the table columns (numbers into ``group``) that are
+        added to each group, in the order of the portions.
+    portion: int32 (table columns,), the portion that a table column belongs to.
+    category_bits: uint32.
     """
 
     start: NDArray[np.int64]

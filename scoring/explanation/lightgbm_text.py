@@ -40,21 +40,22 @@ class TreeEnsemble:
     counts as missing, by ``default_left``. It goes left in a categorical node if bit ``int(x)`` is set in the
     node's ``category_words`` words of 32 bits, from ``category_bits[category_start]`` on.
 
-    Attributes:
-        objective: what LightGBM says about the model's objective, as ``binary sigmoid:1``; "" if it says nothing.
-        n_features: number of columns that the model takes.
-        n_trees: number of trees, one per boosting round.
-        node_start, leaf_start: int64 (n_trees + 1,), where each tree begins.
-        feature: int32 (nodes,), column that is split on.
-        threshold: float64 (nodes,), upper bound of the left side; infinite where a split only tells missing
-            values from all others; 0 in categorical nodes.
-        decision_type: uint8 (nodes,), LightGBM's bits: 1 categorical, 2 default left, 4-8 missing type.
-        left_child, right_child: int32 (nodes,).
-        node_count, leaf_count: int64, training rows that reached the node or leaf; at least 1, and those of
-            two siblings add up to their parent's.
-        leaf_value: float64 (leaves,), log-odds that the leaf adds to the score.
-        category_start, category_words: int32 (nodes,), 0 in numerical nodes.
-        category_bits: uint32 (words,).
+    Attributes
+    ----------
+    objective: what LightGBM says about the model's objective, as ``binary sigmoid:1``; "" if it says nothing.
+    n_features: number of columns that the model takes.
+    n_trees: number of trees, one per boosting round.
+    node_start, leaf_start: int64 (n_trees + 1,), where each tree begins.
+    feature: int32 (nodes,), column that is split on.
+    threshold: float64 (nodes,), upper bound of the left side; infinite where a split only tells missing
+        values from all others; 0 in categorical nodes.
+    decision_type: uint8 (nodes,), LightGBM's bits: 1 categorical, 2 default left, 4-8 missing type.
+    left_child, right_child: int32 (nodes,).
+    node_count, leaf_count: int64, training rows that reached the node or leaf; at least 1, and those of
+        two siblings add up to their parent's.
+    leaf_value: float64 (leaves,), log-odds that the leaf adds to the score.
+    category_start, category_words: int32 (nodes,), 0 in numerical nodes.
+    category_bits: uint32 (words,).
     """
 
     objective: str
@@ -76,12 +77,12 @@ class TreeEnsemble:
 
     @property
     def is_categorical(self) -> NDArray[np.bool_]:
-        """bool (nodes,): the node asks for membership in a set of categories."""
+        """Whether a node asks for membership in a set of categories, shape (nodes,)."""
         return (self.decision_type & CATEGORICAL).astype(np.bool_)
 
     @property
     def default_left(self) -> NDArray[np.bool_]:
-        """bool (nodes,): missing values go left (of no effect where the missing type is `MISSING_NONE`)."""
+        """Whether missing values go left, shape (nodes,); of no effect where the missing type is `MISSING_NONE`."""
         return (self.decision_type & DEFAULT_LEFT).astype(np.bool_)
 
     @property
@@ -108,17 +109,20 @@ class _Tree:
 def parse_model(text: str) -> TreeEnsemble:
     """Parses the text of a LightGBM model with one output.
 
-    Args:
-        text: what ``Booster.model_to_string()`` returns. All its trees are taken: ask LightGBM for the text
-            up to the best iteration only, if early stopping is to count.
+    Parameters
+    ----------
+    text: what ``Booster.model_to_string()`` returns. All its trees are taken: ask LightGBM for the text
+        up to the best iteration only, if early stopping is to count.
 
-    Returns:
-        The trees. The column order is that of the model's training data; native categories are the codes
-        that LightGBM was trained on, not the labels of a pandas column.
+    Returns
+    -------
+    The trees. The column order is that of the model's training data; native categories are the codes
+    that LightGBM was trained on, not the labels of a pandas column.
 
-    Raises:
-        ModelFormatError: the text is malformed or truncated, or the model has several classes, linear
-            leaves or averaged trees (random forest). The message names the tree and field.
+    Raises
+    ------
+    ModelFormatError: the text is malformed or truncated, or the model has several classes, linear
+        leaves or averaged trees (random forest). The message names the tree and field.
 
     Time and memory are linear in the length of the text.
     """

@@ -53,9 +53,10 @@ class _Tree(NamedTuple):
 def plan_codes(trees: TreeEnsemble) -> tuple[BinPlan, NDArray[np.int32], NDArray[np.uint8]]:
     """Sorts the thresholds of an ensemble into code columns.
 
-    Returns:
-        The plan, and for each test of the ensemble its code column (``~category column`` for categories) and
-        the largest code that goes left (0 for categories).
+    Returns
+    -------
+    The plan, and for each test of the ensemble its code column (``~category column`` for categories) and
+    the largest code that goes left (0 for categories).
     """
     code_column = np.zeros(trees.feature.size, np.int32)
     code = np.zeros(trees.feature.size, np.uint8)
@@ -112,11 +113,12 @@ def plan_portions(
 ) -> PortionPlan:
     """Cuts the trees of an ensemble into portions.
 
-    Args:
-        trees: the ensemble.
-        groups: (n_features,) group of each model column.
-        n_groups: number of groups.
-        code_column, code: of `plan_codes`.
+    Parameters
+    ----------
+    trees: the ensemble.
+    groups: (n_features,) group of each model column.
+    n_groups: number of groups.
+    code_column, code: of `plan_codes`.
 
     Takes time and memory linear in the number of nodes times their depth.
     """

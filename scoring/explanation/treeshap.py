@@ -67,16 +67,18 @@ _Floats = NDArray[np.float64]
 class TreeShap:
     """Computes log-odds and Shapley values of batches of rows for one model.
 
-    Args:
-        ensemble: the model.
-        groups: int (n_columns,), for each model column the feature that its contribution is counted to, as
-            when several columns encode one feature. The contribution of a group is the sum of those of its
-            columns. By default every column is a group of its own.
-        n_groups: number of groups; by default one more than the largest of ``groups``.
+    Parameters
+    ----------
+    ensemble: the model.
+    groups: int (n_columns,), for each model column the feature that its contribution is counted to, as
+        when several columns encode one feature. The contribution of a group is the sum of those of its
+        columns. By default every column is a group of its own.
+    n_groups: number of groups; by default one more than the largest of ``groups``.
 
-    Raises:
-        ValueError: ``groups`` does not fit the model or ``n_groups``.
-        scoring.explanation.lightgbm_text.ModelFormatError: a tree is more than 500 splits deep.
+    Raises
+    ------
+    ValueError: ``groups`` does not fit the model or ``n_groups``.
+    scoring.explanation.lightgbm_text.ModelFormatError: a tree is more than 500 splits deep.
 
     Construction takes about 0.2 ms per tree of 24 leaves. An object may be used by several threads at once.
     """
@@ -117,19 +119,22 @@ class TreeShap:
     def explain(self, x: NDArray[Any], *, threads: int = 2) -> tuple[_Floats, _Floats]:
         """Computes the log-odds of rows and what each group of columns contributes to them.
 
-        Args:
-            x: float32 or float64 (n, n_columns), missing values being NaN, in any memory layout. Native
-                categories are the codes that LightGBM was trained on.
-            threads: number of threads to use, the calling one included.
+        Parameters
+        ----------
+        x: float32 or float64 (n, n_columns), missing values being NaN, in any memory layout. Native
+            categories are the codes that LightGBM was trained on.
+        threads: number of threads to use, the calling one included.
 
-        Returns:
-            ``log_odds`` (n,), equal to ``Booster.predict(raw_score=True)`` to the last bit, and
-            ``contributions`` (n, n_groups), in log-odds; `base_value` and a row's contributions add up to its
-            log-odds. The contributions are in column-major order: reading them column by column is fast.
+        Returns
+        -------
+        ``log_odds`` (n,), equal to ``Booster.predict(raw_score=True)`` to the last bit, and
+        ``contributions`` (n, n_groups), in log-odds; `base_value` and a row's contributions add up to its
+        log-odds. The contributions are in column-major order: reading them column by column is fast.
 
-        Raises:
-            TypeError: ``x`` is of another type.
-            ValueError: ``x`` is of another shape, or ``threads`` is less than 1.
+        Raises
+        ------
+        TypeError: ``x`` is of another type.
+        ValueError: ``x`` is of another shape, or ``threads`` is less than 1.
 
         Time is O(n (k log b + t + c) + d t m), with k code columns of b thresholds, t tests and c table columns
         in all portions, d distinct outcomes per portion, and m columns on the longest way to a leaf. A test
