@@ -1,4 +1,4 @@
-# `make up` and `make test` do everything on a machine with Python 3.11 or 3.12 and make.
+# `make up` and `make test` do everything on a machine with Python 3.11 to 3.14 and make.
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,18 +6,27 @@ SUPERSET := .venv-superset
 AUDIT := .venv-audit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# The first interpreter that fits; PYTHON=... chooses another.
-PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
-	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+# The first interpreter that fits; PYTHON=... chooses another. Superset runs on 3.11 and 3.12 only, and may have one of
+# its own: SUPERSET_PYTHON=...
+fits = $(shell for p in $(1); do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $(2)))' \
 	2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(call fits,python3.11 python3.12 python3.13 python3.14 python3,14)
+SUPERSET_PYTHON ?= $(call fits,$(PYTHON) python3.11 python3.12 python3 $(shell uv python find '>=3.11,<3.13' 2>/dev/null),12)
+NO_PYTHON := creditlens needs Python 3.11, 3.12, 3.13 or 3.14 with venv (Debian: python3-venv).
+NO_SUPERSET := Superset needs Python 3.11 or 3.12 with venv beside $(PYTHON): install one \
+	(your system's package, or uv python install 3.12), and run the same again.
 
 # An environment to install into. One whose making or filling was cut short is made anew: pip takes a package that is
 # half there for the whole of it.
 define environment
-	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)."; exit 1; }
-	@test -e $(1)/installed -a ! -e $(1)/unfinished || $(PYTHON) -m venv --clear $(1)
+	@test -n "$(2)" || { echo "$(3)" >&2; exit 2; }
+	@test -e $(1)/installed -a ! -e $(1)/unfinished || $(2) -m venv --clear $(1)
 	@touch $(1)/unfinished
 endef
+
+# Whether they can be had here.
+DASHBOARDS = $(SUPERSET_PYTHON)$(wildcard $(SUPERSET)/installed)
 
 .PHONY: help up preflight down test faults lint bench superset assets screenshots audit requirements clean
 
@@ -25,12 +34,13 @@ help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: preflight ## Set everything up, score tonight's applications, publish, leave the services running
-	@$(MAKE) --no-print-directory $(VENV)/installed $(SUPERSET)/installed
-	@$(BIN)/creditlens up
+	@$(MAKE) -s --no-print-directory $(VENV)/installed $(if $(DASHBOARDS),$(SUPERSET)/installed)
+	@$(BIN)/creditlens up $(if $(DASHBOARDS),,--no-dashboards)
+	@$(if $(DASHBOARDS),,echo "No dashboards: $(NO_SUPERSET)")
 
 # Before twelve minutes of installing: folders, settings, ports, memory, disk. It needs nothing but Python.
 preflight:
-	@test -n "$(PYTHON)" || { echo "creditlens needs Python 3.11 or 3.12 with venv (Debian: python3-venv)." >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "$(NO_PYTHON)" >&2; exit 2; }
 	@PYTHONPATH=. $(PYTHON) -B -m flows.preflight --installing
 
 down: $(VENV)/installed ## Stop the services that `make up` left running
@@ -58,7 +68,7 @@ bench: $(VENV)/installed ## Measure speed and memory at full size (about an hour
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 $(VENV)/installed: requirements.txt pyproject.toml
-	$(call environment,$(VENV))
+	$(call environment,$(VENV),$(PYTHON),$(NO_PYTHON))
 	@echo "Installing packages into $(VENV), about a minute the first time ..."
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .
@@ -67,7 +77,7 @@ $(VENV)/installed: requirements.txt pyproject.toml
 superset: $(SUPERSET)/installed ## Install Superset into its own environment; `make up` does it too
 
 $(SUPERSET)/installed: superset_assets/requirements.txt
-	$(call environment,$(SUPERSET))
+	$(call environment,$(SUPERSET),$(SUPERSET_PYTHON),$(NO_SUPERSET))
 	@echo "Installing Superset into $(SUPERSET), about a minute the first time ..."
 	$(SUPERSET)/bin/python -m pip install --quiet --require-hashes -r superset_assets/requirements.txt
 	@touch $@ && rm -f $(@D)/unfinished
@@ -76,7 +86,7 @@ audit: $(AUDIT)/installed ## Look for known vulnerabilities in all pinned packag
 	@$(AUDIT)/bin/python .ci/audit.py
 
 $(AUDIT)/installed: .ci/audit-requirements.txt
-	$(call environment,$(AUDIT))
+	$(call environment,$(AUDIT),$(PYTHON),$(NO_PYTHON))
 	$(AUDIT)/bin/python -m pip install --quiet --require-hashes -r .ci/audit-requirements.txt
 	@touch $@ && rm -f $(@D)/unfinished
 

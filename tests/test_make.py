@@ -46,3 +46,26 @@ def test_an_environment_whose_making_was_cut_short_is_made_anew(tmp_path: Path) 
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
         assert mark.exists() is not unfinished
         assert not (tmp_path / ".venv-superset" / "unfinished").exists()
+
+
+def test_where_no_python_fits_superset_everything_but_the_dashboards_is_set_up(tmp_path: Path) -> None:
+    shutil.copy(PROJECT / "Makefile", tmp_path)
+    for file in ("requirements.txt", "pyproject.toml", ".venv/installed"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    command = tmp_path / ".venv" / "bin" / "creditlens"
+    command.parent.mkdir()
+    command.write_text('#!/bin/sh\necho "creditlens $@"\n')
+    command.chmod(0o755)
+    (tmp_path / "flows").symlink_to(PROJECT / "flows")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "VIRTUAL_ENV"))}
+    asked = ["make", "up", f"PYTHON={sys.executable}", "SUPERSET_PYTHON="]
+    done = subprocess.run(
+        asked, cwd=tmp_path, env={**kept, "CREDITLENS_STATE": str(tmp_path / "state")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "creditlens up --no-dashboards"
+    assert second.startswith("No dashboards: Superset needs Python 3.11 or 3.12")
+    assert not (tmp_path / ".venv-superset").exists()

@@ -53,7 +53,9 @@ def test_the_command_prints_address_users_passwords_and_rights(superset: Superse
 def test_programs_get_the_same_as_json(superset: Superset) -> None:
     found = json.loads(run(superset, "dashboards", "--json").stdout)
     assert found["outcome"] == "unchanged"
-    assert (found["url"], found["users"]) == (superset.url, superset.users)
+    made = {user: superset.users[user] for user in found["users"]}
+    assert (found["url"], found["users"]) == (superset.url, made)
+    assert set(made) == {"admin", "operator", "analyst", "advisor"}
 
 
 def test_status_tells_the_address(superset: Superset) -> None:

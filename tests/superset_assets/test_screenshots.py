@@ -12,7 +12,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def screenshots(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "superset_assets.screenshots", *arguments],
+        [sys.executable, "-m", "superset_assets.screenshots.take", *arguments],
         cwd=PROJECT, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
