@@ -79,7 +79,7 @@ def problems(environment: Environment, *, dashboards: bool | None = None, instal
 def _python() -> Iterator[str]:
     version = ".".join(map(str, sys.version_info[:3]))
     if not (3, 11) <= sys.version_info[:2] <= (3, 14):
-        yield f"creditlens needs Python 3.11, 3.12, 3.13 or 3.14, this is {version}; name one: `make up PYTHON=python3.12`."
+        yield f"creditlens needs Python 3.11 to 3.14, this is {version}; name one: `make up PYTHON=python3.12`."
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
