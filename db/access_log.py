@@ -17,9 +17,8 @@ from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import dict_row
 from sqlalchemy import URL, Engine
 
-from db.engine import connect, open_session
+from db.engine import connect, driver, open_session
 from db.names import USUAL
-from db.runs import driver
 
 SCHEMA = "compliance"
 VIEW = f"{SCHEMA}.access_log"

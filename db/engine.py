@@ -297,3 +297,8 @@ def require_supported_server(engine: Engine) -> None:
         version = connection.connection.driver_connection.info.server_version  # type: ignore[union-attr]
     if version < MINIMUM_SERVER_VERSION:
         raise DatabaseUnavailableError(f"The server is Postgres {version // 10000}; creditlens needs 15 or newer.")
+
+
+def driver(connection: Connection) -> psycopg.Connection[Any]:
+    """The psycopg connection under a SQLAlchemy one, in the same transaction."""
+    return connection.connection.driver_connection  # type: ignore[return-value]

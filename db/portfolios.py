@@ -21,7 +21,7 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from db.engine import connect, transaction
+from db.engine import connect, driver, transaction
 from db.errors import BusyError, RefusedError
 from db.models import (
     PRIVATE,
@@ -38,7 +38,6 @@ from db.models import (
     shap_value,
 )
 from db.names import USUAL, RoleNames, current
-from db.runs import driver
 
 VIEWS = USUAL.views
 SETTING = "creditlens.viewer"

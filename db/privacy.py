@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from db import cohort, mentions
 from db.application import APPLICATION_COLUMNS
 from db.cohort import CohortRows
-from db.engine import connect, transaction
+from db.engine import connect, driver, transaction
 from db.models import (
     RUN_PARTITIONED,
     SCHEMA,
@@ -26,7 +26,6 @@ from db.models import (
     partition_name,
     privacy_request,
 )
-from db.runs import driver
 from db.staging import partitions
 
 # Texts of the ledger that can name a person, and whether only where they say that they do: in a file's name, a

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db import cohort
 from db.cohort import CohortRows
-from db.engine import connect, transaction
+from db.engine import connect, driver, transaction
 from db.models import (
     feature,
     feature_category,
@@ -23,7 +23,6 @@ from db.models import (
     model_version,
     score_band,
 )
-from db.runs import driver
 from db.staging import Staging, attach, detach_and_drop, partitions, staging
 from db.statistics import add_bins
 

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 
-from db.engine import connect, transaction
+from db.engine import connect, driver, transaction
 from db.errors import BusyError, DatabaseError
-from db.runs import driver, is_held
+from db.runs import is_held
 
 # A schema of its own: no backup holds it, no migration knows it.
 MARK = "creditlens_restore"

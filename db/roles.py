@@ -10,11 +10,10 @@ from psycopg.errors import InsufficientPrivilege, UndefinedObject
 from sqlalchemy import Connection, Engine, text
 
 from db.closing import close_functions
-from db.engine import FORMATS, connect, transaction
+from db.engine import FORMATS, connect, driver, transaction
 from db.models import PRIVATE, REPORTING, RUN_PARTITIONED, SCHEMA, VERSION_TABLE, former_customer
 from db.names import USUAL, RoleNames, choose, claim, current
 from db.portfolios import POLICY_FUNCTIONS, hand_over_views
-from db.runs import driver
 from db.staging import partitions
 
 READER, ANALYST, DASHBOARD = USUAL.reader, USUAL.analyst, USUAL.dashboard

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from psycopg import Connection as Driver
 from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import OperationalError
 
 from db import cohort
-from db.engine import connect, transaction
+from db.engine import connect, driver, transaction
 from db.errors import BusyError, DatabaseUnavailableError
 from db.models import (
     RUN_PARTITIONED,
@@ -451,8 +450,3 @@ def get(engine: Engine, run_id: int) -> Run:
     with connect(engine) as connection:
         row = connection.execute(select(*_RUN_COLUMNS).where(scoring_run.c.run_id == run_id)).one()
     return Run(**row._mapping)
-
-
-def driver(connection: Connection) -> Driver[Any]:
-    """The psycopg connection under a SQLAlchemy one, in the same transaction."""
-    return connection.connection.driver_connection  # type: ignore[return-value]

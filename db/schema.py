@@ -14,10 +14,9 @@ from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Engine
 
 from db import restoring, views
-from db.engine import connect
+from db.engine import connect, driver
 from db.errors import NotMigratedError
 from db.models import PRIVATE, SCHEMA, VERSION_TABLE
-from db.runs import driver
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 # Not Alembic's usual public.alembic_version, in which other programs keep their own revision, and not in schema

@@ -6,9 +6,8 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import URL, Engine
 
-from db.engine import connect, open_session
+from db.engine import connect, driver, open_session
 from db.errors import DatabaseUnavailableError
-from db.runs import driver
 
 SUFFIX = "_superset"
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, text
 
-from db.engine import transaction
+from db.engine import driver, transaction
 from db.models import REPORTING
 from db.names import current as current_names
 from db.roles import open_to_readers
-from db.runs import driver
 
 VIEWS = Path(__file__).resolve().parents[1] / "migrations" / "views"
 

@@ -7,9 +7,8 @@ import logging
 from sqlalchemy import Engine
 
 from db import names, portfolios, registry, roles, schema
-from db.engine import connect
+from db.engine import connect, driver
 from db.errors import RefusedError
-from db.runs import driver
 from flows import services
 from flows.loading import dictionary_rows
 from flows.settings import Settings

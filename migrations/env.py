@@ -5,8 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, Engine, text
 
+from db.engine import driver
 from db.models import PRIVATE, VERSION_TABLE, metadata
-from db.runs import driver
 from db.schema import use_own_version_table
 from db.staging import PARTITION_PATTERN
 

@@ -22,7 +22,7 @@ import polars as pl
 
 from db import registry, runs
 from db.bulk import encode
-from db.engine import psql_url, transaction
+from db.engine import driver, psql_url, transaction
 from db.models import shap_value
 from db.staging import attach, staging
 from flows import services, sources
@@ -203,7 +203,7 @@ def load_alone(new: Path, bundle: ModelBundle) -> float:
                 rows = sum(Pipeline(batches, stages))
                 tables.index()
             with transaction(engine) as connection:
-                attach(runs.driver(connection), (shap_value,), run_id)
+                attach(driver(connection), (shap_value,), run_id)
             rates.append(rows / (time.perf_counter() - started))
             runs.close_unpublished(engine, run_id, status="failed", message="A benchmark's, not to be kept.")
     return sorted(rates)[1]

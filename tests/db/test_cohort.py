@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from db import cohort, registry, runs
 from db.cohort import Bits, CohortRows, PlaceRows
-from db.engine import transaction
+from db.engine import driver, transaction
 from tests.db import ledger
 
 TABLES = ("cohort_option", "cohort_member", "cohort_feature", "cohort_slice", "cohort_bin")
@@ -88,5 +88,5 @@ def test_what_cannot_be_written_leaves_nothing(engine: Engine) -> None:
     broken = CohortRows(bad.options, [{**bad.features[0], "bits": 40}], bad.places)
     model_id = ledger.new_model(engine, "d")
     with pytest.raises(Exception, match="bits_range"), transaction(engine) as connection:
-        cohort.load(connection, runs.driver(connection), model_id, broken)
+        cohort.load(connection, driver(connection), model_id, broken)
     assert counted(engine, model_id) == [0] * len(TABLES)

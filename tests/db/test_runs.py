@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from db import audit, roles, runs
 from db.bulk import encode
-from db.engine import make_engine
+from db.engine import driver, make_engine
 from db.errors import AuditFailedError, BusyError
 from db.models import RUN_PARTITIONED
 from db.staging import attach, partitions, staging
@@ -56,7 +56,7 @@ def seen_by_a_reader(connection: Connection) -> tuple[int, int, int]:
 
 def tables_of_runs(engine: Engine) -> list[tuple[str, int, bool]]:
     with runs.connect(engine) as connection:
-        return sorted(partitions(runs.driver(connection)))
+        return sorted(partitions(driver(connection)))
 
 
 def test_readers_see_nothing_of_a_run_until_it_is_published_and_then_all(fresh: Engine) -> None:
@@ -177,7 +177,7 @@ def test_a_run_that_was_killed_between_attaching_and_moving_the_pointer_is_put_r
     killed = ledger.open_run(fresh, model_id, sha256="1" * 64)
     ledger.load(fresh, killed)
     with runs.transaction(fresh) as connection:
-        attach(runs.driver(connection), RUN_PARTITIONED, killed)
+        attach(driver(connection), RUN_PARTITIONED, killed)
     assert visible(fresh) == (3, 3, 9)
     assert runs.recover(fresh) == [killed]
     assert {key for _, key, _ in tables_of_runs(fresh)} == {old}
