@@ -23,7 +23,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,6 +163,11 @@ def temporary_folder(state: Path, name: str) -> Path:
     return folder
 
 
+# Runs the command in its own place, with its own number, once its starter has noted that number and says so. If the
+# starter is killed before, the command never runs: nobody would know of it, and nobody could stop it.
+_ONCE_NOTED = 'read -r noted && exec "$@" </dev/null'
+
+
 def _folder_mark(folder: Path) -> list[int]:
     """What tells a folder from a copy of it."""
     found = folder.stat()
@@ -258,8 +263,8 @@ class Background:
             output.write(f"{logs.STARTED} {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {self.name}\n")
             output.flush()
             process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
+                ["/bin/sh", "-c", _ONCE_NOTED, self.name, *command],
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -271,6 +276,9 @@ class Background:
                 },
             )
         self._know(process.pid, made_of or {})
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin as noted:
+            noted.write(b"noted\n")
         # It is meant to outlive us: without a return code, Popen would warn that it is left behind.
         process.returncode = 0
         return process.pid

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from db.embedded import free_port
@@ -215,6 +216,29 @@ def test_another_installations_prefect_server_is_used_only_where_it_is_named(
     # What a process of ours says of our own local server, whose port is another's by now, does not name it.
     monkeypatch.setenv(services.OWN_PREFECT, identity.of(settings.state).name)
     assert services.prefect_url(settings) is None
+
+
+def test_a_service_whose_starter_is_killed_before_it_is_noted_does_not_run(tmp_path: Path) -> None:
+    starter = (
+        "import os, signal, sys; from pathlib import Path; from flows.services import Background;"
+        "Background._know = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        "Background('sleeper', Path(sys.argv[1])).start([sys.executable, '-c', 'import time; time.sleep(600)'], {})"
+    )
+    done = subprocess.run([sys.executable, "-c", starter, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = [process for process in psutil.process_iter() if _state_of(process) == str(tmp_path)]
+    _, alive = psutil.wait_procs(left, timeout=5)
+    for process in alive:
+        process.kill()
+    assert not alive
+    assert Background("sleeper", tmp_path).died() is False
+
+
+def _state_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("CREDITLENS_STATE")
+    except psutil.Error:
+        return None
 
 
 def test_a_server_that_is_too_late_for_its_port_has_lost_it(sleeper: Background) -> None:
