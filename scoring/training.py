@@ -144,7 +144,8 @@ def search(
         tried.append(_search_trial(matrix, target, parameters, threads, seed))
         return float(tried[-1]["auc"])
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # It would print the traceback of whatever ends a trial, which our callers tell in a sentence.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=seed))
     study.optimize(objective, n_trials=trials + 1)
     progress("search", trials + 1, trials + 1)

@@ -21,6 +21,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+# Names of variables that say what is whose.
+OURS = ("CREDITLENS_", "PREFECT_", "DATABASE_URL")
 # Stages that no session of the database shows; the child notes in a shared page which of them it is in.
 NOTED = ("check", "score", "explain")
 _context = multiprocessing.get_context("forkserver")
@@ -64,6 +66,9 @@ def command(
 ) -> None:
     """What the child runs: the real command, its output in files."""
     os.setsid()
+    # Whatever the fork server was started with belongs to the test that was first.
+    for name in [name for name in os.environ if name.startswith(OURS)]:
+        del os.environ[name]
     os.environ.update(environment)
     for descriptor, name in ((1, "output"), (2, "errors")):
         os.dup2(os.open(files[name], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), descriptor)

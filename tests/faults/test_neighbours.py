@@ -129,6 +129,7 @@ def test_two_that_start_at_the_same_time_both_work_with_servers_of_their_own(
         assert (deployment[0], deployment[1]["parameters"]["applications"]) == (name, neighbour.file())
 
 
+@pytest.mark.whole
 def test_the_copy_of_a_running_one_leaves_it_alone_and_works_by_itself(
     neighbours: tuple[Neighbour, Neighbour], open_folder: Path
 ) -> None:
@@ -159,6 +160,7 @@ def test_the_copy_of_a_running_one_leaves_it_alone_and_works_by_itself(
     assert original.runs() == runs
 
 
+@pytest.mark.whole
 def test_a_stopped_one_can_be_moved_and_stops_no_other(
     neighbours: tuple[Neighbour, Neighbour], open_folder: Path
 ) -> None:

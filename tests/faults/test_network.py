@@ -17,9 +17,11 @@ from tests.faults.conftest import need
 # A network of its own with one way out that leads nowhere and counts; whoever asks for a name asks there too.
 SCRIPT = r"""
 set -eu
-sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 ip link set lo up
 ip link add out type veth peer name nowhere
+# Else the system itself looks for neighbours and routers.
+ip link set nowhere addrgenmode none
+ip link set out addrgenmode none
 ip link set nowhere up
 ip link set out up
 ip address add 192.0.2.2/24 dev out
@@ -29,8 +31,10 @@ mount --bind "$RESOLV" /etc/resolv.conf
 sent() { echo "sent $1 $(cat /proc/net/dev | sed -n 's/^ *out: *//p' | awk '{print $10}')"; }
 sent before
 "$PYTHON" -m flows.cli up --no-dashboards --json
-"$PYTHON" -m flows.cli train --json
-"$PYTHON" -m flows.cli nightly --force --json
+if [ "$EVERYTHING" ]; then
+    "$PYTHON" -m flows.cli train --json
+    "$PYTHON" -m flows.cli nightly --force --json
+fi
 "$PYTHON" -m flows.cli status --json
 "$PYTHON" -m flows.cli down --json
 sent after
@@ -41,7 +45,7 @@ sent attempts
 
 
 @pytest.mark.timeout(400)
-def test_without_a_network_everything_works_and_nothing_is_attempted(open_folder: Path) -> None:
+def test_without_a_network_everything_works_and_nothing_is_attempted(open_folder: Path, everything: bool) -> None:
     able = os.geteuid() == 0 and shutil.which("unshare") and shutil.which("ip")
     need(able, "Only root with unshare and ip can take the network away.")
     resolv = open_folder / "resolv.conf"
@@ -57,6 +61,7 @@ def test_without_a_network_everything_works_and_nothing_is_attempted(open_folder
         env={
             **kept,
             "PYTHON": sys.executable,
+            "EVERYTHING": "yes" if everything else "",
             "RESOLV": str(resolv),
             "CREDITLENS_STATE": str(state),
             "CREDITLENS_SYNTHETIC_FORMER": "1500",
@@ -72,8 +77,9 @@ def test_without_a_network_everything_works_and_nothing_is_attempted(open_folder
     need(not forbidden, f"This machine lets nobody have a network of one's own: {done.stderr.strip()}.")
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [answer.get("outcome") for answer in answers[:3:2]] == ["published", "published"]
-    assert answers[3]["healthy"] is True
+    nights = [answer["outcome"] for answer in answers if "outcome" in answer]
+    assert nights == ["published"] * (2 if everything else 1)
+    assert [answer["healthy"] for answer in answers if "healthy" in answer] == [True]
     packets = {name: int(count) for name, count in re.findall(r"sent (\w+) (\d+)", done.stdout)}
     print(packets)
     assert packets["after"] == packets["before"]

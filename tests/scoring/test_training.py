@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 from pathlib import Path
 
@@ -71,6 +72,23 @@ def test_search_tries_the_defaults_and_as_many_others_as_asked(former: Applicati
     for other in tried[1:]:
         equal = does_not_differ(other["auc"], best["auc"])
         assert not equal or other["explanation_cost"] >= tried[0]["explanation_cost"]
+
+
+def test_a_search_that_is_interrupted_says_nothing_of_its_own(
+    former: Applications, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted(stage: str, done: int, total: int) -> None:
+        if stage == "search":
+            raise KeyboardInterrupt
+
+    optuna = logging.getLogger("optuna")
+    optuna.addHandler(caplog.handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(former, trials=0, threads=1, progress=interrupted)
+    finally:
+        optuna.removeHandler(caplog.handler)
+    assert caplog.messages == []
 
 
 def test_search_shows_what_depth_without_a_limit_would_give(former: Applications) -> None:
