@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import Engine
 
 from db import roles
-from db.engine import make_engine
+from db.embedded import OWNER, EmbeddedPostgres
+from db.engine import make_engine, psql_url
 from scoring.sample import applications
 from tests.faults.nights import Night, start
 from tests.faults.reader import Reader
@@ -95,17 +98,51 @@ def write_files(folder: Path, customers: int) -> tuple[Path, Path]:
     return one, other
 
 
+@pytest.fixture(scope="session")
+def give_model(
+    postgres: EmbeddedPostgres, reader_passwords: dict[str, str]
+) -> Callable[[Installation, tuple[Path, Path]], None]:
+    """Gives an installation a model of its files, which are the same everywhere: one is trained, then copied."""
+    trained: list[str] = []
+
+    def copy(source: str | None, target: str | None) -> None:
+        assert source is not None and target is not None
+        with psycopg.connect(psql_url(postgres.url(database="postgres")), autocommit=True) as owner:
+            names = {
+                "source": sql.Identifier(source),
+                "target": sql.Identifier(target),
+                "owner": sql.Identifier(OWNER),
+            }
+            owner.execute(sql.SQL("DROP DATABASE IF EXISTS {target}").format(**names))
+            owner.execute(sql.SQL("CREATE DATABASE {target} TEMPLATE {source} OWNER {owner}").format(**names))
+
+    def give(installation: Installation, files: tuple[Path, Path]) -> None:
+        from flows.training import training
+
+        engine = installation.engine
+        if not trained:
+            training([files[0]])
+            engine.dispose()
+            copy(engine.url.database, "with_a_model")
+            trained.append("with_a_model")
+        else:
+            engine.dispose()
+            copy(trained[0], engine.url.database)
+            # What is granted on a database itself is not copied with it.
+            roles.ensure_readers(engine, reader_passwords)
+
+    return give
+
+
 @pytest.fixture(scope="module")
 def site(
     installation: Installation,
     files: tuple[Path, Path],
-    reader_passwords: dict[str, str],
+    give_model: Callable[[Installation, tuple[Path, Path]], None],
     make_reader: Callable[[Engine], Reader],
 ) -> Site:
     """A site in the test session's Postgres: for faults that leave the server itself alone."""
-    from flows.training import training
-
-    training([files[0]])
+    give_model(installation, files)
     return Site(installation, write_files(installation.folder, 2_000), make_reader(installation.engine))
 
 

@@ -61,7 +61,9 @@ def test_the_clock_starts_a_night_and_the_next_and_status_says_when(site: Clocke
 
 
 def test_nobody_finds_an_error_in_the_logs_of_ordinary_nights(site: Clocked) -> None:
-    site.published(seed=103)
+    # The test before has left some; alone, this one needs one of its own.
+    if not any(run["state_type"] == "COMPLETED" for run in site.prefect_runs()):
+        site.published(seed=103)
     assert log_errors.look(site.settings) == [], site.logs()
 
 
@@ -100,7 +102,9 @@ def test_another_folder_of_data_reaches_the_schedule(site: Clocked) -> None:
     assert site.up()["schedule"] == {"outcome": "restarted"}
 
 
-def test_an_older_program_is_started_anew_and_so_is_a_prefect_server_of_other_packages(site: Clocked) -> None:
+def test_an_older_program_is_started_anew_and_so_is_a_prefect_server_of_other_packages(
+    site: Clocked, everything: bool
+) -> None:
     server, service = services.prefect_server(site.settings), schedule.schedule_service(site.settings)
     for one, name in ((server, "packages"), (service, "the program")):
         pid = one.pid()
@@ -110,7 +114,9 @@ def test_an_older_program_is_started_anew_and_so_is_a_prefect_server_of_other_pa
     assert any("another version of this program" in note for note in site.status()["notes"])
     assert site.up()["schedule"] == {"outcome": "restarted"}
     assert server.pid() not in {None, before[0]} and service.pid() not in {None, before[1]}
-    site.published(seed=104)
+    if everything:
+        # Else the test after this one shows it, with the same schedule.
+        site.published(seed=104)
 
 
 def test_after_the_prefect_server_was_killed_and_started_again_the_clock_starts_nights(
