@@ -15,6 +15,7 @@ import hmac
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -28,7 +29,7 @@ from typing import Any, Literal
 import psutil
 from pydantic import SecretStr
 
-from flows import clock, identity, program, services
+from flows import clock, endings, identity, program, services
 from flows.services import Background, ServiceError, configured_prefect_url, prefect_environment
 from flows.settings import Settings
 
@@ -205,26 +206,34 @@ def serve(settings: Settings, applications: Path) -> None:
         service.adopt({**made_of(settings, applications), "foreground": "yes"})
     threading.Thread(target=_announce, args=(settings,), daemon=True).start()
     try:
+        with endings.leaving("no night starts until `creditlens up`, or `creditlens schedule`"):
+            _serve_until_ended(settings, applications)
+    except KeyboardInterrupt as error:
+        # Somebody at the terminal wants it so; any other end is one that must be noticed.
+        if getattr(error, "number", signal.SIGINT) == signal.SIGINT:
+            service.forget()
+        raise
+
+
+def _serve_until_ended(settings: Settings, applications: Path) -> None:
+    try:
         retire_former(settings, applications)
     except Exception as error:
         # Nights must start all the same.
         log.warning("Could not look for former deployments: %s: %s", type(error).__name__, error)
-    try:
-        while True:
-            started = time.monotonic()
-            try:
-                _serve_once(settings, applications)
-                return
-            except Exception as error:
-                # What fails at once although the server answers will fail again.
-                if services.prefect_url(settings) and time.monotonic() - started < START_SECONDS:
-                    raise
-                log.warning("No night starts while the Prefect server does not answer (%s).", type(error).__name__)
-            _wait_for_prefect()
-    except KeyboardInterrupt:
-        # Somebody at the terminal wants it so; any other end is one that must be noticed.
-        service.forget()
-        raise
+    while True:
+        started = time.monotonic()
+        try:
+            _serve_once(settings, applications)
+            # Prefect ends on Ctrl+C without passing it on.
+            endings.check()
+            return
+        except Exception as error:
+            # What fails at once although the server answers will fail again.
+            if services.prefect_url(settings) and time.monotonic() - started < START_SECONDS:
+                raise
+            log.warning("No night starts while the Prefect server does not answer (%s).", type(error).__name__)
+        _wait_for_prefect()
 
 
 def retire_former(settings: Settings, applications: Path) -> None:

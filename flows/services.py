@@ -301,6 +301,9 @@ class Background:
             return None
         if not isinstance(known, dict) or not known.keys() >= {"pid", "started"}:
             return None
+        if known.get("stopping") and _process(known) is None:
+            # It has ended, and whoever stopped it was killed before that was noted.
+            return None
         owner = known.get("installation")
         if owner is None:
             return known if self._before_0_4(known) else None
@@ -319,14 +322,18 @@ class Background:
         return any(environment.get(name) == str(self.state / home) for name, home in homes.items())
 
     def _know(self, pid: int, made_of: Mapping[str, str]) -> None:
-        known = {
-            "pid": pid,
-            "started": psutil.Process(pid).create_time(),
-            "namespace": _namespace(),
-            "installation": identity.of(self.state).name,
-            "folder": _folder_mark(self.state),
-            "made_of": dict(made_of),
-        }
+        self._note(
+            {
+                "pid": pid,
+                "started": psutil.Process(pid).create_time(),
+                "namespace": _namespace(),
+                "installation": identity.of(self.state).name,
+                "folder": _folder_mark(self.state),
+                "made_of": dict(made_of),
+            }
+        )
+
+    def _note(self, known: dict[str, Any]) -> None:
         partial = self._file.with_suffix(".pid.partial")
         partial.write_text(json.dumps(known))
         partial.replace(self._file)
@@ -334,15 +341,21 @@ class Background:
     def stop(self, patience: float = 20.0) -> bool:
         """Ask it and its children to end, and end them after `patience` seconds; True if it ran."""
         pid = self.pid()
-        self._file.unlink(missing_ok=True)
         if pid is None:
+            self._file.unlink(missing_ok=True)
             return False
+        # It stays known until it has ended: if we are killed meanwhile, the next command can stop it.
+        self._note({**(self._known() or {}), "stopping": True})
         parent = psutil.Process(pid)
         family = [*parent.children(recursive=True), parent]
         parent.send_signal(signal.SIGTERM)
         _, alive = psutil.wait_procs(family, timeout=patience)
         for process in alive:
             process.kill()
+        psutil.wait_procs(alive, timeout=5)
+        if self._known() is None:
+            # Another command may have started it anew by now.
+            self._file.unlink(missing_ok=True)
         return True
 
 

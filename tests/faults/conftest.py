@@ -27,7 +27,7 @@ EVERYTHING = os.environ.get("CREDITLENS_FAULTS") == "all"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only the whole of the fault tests holds; pytest says how many those are."""
+    """Leave out tests that are marked `whole`: they take minutes and break rarely. Pytest counts them."""
     left_out = [] if EVERYTHING else [item for item in items if item.get_closest_marker("whole")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]

@@ -296,7 +296,7 @@ def attempt(
     if code == 1:
         assert "Ended by SIGTERM; " in command.errors, (said, command.errors)
     scene.require_readers_see_whole_runs(out=out, going=going)
-    if code == 0 or again == ():
+    if (code == 0 and not hit) or again == ():
         return
     was_done = done()
     following = scene.type_next(*(again or arguments), **given)

@@ -44,7 +44,7 @@ sent attempts
 """
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_without_a_network_everything_works_and_nothing_is_attempted(open_folder: Path, everything: bool) -> None:
     able = os.geteuid() == 0 and shutil.which("unshare") and shutil.which("ip")
     need(able, "Only root with unshare and ip can take the network away.")
@@ -71,7 +71,7 @@ def test_without_a_network_everything_works_and_nothing_is_attempted(open_folder
         capture_output=True,
         text=True,
         check=False,
-        timeout=380,
+        timeout=860,
     )
     forbidden = "Operation not permitted" in done.stderr and "sent" not in done.stdout
     need(not forbidden, f"This machine lets nobody have a network of one's own: {done.stderr.strip()}.")

@@ -75,7 +75,7 @@ def wait(happened: Callable[[], object], log: Path, seconds: float = 200) -> Non
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.5)
+        time.sleep(0.1)
 
 
 def test_missed_nights_are_caught_up_once(site: Site, tmp_path: Path, everything: bool) -> None:
@@ -119,6 +119,31 @@ def test_missed_nights_are_caught_up_once(site: Site, tmp_path: Path, everything
     )
     assert published == [("published",)], "One night is run, the others find its file unchanged"
     assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("moment", ["just begun", "active"])
+@pytest.mark.parametrize(("number", "state"), [(signal.SIGINT, "off"), (signal.SIGTERM, "stopped")])
+def test_a_schedule_is_off_after_ctrl_c_and_missed_after_any_other_end(
+    site: Site, tmp_path: Path, number: signal.Signals, state: str, moment: str
+) -> None:
+    log, settings = tmp_path / "log", site.installation.settings
+    service = schedule.schedule_service(settings)
+
+    def begun() -> bool:
+        found = schedule.standing(settings, services.prefect_url(settings)).state
+        return found == "active" if moment == "active" else service.pid() is not None
+
+    scheduler = start_schedule(site.files[0], log)
+    try:
+        wait(begun, log)
+        scheduler.send_signal(number)
+        scheduler.wait(60)
+        assert "Traceback" not in log.read_text()
+        assert schedule.standing(settings, services.prefect_url(settings)).state == state
+    finally:
+        if scheduler.poll() is None:
+            kill(scheduler)
+        service._file.unlink(missing_ok=True)
 
 
 @pytest.mark.whole

@@ -88,6 +88,9 @@ def sleeper(tmp_path: Path) -> Iterator[Background]:
     """A service of the state folder `original`."""
     service = Background("sleeper", tmp_path / "original")
     pid = service.start(SLEEPER, {})
+    # Until then its environment cannot be read.
+    while psutil.Process(pid).cmdline() != SLEEPER:
+        time.sleep(0.01)
     yield service
     os.killpg(pid, signal.SIGKILL)
 
@@ -232,6 +235,29 @@ def test_a_service_whose_starter_is_killed_before_it_is_noted_does_not_run(tmp_p
         process.kill()
     assert not alive
     assert Background("sleeper", tmp_path).died() is False
+
+
+def test_a_service_is_still_known_when_whoever_stops_it_is_killed_meanwhile(tmp_path: Path) -> None:
+    service, deaf = Background("deaf", tmp_path), "import signal, time; signal.signal(15, signal.SIG_IGN);"
+    pid = service.start([sys.executable, "-c", f"{deaf} print('deaf', flush=True); time.sleep(600)"], {})
+    deadline = time.monotonic() + 30
+    while "deaf\n" not in service.log.read_text().splitlines(keepends=True)[-1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    stopper = (
+        "import os, signal, sys, psutil; from pathlib import Path; from flows.services import Background;"
+        "psutil.wait_procs = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL);"
+        "Background('deaf', Path(sys.argv[1])).stop()"
+    )
+    try:
+        done = subprocess.run([sys.executable, "-c", stopper, str(tmp_path)], check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert service.pid() == pid
+        assert service.stop(patience=0.2) is True
+        assert (service.pid(), service.died()) == (None, False)
+    finally:
+        if psutil.pid_exists(pid):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _state_of(process: psutil.Process) -> str | None:
