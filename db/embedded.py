@@ -254,13 +254,7 @@ class EmbeddedPostgres:
         there = path.read_text(errors="replace") if path.exists() else ""
         if any(line.split("=")[0].strip() in settings for line in there.splitlines()):
             return
-        partial = path.with_name("postgresql.auto.conf.tmp")
-        partial.write_text(there + "".join(f"{name} = {value}\n" for name, value in settings.items()))
-        partial.chmod(0o600)
-        self._give_to_service_user(partial)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        self._write(path, there + "".join(f"{name} = {value}\n" for name, value in settings.items()))
 
     def _remove_foreign_lock(self) -> None:
         """Remove a postmaster.pid whose process is alive and no server of this folder.
@@ -314,16 +308,17 @@ class EmbeddedPostgres:
             raise kind(
                 "The embedded Postgres did not start; its log ends with: " + " | ".join(self._log_tail(5))
             ) from error
-        (self._folder / "port").write_text(str(port))
+        self._write(self._folder / "port", str(port))
 
     def _log_tail(self, lines: int) -> list[str]:
         return self.log.read_text(errors="replace").splitlines()[-lines:] if self.log.exists() else []
 
     def _last_port(self) -> int | None:
         try:
-            return int((self._folder / "port").read_text())
+            port = int((self._folder / "port").read_text())
         except (FileNotFoundError, ValueError):
             return None
+        return port if 0 < port < 65_536 else None
 
     def _ensure_roles_and_database(self) -> None:
         target = self.url(SUPERUSER, database="postgres")
@@ -388,6 +383,20 @@ class EmbeddedPostgres:
             _open_to_everybody(copy)
         return programs
 
+    def _write(self, path: Path, text: str) -> None:
+        """Put a small file in the place of another one, whole; the lock keeps other writers away."""
+        partial = path.with_name(f"{path.name}.tmp")
+        try:
+            with open(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            self._give_to_service_user(partial)
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
     def _give_to_service_user(self, path: Path) -> None:
         user = _service_user()
         if user:
@@ -417,7 +426,7 @@ class EmbeddedPostgres:
             else:
                 self.home.mkdir()
         if self.home.is_symlink():
-            (self._folder / BELONGS_TO).write_text(f"{self.home.parent.resolve() / self.home.name}\n")
+            self._write(self._folder / BELONGS_TO, f"{self.home.parent.resolve() / self.home.name}\n")
         self._give_to_service_user(self._folder)
 
 

@@ -67,7 +67,7 @@ def serve(settings: Settings, *, assets: Path = ASSETS) -> None:
     with _one_at_a_time(settings) as lock:
         prepare(settings, assets=assets, force=False, lock=lock)
         server(settings).adopt()
-        (settings.state / "superset.port").write_text(str(settings.superset_port))
+        services.note_port(settings.state, "superset", settings.superset_port)
     command = _server_command()
     os.execve(
         command[0], command, {**os.environ, **_environment(settings), **_bind(settings, settings.superset_port)}
@@ -81,7 +81,7 @@ def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False, l
     configuration = _write_configuration(settings, metadata, assets)
     digest = _digest(configuration, users(settings), assets)
     done = provisioned_file(settings)
-    needed = force or not done.exists() or done.read_text() != digest
+    needed = force or not done.exists() or done.read_text(errors="replace") != digest
     if needed:
         done.unlink(missing_ok=True)
         access_log.drop(parse_url(metadata))
@@ -114,10 +114,7 @@ def url(settings: Settings) -> str | None:
 
 
 def _port(settings: Settings) -> int:
-    try:
-        return int((settings.state / "superset.port").read_text())
-    except (FileNotFoundError, ValueError):
-        return settings.superset_port
+    return services.last_port(settings.state, "superset") or settings.superset_port
 
 
 def metadata_url(settings: Settings) -> str:
@@ -247,7 +244,7 @@ def _start(settings: Settings) -> str:
     for _ in range(services.PORTS_TRIED):
         process.stop()
         port = free_port(settings.superset_port)
-        (settings.state / "superset.port").write_text(str(port))
+        services.note_port(settings.state, "superset", port)
         process.start(_server_command(), {**_environment(settings), **_bind(settings, port)})
         while time.monotonic() < deadline and process.pid() is not None:
             if address := url(settings):

@@ -111,7 +111,7 @@ def read(settings: Settings) -> Record:
     erased: dict[str, datetime | None] = {}
     ours = customer_hash(settings, _NOBODY)
     try:
-        lines = path(settings).read_text().splitlines()
+        lines = path(settings).read_text(errors="replace").splitlines()
     except FileNotFoundError:
         lines = []
     for line in lines:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import html
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -17,7 +16,7 @@ import psycopg
 from sqlalchemy import URL
 
 from db import access_log, privacy, schema
-from flows import backups, services
+from flows import atomic, backups, services
 from flows.erasures import customer_hash
 from flows.settings import Settings
 from flows.spreadsheets import plain
@@ -94,9 +93,7 @@ def looks(superset: URL | None, customer_id: int) -> tuple[list[dict[str, Any]],
 
 
 def _private(path: Path, content: str) -> Path:
-    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(content)
-    path.chmod(0o600)
+    atomic.write(path, content, mode=0o600)
     return path
 
 

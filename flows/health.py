@@ -132,6 +132,11 @@ def status_json(settings: Settings) -> dict[str, Any]:
         found["notes"].append(
             f"The last night is noted as of {night.ended_at[:16]} UTC, which is still to come: the clock was wrong."
         )
+    if nights.damaged(settings):
+        found["notes"].append(
+            f"{settings.state / nights.FILE} is damaged, so that how the last night ended is not known; the next"
+            " night writes it anew."
+        )
     if schedule.problem:
         problems.append(schedule.problem)
     problems += [one.sentence for one in errors]

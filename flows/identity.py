@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from flows import atomic
 
 log = logging.getLogger("creditlens")
 FILE = "installation.json"
@@ -53,6 +54,11 @@ def of(state: Path) -> Identity:
         known = _read(here)
         if known is None:
             made = Identity(_new_name(), here)
+            if (here / FILE).exists():
+                log.warning(
+                    "%s was damaged and is made anew: this installation is %s from now on. On a Prefect server that"
+                    " others use, remove the deployment of its former name.", here / FILE, made.name,
+                )  # fmt: skip
         elif known.folder == here:
             return known
         elif _is_copy(here, known):
@@ -97,13 +103,9 @@ def _read(folder: Path) -> Identity | None:
 
 def _write(identity: Identity) -> None:
     path = identity.folder / FILE
-    partial = path.with_suffix(".partial")
     copied = str(identity.copied_from) if identity.copied_from else None
-    with partial.open("w") as file:
-        json.dump({"name": identity.name, "folder": str(identity.folder), "copied_from": copied}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    known = {"name": identity.name, "folder": str(identity.folder), "copied_from": copied}
+    atomic.write(path, json.dumps(known))
 
 
 @contextmanager

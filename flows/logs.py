@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import stat
 from pathlib import Path
 
+from flows import atomic
 from flows.settings import Settings
 
 log = logging.getLogger("creditlens")
@@ -34,14 +36,13 @@ def bound(path: Path) -> bool:
         size = path.stat().st_size
         if size <= LARGEST_BYTES:
             return False
-        older, partial = path.with_suffix(".1.log"), path.with_suffix(".partial")
-        with path.open("rb") as source, partial.open("wb") as kept:
+        older = path.with_suffix(".1.log")
+        with path.open("rb") as source, atomic.writing(older) as kept:
             source.seek(size - LARGEST_BYTES)
             # Not the end of a line whose beginning is gone.
             source.readline()
             shutil.copyfileobj(source, kept)
-        shutil.copymode(path, partial)
-        partial.replace(older)
+            os.fchmod(kept.fileno(), stat.S_IMODE(path.stat().st_mode))
         os.truncate(path, 0)
     except FileNotFoundError:
         return False

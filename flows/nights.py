@@ -22,7 +22,7 @@ from flows.settings import Settings, SettingsError
 from scoring.errors import ScoringError
 
 log = logging.getLogger("creditlens")
-
+FILE = "night.json"
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -95,9 +95,16 @@ def _account_for(settings: Settings, error: Exception | EndedBySignal) -> None:
 def last(settings: Settings) -> LastNight | None:
     """How the last night ended, None if it is not known."""
     try:
-        return LastNight(**json.loads((settings.state / "night.json").read_text()))
+        night = LastNight(**json.loads((settings.state / FILE).read_text()))
+        datetime.fromisoformat(night.ended_at).astimezone(UTC)
+        return night if isinstance(night.outcome, str) else None
     except (OSError, ValueError, TypeError):
         return None
+
+
+def damaged(settings: Settings) -> bool:
+    """Whether how the last night ended was noted, and the note cannot be read."""
+    return (settings.state / FILE).exists() and last(settings) is None
 
 
 def date_of(settings: Settings) -> date:
@@ -144,7 +151,7 @@ def state_if_cancelled(error: EndedBySignal) -> Any:
 
 def _note(settings: Settings, outcome: str, message: str | None) -> None:
     night = LastNight(datetime.now(UTC).isoformat(), outcome, message)
-    path = settings.state / "night.json"
+    path = settings.state / FILE
     try:
         settings.state.mkdir(parents=True, exist_ok=True)
         atomic.write(path, json.dumps(asdict(night)))

@@ -11,12 +11,12 @@ import json
 import logging
 import os
 import pwd
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from db.embedded import new_password
+from flows import atomic
 from flows.errors import SettingsError
 from flows.private import make_state_folder
 
@@ -125,22 +125,7 @@ def _write(path: Path, secrets: dict[str, str]) -> None:
     """Write the file whole, on the disk, or leave what was there."""
     for leftover in path.parent.glob(f"{path.stem}.*.partial"):
         leftover.unlink(missing_ok=True)
-    # mkstemp makes it 0600.
-    number, name = tempfile.mkstemp(prefix=f"{path.stem}.", suffix=".partial", dir=path.parent)
-    try:
-        with open(number, "w", encoding="utf-8") as file:
-            json.dump(secrets, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    atomic.write(path, json.dumps(secrets, indent=1), mode=0o600)
 
 
 @contextmanager

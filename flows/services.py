@@ -37,7 +37,7 @@ from db.embedded import free_port
 from db.engine import ignore_variables, make_engine, psql_url, require_supported_server
 from db.errors import DatabaseUnavailableError, EmbeddedPostgresError, RefusedError
 from db.names import USUAL
-from flows import identity, logs, private, program
+from flows import atomic, identity, logs, private, program
 from flows.machine import ours
 from flows.settings import Settings
 
@@ -275,9 +275,15 @@ class Background:
                     "TMPDIR": str(temporary_folder(self.state, self.name)),
                 },
             )
-        self._know(process.pid, made_of or {})
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin as noted:
+            try:
+                self._know(process.pid, made_of or {})
+            except BaseException:
+                # On a full disk, for one: nobody would know of it.
+                process.kill()
+                process.wait()
+                raise
             noted.write(b"noted\n")
         # It is meant to outlive us: without a return code, Popen would warn that it is left behind.
         process.returncode = 0
@@ -334,9 +340,7 @@ class Background:
         )
 
     def _note(self, known: dict[str, Any]) -> None:
-        partial = self._file.with_suffix(".pid.partial")
-        partial.write_text(json.dumps(known))
-        partial.replace(self._file)
+        atomic.write(self._file, json.dumps(known))
 
     def stop(self, patience: float = 20.0) -> bool:
         """Ask it and its children to end, and end them after `patience` seconds; True if it ran."""
@@ -367,6 +371,20 @@ def _process(known: dict[str, Any]) -> psutil.Process | None:
         return process if same else None
     except (psutil.Error, TypeError, ValueError):
         return None
+
+
+def note_port(state: Path, name: str, port: int) -> None:
+    """Note on which port one of our servers listens."""
+    atomic.write(state / f"{name}.port", str(port))
+
+
+def last_port(state: Path, name: str) -> int | None:
+    """The port that was noted last; None if there is none, or if the file is damaged."""
+    try:
+        port = int((state / f"{name}.port").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return port if 0 < port < 65_536 else None
 
 
 # --- Prefect --------------------------------------------------------------------------------------------------
@@ -429,10 +447,7 @@ def local_prefect_url(settings: Settings) -> str:
 
 
 def _prefect_port(settings: Settings) -> int:
-    try:
-        return int((settings.state / "prefect.port").read_text())
-    except (FileNotFoundError, ValueError):
-        return settings.prefect_port
+    return last_port(settings.state, "prefect") or settings.prefect_port
 
 
 def _own_prefect_url(settings: Settings) -> str | None:
@@ -540,7 +555,7 @@ def _starting_prefect(settings: Settings) -> Iterator[None]:
 
 def _start_prefect(settings: Settings) -> None:
     port = free_port(settings.prefect_port)
-    (settings.state / "prefect.port").write_text(str(port))
+    note_port(settings.state, "prefect", port)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     prefect_server(settings).start(command, prefect_environment(settings), prefect_made_of(settings))
 
