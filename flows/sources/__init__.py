@@ -112,6 +112,8 @@ def _survey_file(path: Path, chunk_rows: int, scratch: Path, *, labelled: bool) 
         np.empty(0, np.int64), header.separator,
     )  # fmt: skip
     notes = []
+    if records.empty:
+        notes.append(f"Rows without any value at the end of {path} are ignored: {records.empty:,}.")
     if not records.is_ended:
         notes.append(f"The last line of {path} has no line end; it is read as it is.")
     if found.separator != ",":

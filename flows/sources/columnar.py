@@ -25,7 +25,7 @@ from flows.sources.base import (
     opened,
     place,
 )
-from flows.sources.containers import PARQUET_SUFFIXES
+from flows.sources.containers import CSV_SUFFIXES, PARQUET_SUFFIXES
 from scoring.contract import ID, as_numbers, match_columns
 from scoring.errors import ColumnsError
 
@@ -41,14 +41,18 @@ def part_files(folder: Path) -> list[Path]:
         found = sorted(path for path in folder.rglob("*") if path.is_file())
     except PermissionError:
         raise SourceError(f"{folder} may not be read by this user.") from None
-    parts = [
-        path
-        for path in found
-        if path.name.lower().endswith(PARQUET_SUFFIXES)
-        and not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+    shown = [
+        path for path in found if not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
     ]
+    parts = [path for path in shown if path.name.lower().endswith(PARQUET_SUFFIXES)]
     if (folder / "_temporary").exists():
         raise SourceError(f"{folder} is not whole: it holds _temporary, so it is still being written.")
+    texts = [path.name for path in shown if path.name.lower().endswith((*CSV_SUFFIXES, ".gz", ".zip"))]
+    if texts and not parts:
+        raise SourceError(
+            f"{folder} is a folder of CSV files ({texts[0]}{', ...' if len(texts) > 1 else ''}); only folders of"
+            " Parquet files are read: join them into one, with the column names once at its top, and give that."
+        )
     if not parts:
         raise SourceError(f"There is no Parquet file in the folder {folder}.")
     return parts

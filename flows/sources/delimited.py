@@ -56,12 +56,16 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The records of a file, the digest of all of its bytes, and whether the last record has a line end."""
+    """The records of a file, the digest of all of its bytes, and whether the last record has a line end.
+
+    `empty` counts the rows without any value at the end, which are no records.
+    """
 
     rows: int
     chunks: tuple[Chunk, ...]
     sha256: str
     is_ended: bool
+    empty: int = 0
 
 
 def read_header(path: Path, file: Opened) -> Header:
@@ -156,11 +160,14 @@ def scan_records(path: Path, file: Opened, header: Header, chunk_rows: int) -> R
     whole = hashlib.sha256(file.read(0, header.body))
     scan = _RecordScan(path, chunk_rows, header.body)
     decoder = codecs.getincrementaldecoder("utf-8")()
-    at = header.body
-    while block := file.read(at, at + BLOCK_BYTES):
+    at, stop, tail = header.body, _end_of_values(file, header), _EmptyRows(header.separator)
+    while block := file.read(at, at + BLOCK_BYTES if at >= stop else min(stop, at + BLOCK_BYTES)):
         whole.update(block)
         _require_text(path, block, decoder, scan.rows + 1)
-        scan.feed(block)
+        if at < stop:
+            scan.feed(block)
+        else:
+            tail.feed(block)
         at += len(block)
     try:
         decoder.decode(b"", final=True)
@@ -169,7 +176,47 @@ def scan_records(path: Path, file: Opened, header: Header, chunk_rows: int) -> R
     chunks = scan.finish()
     if scan.last_record_start is not None:
         _require_whole_record(path, file.read(scan.last_record_start, at), header, scan.rows)
-    return Records(scan.rows, chunks, whole.hexdigest(), scan.last_record_start is None)
+    return Records(scan.rows, chunks, whole.hexdigest(), scan.last_record_start is None, tail.finish())
+
+
+def _end_of_values(file: Opened, header: Header) -> int:
+    """The end of the last record with a value: after it, spreadsheets write rows of separators only."""
+    nothing = header.separator.encode() + b" \t\r\n"
+    end = size = file.identity().size
+    while end > header.body:
+        start = max(header.body, end - BLOCK_BYTES)
+        kept = len(file.read(start, end).rstrip(nothing))
+        if kept:
+            end = start + kept
+            break
+        end = start
+    if end <= header.body:
+        return header.body
+    # The record may end with empty fields itself.
+    while block := file.read(end, end + BLOCK_BYTES):
+        if (newline := block.find(b"\n")) >= 0:
+            return end + newline + 1
+        end += len(block)
+    return size
+
+
+class _EmptyRows:
+    """Counts the lines with a separator in what holds no values."""
+
+    def __init__(self, separator: str) -> None:
+        self._separator = separator.encode()
+        self._rows = 0
+        self._is_row = False
+
+    def feed(self, block: bytes) -> None:
+        first, *others = block.split(b"\n")
+        self._is_row |= self._separator in first
+        for line in others:
+            self._rows += self._is_row
+            self._is_row = self._separator in line
+
+    def finish(self) -> int:
+        return self._rows + self._is_row
 
 
 def _require_whole_record(path: Path, record: bytes, header: Header, row: int) -> None:

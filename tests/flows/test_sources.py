@@ -75,6 +75,55 @@ def test_gzip_and_parquet_read_the_same(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
+    tail=st.lists(st.sampled_from(["", ",", "," * 120, " , ,", "\t,"]), max_size=8),
+    end=st.sampled_from(["\n", "\r\n"]),
+    is_ended=st.booleans(),
+    block=st.sampled_from([1, 7, 1 << 20]),
+    last=st.sampled_from([TEXT, TEXT.rstrip("\n") + ",,,\n"]),
+)
+def test_rows_without_any_value_at_the_end_are_no_applications_and_are_counted(
+    tmp_path: Path, tail: list[str], end: str, is_ended: bool, block: int, last: str
+) -> None:
+    # The separators of a last application with empty fields belong to it.
+    text = last if last == TEXT else "\n".join(f"{line},a,b,c" for line in TEXT.splitlines()[:-1])
+    if last != TEXT:
+        text += "\n" + TEXT.splitlines()[-1] + ",,,\n"
+    content = text.replace("\n", end) + end.join(tail) + (end if is_ended and tail else "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.sources.delimited.BLOCK_BYTES", block)
+        found = surveyed(tmp_path, content.encode())
+    assert everything(found).equals(reference())
+    empty = sum("," in line for line in tail)
+    told = [note for note in found.notes if "without any value" in note]
+    assert told == ([f"Rows without any value at the end of {found.path} are ignored: {empty}."] if empty else [])
+
+
+def test_a_file_of_nothing_but_rows_without_values_has_no_applications(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no applications"):
+        surveyed(tmp_path, TEXT.splitlines()[0].encode() + b"\n" + (b"," * 120 + b"\n") * 5)
+
+
+def test_an_empty_row_between_others_is_still_a_broken_row(tmp_path: Path) -> None:
+    lines = TEXT.splitlines()
+    found = surveyed(tmp_path, "\n".join([*lines[:3], "," * 120, *lines[3:]]).encode())
+    assert (found.rows, found.notes[1:]) == (8, ())
+    assert everything(found)["SK_ID_CURR"].is_null().sum() == 1
+
+
+@pytest.mark.parametrize(
+    "names", [["part-0.csv"], ["part-1.csv", "part-0.csv", "_SUCCESS"], ["a.csv.gz", "b.csv.gz"]]
+)
+def test_a_folder_of_csv_parts_is_refused_and_it_is_said_what_to_do(tmp_path: Path, names: list[str]) -> None:
+    folder = tmp_path / "application_test.csv"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text(TEXT)
+    with pytest.raises(SourceError, match=rf"{sorted(names)[-len(names[:2])]}.*join them into one"):
+        survey(folder, chunk_rows=3, scratch=tmp_path)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
     cells=st.lists(
         st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)] * 2),
         min_size=7,
