@@ -198,9 +198,26 @@ def record_input(
     run_id: int,
     rejections: Sequence[Mapping[str, Any]],
     unknown: Mapping[tuple[str, str], int],
+    *,
+    accepted: int,
+    rejected: int,
 ) -> None:
-    """Write down the rows that were refused and the categories that nobody knows; repeating it changes nothing."""
+    """Write down what the contract made of the rows that were read; repeating it changes nothing.
+
+    The counts are in the ledger from now on, whatever becomes of the run.
+
+    Parameters
+    ----------
+    rejections: the rows that were rejected.
+    unknown: how often each category occurs that the dictionary does not know.
+    accepted, rejected: how many rows.
+    """
     with transaction(engine) as connection:
+        connection.execute(
+            update(scoring_run)
+            .where(scoring_run.c.run_id == run_id, scoring_run.c.status == "running")
+            .values(customers=accepted, rejected=rejected, unknown_categories=sum(unknown.values()))
+        )
         connection.execute(delete(rejected_application).where(rejected_application.c.run_id == run_id))
         connection.execute(delete(unknown_category).where(unknown_category.c.run_id == run_id))
         if rejections:
@@ -307,7 +324,6 @@ def close_unpublished(
     *,
     status: str,
     message: str,
-    rejected: int | None = None,
     stage_seconds: Mapping[str, float] | None = None,
 ) -> bool:
     """End a run that is not published, as "refused" (its input) or "failed" (anything else); whether it was so.
@@ -321,7 +337,6 @@ def close_unpublished(
             .values(
                 status=status,
                 message=message,
-                rejected=rejected,
                 stage_seconds=dict(stage_seconds or {}),
                 finished_at=func.clock_timestamp(),
             )

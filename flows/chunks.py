@@ -10,12 +10,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+from sqlalchemy import Engine
 
+from db import runs
 from db.audit import at_most
 from db.runs import Check
 from db.staging import Staging
 from flows import sources
-from flows.loading import encode_scored
+from flows.loading import encode_scored, rejection_rows
 from flows.pipeline import Pipeline
 from flows.settings import Settings
 from scoring.batch import Scored, score_batch
@@ -96,6 +98,14 @@ def _add_up(counts: dict[_Key, int], more: Mapping[_Key, int]) -> None:
         counts[key] = counts.get(key, 0) + count
 
 
+def record_input(engine: Engine, run_id: int, tally: Tally) -> None:
+    """Write down in the ledger what was read, accepted and rejected so far."""
+    runs.record_input(
+        engine, run_id, rejection_rows(tally.violations), tally.unknown,
+        accepted=tally.customers, rejected=tally.rejected,
+    )  # fmt: skip
+
+
 def scoring_pipeline(
     survey: sources.Survey,
     bundle: ModelBundle,
@@ -159,10 +169,10 @@ def require_few_rejected(tally: Tally, survey: sources.Survey, settings: Setting
         raise RejectedShareError(_too_many_rejected(tally, survey, settings.rejected_share))
 
 
-def require_known_values(tally: Tally, survey: sources.Survey, settings: Settings) -> None:
+def require_known_values(tally: Tally, survey: sources.Survey, settings: Settings) -> list[str]:
     """Raise UnknownValuesError for a column of which more values are unknown than the settings allow.
 
-    What is read in spite of its spelling is told in the log.
+    What is read in spite of its spelling is told in the log, and returned.
     """
     unknown: dict[str, int] = {}
     for (column, _), count in tally.unknown.items():
@@ -180,11 +190,14 @@ def require_known_values(tally: Tally, survey: sources.Survey, settings: Setting
     respelt: dict[str, tuple[str, int]] = {}
     for (column, value), count in tally.respelt.items():
         respelt[column] = (value, respelt.get(column, (value, 0))[1] + count)
-    for column, (value, count) in respelt.items():
-        log.warning(
-            "%s: %s values of %s are spelt otherwise, such as %r, and are read all the same.",
-            survey.path, f"{count:,}", column, value,
-        )  # fmt: skip
+    notes = [
+        f"{survey.path}: {count:,} values of {column} are spelt otherwise, such as {value!r}, and are read all the"
+        " same."
+        for column, (value, count) in respelt.items()
+    ]
+    for note in notes:
+        log.warning("%s", note)
+    return notes
 
 
 def _listed(values: Sequence[str]) -> str:

@@ -185,7 +185,13 @@ def _look(settings: Settings, engine: Engine, found: dict[str, Any]) -> None:
                 f"Run {last.run_id} of {last.as_of} is marked as running, but nobody runs it: its process was"
                 " killed; the next night puts this right."
             )
-        found["last_run"] = {"run_id": last.run_id, "status": last.status, "message": last.message}
+        found["last_run"] = {
+            "run_id": last.run_id,
+            "status": last.status,
+            "message": last.message,
+            "accepted": last.customers,
+            "rejected": last.rejected,
+        }
     if run is None or newest is None:
         problems.append("Nothing is published yet; run `creditlens up`.")
     else:
@@ -232,7 +238,7 @@ def status_text(found: dict[str, Any]) -> str:
     lines = [
         f"Published   {published}",
         f"Age         {_age(found['age_hours'])}",
-        f"Last run    {last['run_id']} {last['status']}" if last else "Last run    none",
+        f"Last run    {_run(last)}",
         f"Last night  {night['outcome'] + ' ' + night['ended_at'][:16] + ' UTC' if night else 'unknown'}",
         f"Database    {'answers; open it with `creditlens sql`' if found['database_url'] else 'not available'}",
         f"Disk        {_disk(disk)}",
@@ -245,6 +251,16 @@ def status_text(found: dict[str, Any]) -> str:
         f"Health      {'good' if found['healthy'] else 'NOT GOOD: ' + str(found['message'])}",
     ]
     return "\n".join(lines)
+
+
+def _run(last: dict[str, Any] | None) -> str:
+    if last is None:
+        return "none"
+    counted = ""
+    if last["rejected"] is not None and last["accepted"] is not None:
+        rows = last["accepted"] + last["rejected"]
+        counted = f": {rows:,} rows read, {last['accepted']:,} accepted, {last['rejected']:,} rejected"
+    return f"{last['run_id']} {last['status']}{counted}"
 
 
 def _process(pid: int | None) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from db import runs
 from db.runs import Check
+from flows import night_columns
 from flows.settings import Settings
 from flows.sources import Survey
 from scoring.errors import ScoringError
@@ -65,6 +66,8 @@ def size_check(usual: Usual | None, customers: int, settings: Settings) -> Check
 
 def warning(run_id: int, check: Check) -> str:
     """A check that did not pass, as a sentence."""
+    if check.name == night_columns.CHECK:
+        return night_columns.warning(run_id, check)
     if check.name != CHECK:
         return f"Run {run_id}: {check.name} is {check.observed}, expected {check.expected}."
     return (

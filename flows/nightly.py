@@ -20,9 +20,10 @@ from db import registry, runs, schema, statistics
 from db.errors import DatabaseError
 from db.models import RUN_PARTITIONED
 from db.staging import staging
-from flows import endings, logs, night_size, notify, sources
+from flows import endings, logs, night_columns, night_size, notify, sources
 from flows.chunks import (
     Tally,
+    record_input,
     require_few_rejected,
     require_known_values,
     sample_of,
@@ -30,7 +31,7 @@ from flows.chunks import (
     second_opinion,
     start_second_opinion,
 )
-from flows.loading import rejection_rows, run_statistics
+from flows.loading import run_statistics
 from flows.nights import accounted, date_of, state_if_cancelled
 from flows.progress import reporter
 from flows.scaleout import score_on_dask
@@ -53,12 +54,16 @@ class NoModelError(DatabaseError):
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """How a night ended: the run that is published, and whether this night published it."""
+    """How a night ended: the run that is published, and whether this night published it.
+
+    `warnings` say what does not look right, `notes` what was read in spite of how it is written.
+    """
 
     outcome: Outcome
     run: runs.Run
     is_current: bool
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @io_task
@@ -124,7 +129,7 @@ def score_explain_load(
             committing = time.perf_counter()
         pipeline.seconds["commit"] = round(time.perf_counter() - committing, 3)
     finally:
-        runs.record_input(engine, run_id, rejection_rows(tally.violations), tally.unknown)
+        record_input(engine, run_id, tally)
     return tally, pipeline.seconds
 
 
@@ -141,8 +146,8 @@ def compare_size(
 @pure_task
 def audit(
     engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, size: runs.Check | None = None
-) -> list[str]:
-    """Compare what was written with what should have been; raise if it differs, or return the warnings."""
+) -> list[runs.Check]:
+    """Compare what was written with what should have been; raise if it differs, or return what is a warning."""
     checks = auditing.audit(
         engine,
         run_id,
@@ -151,11 +156,10 @@ def audit(
         base_value=bundle.base_value,
     )
     checks.append(second_opinion(tally))
-    if size is not None:
-        checks.append(size)
+    checks += [check for check in (size, night_columns.columns_check(tally, bundle.baseline)) if check]
     runs.record_checks(engine, run_id, checks)
     auditing.require_passed(checks)
-    return [night_size.warning(run_id, check) for check in checks if not check.passed]
+    return [check for check in checks if not check.passed]
 
 
 @io_task
@@ -222,7 +226,7 @@ def score_and_publish(settings: Settings, applications: Path, as_of: date | None
             model_id, bundle = load_model(engine)
         same = runs.find_unchanged(engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of)
         if same and not force:
-            return Night("unchanged", same, is_current=True)
+            return Night("unchanged", same, is_current=True, notes=survey.notes)
         with closed_on_error(engine, seconds) as opened:
             run_id = opened.run_id = open_run(engine, lock, survey, model_id, as_of or date_of(settings))
             usual = compare_size(engine, run_id, survey, settings)
@@ -231,24 +235,26 @@ def score_and_publish(settings: Settings, applications: Path, as_of: date | None
             else:
                 tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, settings)
             seconds |= stage_seconds
-            require_known_values(tally, survey, settings)
+            notes = (*survey.notes, *require_known_values(tally, survey, settings))
             with timed(seconds, "audit"):
                 size = night_size.size_check(usual, tally.customers, settings)
-                warnings = audit(engine, run_id, tally, bundle, size)
+                failed = audit(engine, run_id, tally, bundle, size)
             sources.require_unchanged(survey)
             lock.require_held()
             is_current = publish(engine, run_id, tally, bundle, seconds)
         with published_before(run_id):
-            warn(settings, warnings)
+            warnings = warn(settings, run_id, failed)
             retire(engine, settings)
-            return Night("published", runs.get(engine, run_id), is_current, tuple(warnings))
+            return Night("published", runs.get(engine, run_id), is_current, tuple(warnings), notes)
 
 
-def warn(settings: Settings, warnings: Sequence[str]) -> None:
-    """Tell of a night that is published and does not look right."""
-    for sentence in warnings:
+def warn(settings: Settings, run_id: int, checks: Sequence[runs.Check]) -> list[str]:
+    """Tell of a night that is published and does not look right; what was told."""
+    sentences = [night_size.warning(run_id, check) for check in checks]
+    for check, sentence in zip(checks, sentences, strict=True):
         log.warning("%s", sentence)
-        notify.tell(settings, "night_small", sentence)
+        notify.tell(settings, "night_small" if check.name == night_size.CHECK else "night_columns", sentence)
+    return sentences
 
 
 @contextmanager

@@ -27,6 +27,7 @@ _SUBJECTS = {
     "night_failed": "The night failed; readers keep the last one",
     "night_refused": "The night's input was refused; readers keep the last one",
     "night_small": "The night is published, but far smaller than those before it",
+    "night_columns": "The night is published, but a column that had values is empty",
     "night_missing": "A night is missing; readers keep the last one",
     "schedule_down": "No night will start; readers keep the last one",
     "schedule_different": "The next night starts at another time than the settings say",

@@ -22,8 +22,14 @@ from db import registry, runs
 from db.models import RUN_PARTITIONED
 from db.staging import joining, staging
 from flows import sources
-from flows.chunks import Tally, require_few_rejected, sample_of, scoring_pipeline, start_second_opinion
-from flows.loading import rejection_rows
+from flows.chunks import (
+    Tally,
+    record_input,
+    require_few_rejected,
+    sample_of,
+    scoring_pipeline,
+    start_second_opinion,
+)
 from flows.progress import reporter
 from flows.services import database
 from flows.settings import Settings, load_settings
@@ -103,7 +109,7 @@ def score_on_dask(
     try:
         score_chunks()
     finally:
-        runs.record_input(engine, run_id, rejection_rows(tally.violations), tally.unknown)
+        record_input(engine, run_id, tally)
     seconds["score and load"] = round(time.perf_counter() - started, 3)
     start_second_opinion(tally, bundle, settings)
     started = time.perf_counter()

@@ -21,6 +21,7 @@ from scoring.batch import Scored
 from scoring.preprocess import explained_features
 
 PSI_FLOOR = 1e-4
+EMPTY_BY_CHANCE = 1e-6
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -171,6 +172,22 @@ def summarise(sums: Sums, baseline: Baseline) -> Summary | None:
         features=tuple(_feature(sums, baseline, at) for at in range(len(baseline.features))),
         bins=tuple(line for at in range(len(baseline.features)) for line in _bins(sums, baseline, at)),
     )
+
+
+def emptied(sums: Sums, baseline: Baseline) -> list[tuple[Feature, float]]:
+    """Features without any value tonight, and the share of the former customers who had one.
+
+    Those are left out that may be empty by chance: where so many former customers would lack the value all together
+    once in more than EMPTY_BY_CHANCE times.
+    """
+    found = []
+    for at, (feature, bins) in enumerate(zip(explained_features(), baseline.features, strict=True)):
+        present = int(sums.count[baseline.starts[at] : baseline.starts[at + 1] - 1].sum())
+        former = sum(bins.counts)
+        share = 1 - bins.counts[-1] / former if former else 0.0
+        if sums.customers and not present and (1 - share) ** sums.customers < EMPTY_BY_CHANCE:
+            found.append((feature, share))
+    return found
 
 
 def stability_index(actual: Sequence[int] | Counts, expected: Sequence[int] | Counts) -> float:

@@ -66,7 +66,7 @@ def source(engine: Engine, patch: pytest.MonkeyPatch, open_folder: Path) -> Sett
     runs.retire(engine, retained_runs=2)
     run_id = ledger.open_run(engine, model_id)
     row = {"row_number": 1, "customer_id": "12", "column_name": "AMT_CREDIT", "rule": "number", "value": "é\t\\N"}
-    runs.record_input(engine, run_id, [row], {("NAME_TYPE_SUITE", "Ünknown"): 3})
+    runs.record_input(engine, run_id, [row], {("NAME_TYPE_SUITE", "Ünknown"): 3}, accepted=2, rejected=1)
     runs.close_unpublished(engine, run_id, status="refused", message="x")
     url = ensure_metadata_database(engine, settings.secrets()["superset"])
     with psycopg.connect(psql_url(url)) as connection:

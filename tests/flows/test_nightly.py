@@ -24,6 +24,7 @@ from scoring.preprocess import explained_features
 from tests.flows.engines import Swapped
 
 CHECKS = {
+    "empty_columns",
     "applications_loaded",
     "applications_scored",
     "scores_loaded",
@@ -219,6 +220,19 @@ def test_too_many_broken_rows_refuse_the_run_and_the_old_one_stays(installation,
     assert last.status == "refused"
     noted = installation.value(f"SELECT count(*) FROM credit.rejected_application WHERE run_id = {last.run_id}")
     assert noted == 10
+    # The ledger has what was read, accepted and rejected until then, for whoever asks why.
+    assert last.customers is not None and last.rejected == 10
+    assert (last.customers + last.rejected) % 100 == 0
+    seen = installation.rows(
+        f"SELECT status, customers, rejected FROM reporting.run_history WHERE run_id = {last.run_id}"
+    )
+    assert seen == [("refused", last.customers, 10)]
+    from flows import health
+
+    found = health.status_json(installation.settings)
+    assert (found["last_run"]["accepted"], found["last_run"]["rejected"]) == (last.customers, 10)
+    text = health.status_text(found)
+    assert f"refused: {last.customers + 10:,} rows read, {last.customers:,} accepted, 10 rejected" in text
 
 
 def test_a_missing_column_fails_before_anything_is_opened(installation, new_frame, nightly) -> None:
@@ -320,7 +334,8 @@ def test_a_column_of_values_that_nobody_knows_is_refused_by_name(installation, f
     assert runs.published(installation.engine) == before
     last = runs.latest(installation.engine)
     assert last is not None
-    assert last.status == "refused"
+    assert (last.status, last.customers, last.rejected) == ("refused", 300, 0)
+    assert (last.unknown_categories or 0) >= 300
 
 
 def test_readers_see_the_files_own_numbers_in_every_view(installation, first, new_frame, nightly) -> None:
@@ -375,6 +390,32 @@ def test_a_night_far_smaller_than_those_before_is_told_and_shown_until_a_usual_o
     assert usual.warnings == ()
     assert not [problem for problem in health.status_json(installation.settings)["problems"] if "only" in problem]
     assert len(webhook[1]) == 1
+
+
+def test_a_column_that_is_empty_all_night_although_former_customers_had_values_is_told_loudly(
+    installation, first, new_frame, nightly, webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import health
+
+    monkeypatch.setenv("CREDITLENS_NOTIFY_URL", webhook[0])
+    empty = new_frame.with_columns(pl.lit(None).alias("EXT_SOURCE_2"), pl.lit("").alias("OCCUPATION_TYPE"))
+    night = nightly(written(installation.folder, "not_delivered.csv", empty))
+    (sentence,) = night.warnings
+    assert "has not one value in" in sentence and "EXT_SOURCE_2" in sentence and "OCCUPATION_TYPE" in sentence
+    assert [(told["event"], told["message"]) for told in webhook[1]] == [("night_columns", sentence)]
+    assert sentence in health.status_json(installation.settings)["problems"]
+    ((severity, passed),) = installation.rows(
+        "SELECT severity, passed FROM reporting.run_check"
+        f" WHERE run_id = {night.run.run_id} AND name = 'empty_columns'"
+    )
+    assert (severity, passed) == ("warn", False)
+    # One customer may lack what most have.
+    assert not [
+        warning
+        for warning in nightly(written(installation.folder, "one.csv", empty.head(1))).warnings
+        if "not one value in" in warning and "OCCUPATION_TYPE" in warning
+    ]
+    assert nightly(written(installation.folder, "again.csv", new_frame.head(298))).warnings == ()
 
 
 def test_a_file_far_smaller_than_those_before_is_refused_where_the_settings_say_so(

@@ -151,9 +151,11 @@ def nights(engine: Engine) -> Nights:
             }
         ],
         {("OCCUPATION_TYPE", "Astronaut"): 2},
+        accepted=7,
+        rejected=3,
     )
     runs.record_checks(engine, refused, [runs.Check("scores_loaded", "fail", "0", "3", False)])
-    runs.close_unpublished(engine, refused, status="refused", message="Too many rows.", rejected=3)
+    runs.close_unpublished(engine, refused, status="refused", message="Too many rows.")
     runs.retire(engine, retained_runs=2)
     return Nights(first, superseded, current, late, refused, first_model, model)
 

@@ -1,0 +1,30 @@
+"""Columns that are empty all night although former customers had values: something was not delivered."""
+
+from __future__ import annotations
+
+from db.runs import Check
+from flows.chunks import Tally
+from scoring.monitoring import Baseline, emptied
+
+CHECK = "empty_columns"
+
+
+def columns_check(tally: Tally, baseline: Baseline) -> Check | None:
+    """The check of a night in which a column may have no value at all; None for a night without customers."""
+    if not tally.sums:
+        return None
+    empty = emptied(tally.sums, baseline)
+    observed = "; ".join(
+        f"{feature.name} ({share:.0%} of the former customers had one)" for feature, share in empty
+    )
+    return Check(
+        CHECK, "warn", observed or "none", "a value in every column that had one among former customers", not empty
+    )
+
+
+def warning(run_id: int, check: Check) -> str:
+    """What to tell of columns that are empty."""
+    return (
+        f"Run {run_id} has not one value in {check.observed}: the file may lack what it should deliver, and each"
+        " customer was scored without."
+    )
