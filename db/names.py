@@ -150,13 +150,13 @@ def _is_ours(server: psycopg.Connection[Any], names: RoleNames, *, shared: bool)
 
     Where `shared`, others may own something by them too, as long as none has claimed them.
     """
-    claimed = _claimed_by(server, names)
+    claimed = claimed_by(server, names)
     if claimed is not None:
         return claimed == _database(server)[1]
     return shared or not _used_elsewhere(server, names)
 
 
-def _claimed_by(server: psycopg.Connection[Any], names: RoleNames) -> int | None:
+def claimed_by(server: psycopg.Connection[Any], names: RoleNames) -> int | None:
     """The number of the database that claimed the names; None if nobody did, or if that database is gone."""
     row = server.execute(
         "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s", [names.owner]

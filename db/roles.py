@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
+import psycopg
 from psycopg import sql
-from psycopg.errors import InsufficientPrivilege, UndefinedObject
+from psycopg.errors import DependentObjectsStillExist, InsufficientPrivilege, UndefinedObject
 from sqlalchemy import Connection, Engine, text
 
 from db.closing import close_functions
 from db.engine import FORMATS, connect, driver, transaction
 from db.models import PRIVATE, REPORTING, RUN_PARTITIONED, SCHEMA, VERSION_TABLE, former_customer
-from db.names import USUAL, RoleNames, choose, claim, current
+from db.names import USUAL, RoleNames, choose, claim, claimed_by, current
 from db.portfolios import POLICY_FUNCTIONS, hand_over_views
 from db.staging import partitions
 
@@ -242,8 +244,13 @@ def claim_names(engine: Engine, roles: RoleNames) -> bool:
     return True
 
 
-def shut_out(engine: Engine, former: RoleNames) -> None:
-    """Take everything from roles that are another database's and were this one's too, as before version 0.4."""
+def shut_out(engine: Engine, former: RoleNames) -> list[str]:
+    """Take everything from roles that are another database's and were this one's too, as before version 0.4.
+
+    Whoever migrates is no longer a member of them, unless the other database is that user's too.
+
+    Returns the roles of which the user stays a member because the server does not let us change it.
+    """
     with transaction(engine) as connection:
         server = driver(connection)
         known = server.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [former.all()]).fetchall()
@@ -275,6 +282,39 @@ def shut_out(engine: Engine, former: RoleNames) -> None:
                     server.execute(
                         sql.SQL(f"REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM {{role}}").format(**names)
                     )
+        return _leave(server, former)
+
+
+def _leave(server: psycopg.Connection[Any], former: RoleNames) -> list[str]:
+    """End the user's memberships in another database's roles; those roles that the server does not let go of."""
+    owner = claimed_by(server, former)
+    if owner is None or server.execute(_WORKS_THERE_TOO, {"roles": former.all(), "database": owner}).fetchone():
+        return []
+    for (role,) in server.execute(_MEMBER_OF, [former.all()]).fetchall():
+        with suppress(InsufficientPrivilege, DependentObjectsStillExist), server.transaction():
+            server.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(sql.Identifier(role)))
+    return [role for (role,) in server.execute(_MEMBER_OF, [former.all()]).fetchall()]
+
+
+_MEMBER_OF = (
+    "SELECT DISTINCT roleid::regrole::text FROM pg_auth_members"
+    " WHERE member = current_user::regrole AND pg_get_userbyid(roleid) = ANY(%s)"
+)
+# By another way than these roles: as a superuser, as one of the roles, or as who may make schemas there.
+_WORKS_THERE_TOO = """
+SELECT 1
+FROM pg_database AS d
+JOIN pg_roles AS me ON me.rolname = current_user
+WHERE d.oid = %(database)s::oid AND (
+    me.rolsuper OR me.rolname = ANY(%(roles)s)
+    OR (pg_get_userbyid(d.datdba) <> ALL(%(roles)s) AND pg_has_role(d.datdba, 'MEMBER'))
+    OR EXISTS (
+        SELECT FROM aclexplode(d.datacl) AS a
+        WHERE a.privilege_type = 'CREATE' AND a.grantee <> 0
+            AND pg_get_userbyid(a.grantee) <> ALL(%(roles)s) AND pg_has_role(a.grantee, 'MEMBER')
+    )
+)
+"""
 
 
 def close_to_everybody(engine: Engine) -> bool:

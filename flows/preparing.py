@@ -66,5 +66,10 @@ def ensure_roles(settings: Settings, engine: Engine) -> bool:
         )  # fmt: skip
     roles.claim_names(engine, ours)
     if former not in {None, ours}:
-        roles.shut_out(engine, former)
+        kept = roles.shut_out(engine, former)
+        if kept:
+            log.warning(
+                "%s is still a member of %s, which belong to another database of the server: ask the server's"
+                " administrator to REVOKE them.", engine.url.username, ", ".join(kept),
+            )  # fmt: skip
     return readers

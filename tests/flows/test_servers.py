@@ -301,6 +301,56 @@ def test_a_copy_of_a_database_gets_roles_of_its_own_when_it_is_taken_over(
     assert left == 0
 
 
+MEMBERSHIPS = (
+    "SELECT string_agg(roleid::regrole::text, ',' ORDER BY 1) FROM pg_auth_members"
+    " WHERE member = '{user}'::regrole AND roleid::regrole::text ~ '^{prefix}_(owner|writer|reader|reporting)$'"
+)
+
+
+def test_who_shared_the_roles_of_0_3_is_no_member_of_the_other_databases_owner_any_more(
+    server: ForeignServer, production: Machine, tmp_path: Path
+) -> None:
+    server.run("CREATE DATABASE second TEMPLATE scores")
+    server.run(
+        f"CREATE ROLE second LOGIN CREATEROLE PASSWORD '{server.password}'",
+        "ALTER DATABASE second OWNER TO second",
+        # As 0.3 did for each that migrated a database of the server.
+        "GRANT creditlens_owner, creditlens_writer, creditlens_reader, creditlens_reporting TO second",
+    )
+    machine = installation(server, tmp_path, "second", server.url("second", "second"))
+    succeeds(machine("migrate", "--take-over"))
+    assert server.value(MEMBERSHIPS.format(user="second", prefix="creditlens")) is None
+    assert "creditlens_second_owner" in str(
+        server.value(MEMBERSHIPS.format(user="second", prefix="creditlens_second"))
+    )
+    refusal = pytest.raises(psycopg.errors.InsufficientPrivilege)
+    with psycopg.connect(server.url("second", "second")) as second, refusal:
+        second.execute("SET ROLE creditlens_owner")
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(server.url("scores", "second"))
+    succeeds(machine("migrate"))
+    assert reads(machine) == "creditlens_second_analyst"
+    assert reads(production) == "creditlens_analyst"
+
+
+def test_one_user_of_two_databases_stays_a_member_of_the_roles_of_both(
+    server: ForeignServer, production: Machine, tmp_path: Path
+) -> None:
+    server.run(
+        f"CREATE ROLE twice LOGIN CREATEROLE PASSWORD '{server.password}'", "CREATE DATABASE twice_a OWNER twice"
+    )
+    first = installation(server, tmp_path, "twice_a", server.url("twice_a", "twice"))
+    succeeds(first("migrate"))
+    before = server.value(MEMBERSHIPS.format(user="twice", prefix="creditlens_twice_a"))
+    assert "creditlens_twice_a_owner" in str(before)
+    server.run("CREATE DATABASE twice_b TEMPLATE twice_a OWNER twice")
+    second = installation(server, tmp_path, "twice_b", server.url("twice_b", "twice"))
+    succeeds(second("migrate", "--take-over"))
+    assert server.value(MEMBERSHIPS.format(user="twice", prefix="creditlens_twice_a")) == before
+    succeeds(first("migrate"))
+    assert (reads(first), reads(second)) == ("creditlens_twice_a_analyst", "creditlens_twice_b_analyst")
+
+
 def test_a_second_state_folder_on_one_database_is_refused_until_it_has_the_secrets(
     server: ForeignServer, production: Machine, tmp_path: Path
 ) -> None:
