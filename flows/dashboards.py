@@ -23,7 +23,7 @@ from db import access_log, roles, superset
 from db.embedded import free_port
 from db.engine import parse_url, psql_url
 from db.roles import ANALYST, DASHBOARD
-from flows import atomic, endings, services
+from flows import atomic, endings, listening, services
 from flows.settings import DASHBOARD_USERS, PROJECT, SUPERSET_KEYS, Settings
 
 log = logging.getLogger("creditlens")
@@ -43,6 +43,7 @@ class Dashboards:
     users: dict[str, str]
     provisioned: bool
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 def set_up(settings: Settings, *, assets: Path = ASSETS, force: bool = False) -> Dashboards:
@@ -59,7 +60,10 @@ def set_up(settings: Settings, *, assets: Path = ASSETS, force: bool = False) ->
         if provisioned:
             server(settings).stop()
         address = url(settings) or _start(settings)
-    return Dashboards(address, users(settings), provisioned, time.monotonic() - started)
+    exposed = listening.exposure(settings)
+    return Dashboards(
+        address, users(settings), provisioned, time.monotonic() - started, (exposed,) if exposed else ()
+    )
 
 
 def serve(settings: Settings, *, assets: Path = ASSETS) -> None:
@@ -77,6 +81,9 @@ def serve(settings: Settings, *, assets: Path = ASSETS) -> None:
 def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False, lock: IO[str] | None = None) -> bool:
     """Database, configuration, charts, dashboards, roles and users; whether anything was to be done."""
     _require_packages()
+    listening.require_address(settings)
+    if exposed := listening.exposure(settings):
+        log.warning("%s", exposed)
     metadata = metadata_url(settings)
     configuration = _write_configuration(settings, metadata, assets)
     digest = _digest(configuration, users(settings), assets)
@@ -106,7 +113,7 @@ def server(settings: Settings) -> services.Background:
 def url(settings: Settings) -> str | None:
     """The address of the dashboards if they answer: the login page too, since the health check alone lies."""
     process, port = server(settings), _port(settings)
-    address = f"http://127.0.0.1:{port}"
+    address = listening.url(settings.superset_host, port)
     # Another installation's Superset, on a port that was ours, answers just as well.
     if process.pid() is None or process.listens(port) is False or not services.answers(f"{address}/health"):
         return None
@@ -262,7 +269,7 @@ def _server_command() -> list[str]:
 
 
 def _bind(settings: Settings, port: int) -> dict[str, str]:
-    return {"CREDITLENS_SUPERSET_BIND": f"{settings.superset_host}:{port}"}
+    return {"CREDITLENS_SUPERSET_BIND": listening.bind(settings.superset_host, port)}
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -70,6 +70,7 @@ def as_json(found: dashboards.Dashboards) -> dict[str, Any]:
         "url": found.url,
         "users": found.users,
         "seconds": round(found.seconds, 1),
+        "warnings": list(found.warnings),
     }
 
 
