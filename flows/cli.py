@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import subprocess
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -95,6 +94,10 @@ def up(
     with_dashboards = settings.dashboards if with_dashboards is None else with_dashboards
     again = "run `creditlens up` again, it does what is still to be done"
     with answering(json_output), endings.leaving(again):
+        if foreground:
+            # Told at once, not after a night.
+            with scheduling.alone(settings):
+                pass
         require_ready(settings, with_dashboards)
         log.info("Starting Postgres and bringing its schema up to date ...")
         prepare_database(settings)
@@ -110,7 +113,7 @@ def up(
             log.info("Training a model, as there is none to use; a few minutes with all former customers ...")
             trained = run_training(former, None)
         night = run_nightly(applications)
-        answer = {"outcome": night.outcome, **run_json(night.run)}
+        answer = night_json(night) | {"model": model_json(trained), "prefect_url": services.prefect_url(settings)}
         problem = None
         if not foreground:
             problem = scheduling.beside_the_night(settings, applications, answer)
@@ -122,7 +125,7 @@ def up(
     if json_output:
         say(json_output, answer, "")
     if foreground:
-        with answering(json_output):
+        with answering(json_output), scheduling.alone(settings):
             serve_schedule(settings, applications)
     if problem:
         raise typer.Exit(Exit.FAILED)
@@ -178,8 +181,7 @@ def nightly(
         file = applications or data_files(settings, make=False)[1]
         services.use_prefect(settings)
         night = run_nightly(file, as_of.date() if as_of else None, force)
-        answer = {"outcome": night.outcome, **run_json(night.run), "warnings": list(night.warnings)}
-        say(json_output, answer, night_text(night))
+        say(json_output, night_json(night), night_text(night))
 
 
 @app.command()
@@ -210,8 +212,7 @@ def train(
         files = former or data_files(settings, make=False)[0]
         services.use_prefect(settings)
         record = run_training(files, trials)
-        answer = {"model_id": record.model_id, "training_rows": record.training_rows}
-        answer |= {name: record.metrics[name] for name in ("auc", "gini", "ks", "brier")}
+        answer = model_json(record) | {"search": record.metrics["search"]}
         say(json_output, answer, f"{search_text(record)}\n{model_text(record)}")
 
 
@@ -239,7 +240,7 @@ def sample(
 def schedule(applications: ApplicationsFile = None) -> None:
     """Run the nightly schedule in the foreground until it is stopped (CREDITLENS_CRON, CREDITLENS_TIME_ZONE)."""
     settings = load_settings()
-    with answering(False):
+    with answering(False), scheduling.alone(settings):
         file = applications or data_files(settings, make=False)[1]
         if scheduling.schedule_service(settings).pid() is None:
             # Not by the one that `up` has just started beside a server that it has looked at.
@@ -290,10 +291,9 @@ def sql(context: typer.Context) -> None:
 
         url = parse_url(services.reader_url(settings))
         command = [str(clients.psql(url)), program_target(url), *context.args]
-        environment = {**os.environ, "PGPASSWORD": url.password or ""}
-        with private.as_the_user_wants():
-            done = subprocess.run(command, env=environment, check=False)
-    raise typer.Exit(done.returncode)
+        private.leave_to_the_user()
+        # In our place: Ctrl+C, a closed terminal and the exit code are psql's own.
+        os.execve(command[0], command, {**os.environ, "PGPASSWORD": url.password or ""})
 
 
 # --- what the commands share ----------------------------------------------------------------------------------
@@ -359,6 +359,25 @@ def run_training(files: list[Path], trials: int | None) -> registry.ModelRecord:
 
     with reporting():
         return flow(files, trials)
+
+
+def night_json(night: Any) -> dict[str, Any]:
+    """How a night ended, as other programs rely on it."""
+    return {
+        "outcome": night.outcome,
+        **run_json(night.run),
+        "unknown_categories": night.run.unknown_categories,
+        "stage_seconds": dict(night.run.stage_seconds),
+        "is_current": night.is_current,
+        "warnings": list(night.warnings),
+        "notes": list(night.notes),
+    }
+
+
+def model_json(record: registry.ModelRecord) -> dict[str, Any]:
+    """A model, as other programs rely on it."""
+    quality = {name: record.metrics[name] for name in ("auc", "gini", "ks", "brier")}
+    return {"model_id": record.model_id, "training_rows": record.training_rows, **quality}
 
 
 def night_text(night: Any) -> str:

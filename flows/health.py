@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from db import pointer, runs, schema, sizes
 from db.errors import DatabaseError
-from flows import dashboards, log_errors, night_size, nights, program, services, watching
+from flows import dashboards, listening, log_errors, night_size, nights, program, services, watching
 from flows import schedule as scheduling
 from flows.settings import Settings
 
@@ -148,6 +148,9 @@ def status_json(settings: Settings) -> dict[str, Any]:
         )
     if schedule.state == "unknown":
         found["notes"].append("Prefect did not say whether the schedule is active.")
+    exposed = listening.exposure(settings)
+    if found["dashboards_url"] and exposed:
+        found["notes"].append(exposed)
     if watch.died():
         problems.append(
             "The watch has ended by itself, so that nobody would be told of a missing night;"

@@ -39,6 +39,11 @@ def users_umask() -> int:
     return _UsersUmask.value
 
 
+def leave_to_the_user() -> None:
+    """Have this process, which is about to become another program, make files as the user wants."""
+    os.umask(users_umask())
+
+
 @contextmanager
 def as_the_user_wants() -> Iterator[None]:
     """For files that the user asked for, at a place of the user's choice: the umask that the user has."""

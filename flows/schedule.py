@@ -11,6 +11,7 @@ id, so that `creditlens up` starts it anew where they changed, and never in the 
 
 from __future__ import annotations
 
+import fcntl
 import hmac
 import json
 import logging
@@ -21,6 +22,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +32,9 @@ from typing import Any, Literal
 import psutil
 from pydantic import SecretStr
 
+from db.errors import BusyError
 from flows import clock, endings, identity, program, services
+from flows.private import make_state_folder
 from flows.services import Background, ServiceError, configured_prefect_url, prefect_environment
 from flows.settings import Settings
 
@@ -50,7 +55,7 @@ RETRY_SECONDS = 5.0
 
 State = Literal[
     "off", "starting", "active", "stopped", "unserved", "paused", "inactive", "missing", "no server", "unknown",
-    "unplanned", "different",
+    "unplanned", "different", "refused",
 ]  # fmt: skip
 Start = Literal["started", "unchanged", "restarted", "not restarted"]
 
@@ -90,6 +95,14 @@ def start_schedule(settings: Settings, applications: Path) -> Start:
     One that runs with the same ones is left alone, one with others is started anew, but not in the middle of a
     night: after NIGHT_SECONDS of waiting it is left as it is, which is logged.
     """
+    make_state_folder(settings.state)
+    with (settings.state / "schedule-start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Of two commands at once, the second one finds what the first one started.
+        return _start_schedule(settings, applications)
+
+
+def _start_schedule(settings: Settings, applications: Path) -> Start:
     service, wanted = schedule_service(settings), made_of(settings, applications)
     outcome: Start = "started"
     if service.pid() is not None:
@@ -141,13 +154,18 @@ def made_of(settings: Settings, applications: Path) -> dict[str, str]:
         "the program": program.program(),
         "the file of applications": str(applications),
         "the Prefect server": services.prefect_url(settings) or "",
+        "PREFECT_API_AUTH_STRING": _digest(key, os.environ.get("PREFECT_API_AUTH_STRING", "")),
     }
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
-            value = hmac.digest(key, value.get_secret_value().encode(), "sha256").hex()[:16]
+            value = _digest(key, value.get_secret_value())
         found[f"CREDITLENS_{name.upper()}"] = "" if value is None else str(value)
     return found
+
+
+def _digest(key: bytes, secret: str) -> str:
+    return hmac.digest(key, secret.encode(), "sha256").hex()[:16] if secret else ""
 
 
 def differences(known: dict[str, str], wanted: dict[str, str]) -> list[str]:
@@ -194,6 +212,30 @@ def _between_nights(service: Background) -> bool:
 
 
 # --- serving --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Be the only process that serves this installation's schedule, for the block; also among containers.
+
+    Raises BusyError if another one does.
+    """
+    pid = schedule_service(settings).pid()
+    other = f"process {pid}" if pid not in {None, os.getpid()} else None
+    busy = BusyError(
+        f"The schedule of this installation is already served by {other or 'another process'};"
+        " `creditlens status` shows it, and `creditlens down` stops what `creditlens up` started."
+    )
+    # A service of version 0.3 holds no lock.
+    if other:
+        raise busy
+    make_state_folder(settings.state)
+    with (settings.state / "schedule.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise busy from None
+        yield
 
 
 def serve(settings: Settings, applications: Path) -> None:
@@ -319,6 +361,9 @@ def standing(settings: Settings, prefect_url: str | None) -> Standing:
             since = max(since, *(datetime.fromisoformat(one["updated"]) for one in deployment["schedules"]))
             if found.problem is None:
                 found = _of_plan(settings, deployment, _planned(prefect_url, deployment, now), now)
+    except urllib.error.HTTPError as error:
+        refused = error.code in {401, 403}
+        return Standing("refused", services.no_access(prefect_url)) if refused else Standing("unknown")
     except (OSError, ValueError):
         return Standing("unknown")
     patient = found.state not in {"paused", "inactive"}
@@ -451,8 +496,7 @@ def _planned(prefect_url: str, deployment: dict[str, Any], after: datetime) -> d
 
 def _ask(address: str, body: object = None) -> Any:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(
-        address, None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+    headers = {"Content-Type": "application/json", **services.prefect_headers()}
+    request = urllib.request.Request(address, None if body is None else json.dumps(body).encode(), headers)
     with opener.open(request, timeout=5) as response:
         return json.load(response)

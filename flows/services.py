@@ -8,6 +8,7 @@ listens.
 from __future__ import annotations
 
 import atexit
+import base64
 import fcntl
 import http.client
 import importlib.util
@@ -455,7 +456,7 @@ def _own_prefect_url(settings: Settings) -> str | None:
     server, url = prefect_server(settings), local_prefect_url(settings)
     own = server.listens(_prefect_port(settings))
     if own is None:
-        home = _as_json(_get(f"{url}/admin/settings"))
+        home = _as_json(_get(f"{url}/admin/settings", headers=prefect_headers()))
         own = isinstance(home, dict) and home.get("home") == str(settings.state / "prefect")
     return url if own and is_prefect(url) else None
 
@@ -481,8 +482,34 @@ def use_prefect(settings: Settings, *, quiet: bool = True) -> str:
     if url is None or url != configured:
         # Ours, or a temporary one: whatever this process starts must not take it for a server that somebody names.
         os.environ[OWN_PREFECT] = identity.of(settings.state).name
-    os.environ["PREFECT_API_URL"] = url or temporary_prefect(settings)
-    return os.environ["PREFECT_API_URL"]
+    os.environ["PREFECT_API_URL"] = url = url or temporary_prefect(settings)
+    require_access(url)
+    return url
+
+
+def prefect_headers() -> dict[str, str]:
+    """What tells a Prefect server who asks, by the same settings and in the same order as Prefect's own client."""
+    if words := os.environ.get("PREFECT_API_AUTH_STRING"):
+        return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
+    if key := os.environ.get("PREFECT_API_KEY"):
+        return {"Authorization": f"Bearer {key}"}
+    return {}
+
+
+def require_access(prefect_url: str) -> None:
+    """Raise ServiceError if the Prefect server wants to know who asks, and does not know us."""
+    found = _get(f"{prefect_url}/admin/version", headers=prefect_headers())
+    if found is not None and found[0] == 401:
+        raise ServiceError(no_access(prefect_url))
+
+
+def no_access(prefect_url: str) -> str:
+    """What to do about a Prefect server that does not let us in."""
+    given = os.environ.get("PREFECT_API_AUTH_STRING") or os.environ.get("PREFECT_API_KEY")
+    return (
+        f"The Prefect server at {prefect_url} {'refuses our' if given else 'asks for a'} password: set"
+        " PREFECT_API_AUTH_STRING to the one that its PREFECT_SERVER_API_AUTH_STRING names."
+    )
 
 
 def temporary_prefect(settings: Settings) -> str:
@@ -619,7 +646,7 @@ def is_prefect(url: str) -> bool:
     """Whether Prefect's API is at the address: many a program says 200 to every question."""
     if _as_json(_get(f"{url}/health")) is not True:
         return False
-    found = _get(f"{url}/admin/version")
+    found = _get(f"{url}/admin/version", headers=prefect_headers())
     # Some want to know who asks, or keep their version to themselves.
     closed = found is not None and found[0] in {401, 403, 404}
     version = _as_json(found)
@@ -639,11 +666,11 @@ def _as_json(found: tuple[int, bytes] | None) -> object:
         return None
 
 
-def _get(url: str, seconds: float = 2.0) -> tuple[int, bytes] | None:
+def _get(url: str, seconds: float = 2.0, headers: Mapping[str, str] | None = None) -> tuple[int, bytes] | None:
     """Status and content that a GET gives; None if nothing answers in HTTP."""
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(url, timeout=seconds) as response:
+        with opener.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=seconds) as response:
             return response.status, response.read(_LARGEST_ANSWER)
     except urllib.error.HTTPError as error:
         return error.code, b""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -84,8 +86,7 @@ def test_up_on_an_empty_folder_publishes_everybody(machine: Machine, first: dict
     assert (first["customers"], first["rejected"]) == (200, 0)
     status = machine.json("status")
     assert status["healthy"] is True
-    apart = {"outcome", "next_night", "schedule"}
-    assert status["published"] == {key: value for key, value in first.items() if key not in apart}
+    assert status["published"] == {key: first[key] for key in status["published"]}
     assert status["prefect_url"].startswith("http://127.0.0.1:")
     assert status["dashboards_url"] is None
 
@@ -110,6 +111,35 @@ def test_up_again_changes_nothing_but_watches_once_somebody_is_to_be_told(machin
         first["model_id"],
     )
     assert machine.json("status")["watch_pid"] is not None
+
+
+def test_up_tells_programs_all_that_it_tells_people(machine: Machine, first: dict) -> None:
+    told = {
+        "unknown_categories",
+        "stage_seconds",
+        "is_current",
+        "warnings",
+        "notes",
+        "model",
+        "next_night",
+        "prefect_url",
+    }
+    assert told <= first.keys()
+    assert (first["is_current"], first["warnings"], first["notes"]) == (True, [], [])
+    assert first["stage_seconds"]["score"] > 0
+    assert 0.5 < first["model"]["auc"] < 1
+
+
+@pytest.mark.parametrize("command", [("schedule",), ("up", "--foreground", "--no-dashboards")])
+def test_a_schedule_beside_the_one_that_is_served_is_busy_with_exit_code_3(
+    machine: Machine, first: dict, command: tuple[str, ...]
+) -> None:
+    before = machine.json("status")
+    done = machine(*command)
+    assert (done.returncode, done.stdout) == (3, "")
+    (line,) = done.stderr.splitlines()
+    assert f"already served by process {before['schedule_pid']}" in line and "creditlens down" in line
+    assert machine.json("status")["schedule_pid"] == before["schedule_pid"]
 
 
 def test_the_schedule_is_served_and_known_to_the_prefect_server(machine: Machine, first: dict) -> None:
@@ -144,6 +174,21 @@ def test_the_same_file_again_is_unchanged(machine: Machine, first: dict) -> None
     shutil.copy(applications(machine), file)
     assert machine.json("nightly", "--applications", str(file), "--force")["outcome"] == "published"
     assert machine.json("nightly", "--applications", str(file))["outcome"] == "unchanged"
+
+
+def test_up_tells_programs_of_what_does_not_look_right_in_the_night(machine: Machine, first: dict) -> None:
+    whole = applications(machine).read_text()
+    few = whole.splitlines()[:61]
+    applications(machine).write_text("\n".join(line.replace(",", ";") for line in few))
+    try:
+        done = machine("up", "--json")
+        answer = json.loads(done.stdout)
+        (warning,) = answer["warnings"]
+        assert "has only 60 customers" in warning and warning in done.stderr
+        assert [note for note in answer["notes"] if "semicolons" in note and note in done.stderr]
+        assert [note for note in answer["notes"] if "no line end" in note and note in done.stderr]
+    finally:
+        applications(machine).write_text(whole)
 
 
 REFUSED: dict[str, tuple[Callable[[str], str] | None, str]] = {
@@ -238,6 +283,74 @@ def test_sql_opens_the_database_as_the_reader(machine: Machine, first: dict) -> 
     assert done.stdout.startswith("creditlens_analyst|")
 
 
+def on_a_terminal(machine: Machine, *arguments: str) -> tuple[int, int]:
+    """Start a command on a terminal of its own; its process and the terminal's other end."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("CREDITLENS_", "PREFECT_"))
+        }
+        own = {"CREDITLENS_STATE": str(machine.state), "PAGER": "cat", **machine.environment}
+        os.execve(sys.executable, [*COMMAND, *arguments], {**kept, **own})
+    return pid, terminal
+
+
+def read_until(terminal: int, word: str, seconds: float = 60) -> str:
+    """What the terminal shows until the word."""
+    shown, deadline = "", time.monotonic() + seconds
+    while word not in shown:
+        assert time.monotonic() < deadline, shown
+        if select.select([terminal], [], [], 1)[0]:
+            shown += os.read(terminal, 4096).decode(errors="replace")
+    return shown
+
+
+def test_ctrl_c_ends_a_query_of_sql_and_not_psql(machine: Machine, first: dict) -> None:
+    pid, terminal = on_a_terminal(machine, "sql")
+    try:
+        read_until(terminal, "=>")
+        os.write(terminal, b"SELECT 'as' || 'leep'; SELECT pg_sleep(20);\n")
+        read_until(terminal, "asleep")
+        shown, deadline = "", time.monotonic() + 15
+        while "canceling statement due to user request" not in shown:
+            assert time.monotonic() < deadline, shown
+            os.write(terminal, b"\x03")
+            if select.select([terminal], [], [], 0.5)[0]:
+                shown += os.read(terminal, 4096).decode(errors="replace")
+        os.write(terminal, b"SELECT 6 * 7 AS answer;\n")
+        shown += read_until(terminal, "42")
+        os.write(terminal, b"\\q\n")
+        _, ended = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(ended) == 0
+        assert "Traceback" not in shown and "creditlens:" not in shown
+    finally:
+        os.close(terminal)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_sql_leaves_no_psql_behind(machine: Machine, first: dict, number: signal.Signals) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CREDITLENS_", "PREFECT_"))}
+    process = subprocess.Popen(
+        [*COMMAND, "sql", "-c", "SELECT 'begun'", "-c", "SELECT pg_sleep(20)"],
+        env={**kept, "CREDITLENS_STATE": str(machine.state)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    while "begun" not in process.stdout.readline():
+        assert process.poll() is None
+    started = time.monotonic()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=15)
+    assert time.monotonic() - started < 15
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
 def test_a_container_is_healthy_once_a_night_is_published_whatever_became_of_the_last_one(
     machine: Machine, first: dict
 ) -> None:
@@ -287,6 +400,15 @@ def test_any_postgres_serves_and_the_container_command_goes_on_serving(
             status = other.json("status")
             assert status["published"]["customers"] == 200
             assert status["schedule"] in {"starting", "active"}
+            second = other("schedule")
+            assert second.returncode == 3
+            assert f"already served by process {process.pid};" in second.stderr
+            # Also in the moment before the first one has noted its number, and for another container.
+            (other.state / "schedule.pid").unlink()
+            third = other("schedule")
+            assert third.returncode == 3
+            assert "already served by another process;" in third.stderr
+            assert process.poll() is None
             with psycopg.connect(status["database_url"]) as reader:
                 assert reader.execute("SELECT count(*) FROM reporting.customer").fetchone() == (200,)
                 assert reader.info.server_version < 180000
