@@ -72,6 +72,45 @@ def upgrade_schema() -> None:
     upgrade()
 
 
+def forget_unreadable() -> dict[str, int]:
+    """Remove what was encrypted with a key that is lost; how many values by column.
+
+    Superset fails for each row that holds one, so that nothing else could be imported.
+    """
+    from sqlalchemy import inspect, text
+    from sqlalchemy_utils import EncryptedType
+    from superset import db
+
+    forgotten = {}
+    there = set(inspect(db.engine).get_table_names())
+    # Superset's models are not in the metadata of its session.
+    for table in model("databases").metadata.sorted_tables:
+        encrypted = [column for column in table.columns if isinstance(column.type, EncryptedType)]
+        for column in encrypted if table.name in there else ():
+            query = text(f"SELECT id, {column.name} FROM {table.name} WHERE {column.name} IS NOT NULL")
+            lost = [key for key, value in db.session.execute(query) if not readable(value, column.type)]
+            change = (
+                f"UPDATE {table.name} SET {column.name} = NULL" if column.nullable else f"DELETE FROM {table.name}"
+            )
+            for key in lost:
+                db.session.execute(text(f"{change} WHERE id = :key"), {"key": key})
+            if lost:
+                forgotten[f"{table.name}.{column.name}"] = len(lost)
+    db.session.commit()
+    return forgotten
+
+
+def readable(value: Any, kind: Any) -> bool:
+    """Whether a value of an encrypted column can be read with the present key."""
+    from superset import db
+
+    try:
+        kind.process_result_value(value.encode() if isinstance(value, str) else bytes(value), db.engine.dialect)
+    except ValueError:
+        return False
+    return True
+
+
 def make_permissions() -> None:
     """Superset's permissions and its own roles, as `superset init` makes them."""
     from superset import appbuilder, security_manager
@@ -281,6 +320,8 @@ def provision(passwords: dict[str, str]) -> dict[str, int]:
     with app.app_context():
         step("bringing its own tables up to date")
         upgrade_schema()
+        for column, count in forget_unreadable().items():
+            step(f"removed from {column} what a lost key had encrypted: {count}")
         step("making permissions, roles and users")
         make_permissions()
         make_users({"admin": passwords["admin"]})
