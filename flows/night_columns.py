@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from db.runs import Check
 from flows.chunks import Tally
-from scoring.monitoring import Baseline, emptied
+from scoring.baseline import Baseline
+from scoring.monitoring import emptied
 
 CHECK = "empty_columns"
 

@@ -350,7 +350,9 @@ class Background:
             self._file.unlink(missing_ok=True)
             return False
         # It stays known until it has ended: if we are killed meanwhile, the next command can stop it.
-        self._note({**(self._known() or {}), "stopping": True})
+        with suppress(OSError):
+            # A full disk keeps nothing from being stopped.
+            self._note({**(self._known() or {}), "stopping": True})
         parent = psutil.Process(pid)
         family = [*parent.children(recursive=True), parent]
         parent.send_signal(signal.SIGTERM)

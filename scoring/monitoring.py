@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scoring import scorecard
 from scoring.baseline import Baseline, Counts, Vector, bin_number
 from scoring.batch import Scored
+from scoring.features import Feature
 from scoring.preprocess import explained_features
 
 PSI_FLOOR = 1e-4
