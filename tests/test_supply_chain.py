@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 import threading
 import tomllib
+import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +33,23 @@ def test_every_package_is_pinned_with_hashes_and_without_an_address(file: str) -
     ]
     assert loose == []
     assert not re.search(r"https?://|--index|--find-links", content)
+
+
+def test_a_built_package_holds_every_module_and_every_data_file(tmp_path: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    source = tmp_path / "source"
+    for name in tracked.stdout.splitlines():
+        if name.split("/")[0] in {"flows", "db", "scoring", "migrations"} or name in {
+            "pyproject.toml",
+            "README.md",
+        }:
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, source / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    due = {name for name in names if name.endswith((".py", ".csv", ".sql", ".mako"))}
+    assert due - set(zipfile.ZipFile(wheel).namelist()) == set()
 
 
 def test_an_accepted_vulnerability_has_a_reason() -> None:
