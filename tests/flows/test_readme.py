@@ -90,5 +90,10 @@ def test_the_front_door_is_short() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PROJECT)))
 def test_every_link_and_picture_of_a_readme_leads_somewhere(file: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)\)", file.read_text(encoding="utf-8"))
-    assert [link for link in links if not link.startswith("http") and not (file.parent / link).exists()] == []
+    links = re.findall(r"\]\(([^)\s]+)\)", file.read_text(encoding="utf-8"))
+    for place, _, heading in (link.partition("#") for link in links if not link.startswith("http")):
+        target = file.parent / place if place else file
+        assert target.exists(), place
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
