@@ -25,7 +25,7 @@ define environment
 	@touch $(1)/unfinished
 endef
 
-# Whether they can be had here.
+# Empty where the dashboards cannot be had: no Python fits Superset, and none is installed.
 DASHBOARDS = $(SUPERSET_PYTHON)$(wildcard $(SUPERSET)/installed)
 
 .PHONY: help up preflight down test faults lint bench superset assets screenshots audit requirements clean

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 import threading
 import tomllib
+import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +33,21 @@ def test_every_package_is_pinned_with_hashes_and_without_an_address(file: str) -
     ]
     assert loose == []
     assert not re.search(r"https?://|--index|--find-links", content)
+
+
+def test_a_built_package_holds_every_module_and_every_data_file(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for folder in ("flows", "db", "scoring", "migrations"):
+        shutil.copytree(PROJECT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    kinds = {".py", ".csv", ".sql", ".mako"}
+    due = {str(file.relative_to(source)) for file in source.rglob("*") if file.suffix in kinds}
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(PROJECT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert due - set(zipfile.ZipFile(wheel).namelist()) == set()
 
 
 def test_an_accepted_vulnerability_has_a_reason() -> None:

@@ -18,7 +18,6 @@ from typing import Any
 
 import yaml
 
-ASSETS = Path(__file__).resolve().parent
 STEP, FAILED = "step: ", "failed: "
 KINDS = ("databases", "datasets", "charts", "dashboards")
 ROLE_OF_USER = {"admin": "Admin", "advisor": "Advisor", "analyst": "Analyst", "operator": "Operator"}

@@ -1,4 +1,4 @@
-"""The README's promises: its queries run as the reader, its commands and settings are those that exist."""
+"""What the READMEs promise: their queries run as the reader, their commands and settings are those that exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from db.engine import make_engine
 from flows.cli import app
 from flows.settings import Settings
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+PROJECT = Path(__file__).resolve().parents[2]
+FILES = [PROJECT / "README.md", *sorted(PROJECT.glob("*/README.md"))]
+README = "\n".join(file.read_text(encoding="utf-8") for file in FILES)
 QUERIES = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
 
 
@@ -78,6 +80,20 @@ def test_every_view_is_in_the_readme(reader: Engine) -> None:
 
 
 def test_every_file_that_the_readme_names_is_there() -> None:
-    project = Path(__file__).resolve().parents[2]
     named = set(re.findall(r"\b((?:flows|db|scoring|migrations|tests)/[\w/]+\.py)\b", README))
-    assert [name for name in named if not (project / name).exists()] == []
+    assert [name for name in named if not (PROJECT / name).exists()] == []
+
+
+def test_the_front_door_is_short() -> None:
+    assert len(FILES[0].read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PROJECT)))
+def test_every_link_and_picture_of_a_readme_leads_somewhere(file: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", file.read_text(encoding="utf-8"))
+    for place, _, heading in (link.partition("#") for link in links if not link.startswith("http")):
+        target = file.parent / place if place else file
+        assert target.exists(), place
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
