@@ -64,6 +64,8 @@ def command(
 ) -> None:
     """What the child runs: the real command, its output in files."""
     os.setsid()
+    # Under nohup, the tests ignore it, and so would the command.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.update(environment)
     for descriptor, name in ((1, "output"), (2, "errors")):
         os.dup2(os.open(files[name], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), descriptor)
