@@ -69,6 +69,8 @@ def command(
     # Whatever the fork server was started with belongs to the test that was first.
     for name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[name]
+    # Under nohup, the tests ignore it, and so would the command.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.update(environment)
     for descriptor, name in ((1, "output"), (2, "errors")):
         os.dup2(os.open(files[name], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), descriptor)
