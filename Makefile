@@ -41,7 +41,7 @@ up: preflight ## Set everything up, score tonight's applications, publish, leave
 # Before twelve minutes of installing: folders, settings, ports, memory, disk. It needs nothing but Python.
 preflight:
 	@test -n "$(PYTHON)" || { echo "$(NO_PYTHON)" >&2; exit 2; }
-	@PYTHONPATH=. $(PYTHON) -B -m flows.preflight --installing
+	@PYTHONPATH=. $(PYTHON) -B -m flows.operations.preflight --installing
 
 down: $(VENV)/installed ## Stop the services that `make up` left running
 	@$(BIN)/creditlens down

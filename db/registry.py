@@ -23,8 +23,8 @@ from db.models import (
     model_version,
     score_band,
 )
-from db.staging import Staging, attach, detach_and_drop, partitions, staging
-from db.statistics import add_bins
+from db.runs.partitions import Staging, attach, detach_and_drop, partitions, staging
+from db.runs.statistics import add_bins
 
 FORMER_PARTITIONED = (former_customer,)
 

@@ -13,10 +13,11 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Engine
 
-from db import restoring, views
+from db import views
 from db.engine import connect, driver
 from db.errors import NotMigratedError
 from db.models import PRIVATE, SCHEMA, VERSION_TABLE
+from db.server import unfinished_restore
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 # Not Alembic's usual public.alembic_version, in which other programs keep their own revision, and not in schema
@@ -148,7 +149,7 @@ def require_current(engine: Engine) -> None:
 
     Raises UnfinishedRestoreError if a restore was cut short.
     """
-    restoring.require_whole(engine)
+    unfinished_restore.require_whole(engine)
     found = current(engine)
     if found != head():
         raise NotMigratedError(

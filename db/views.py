@@ -12,10 +12,10 @@ from pathlib import Path
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, text
 
+from db.access.names import current as current_names
+from db.access.roles import open_to_readers
 from db.engine import driver, transaction
 from db.models import REPORTING
-from db.names import current as current_names
-from db.roles import open_to_readers
 
 VIEWS = Path(__file__).resolve().parents[1] / "migrations" / "views"
 
@@ -95,7 +95,7 @@ def bring_up_to_date(engine: Engine) -> bool:
     """Make all views anew if the files differ from what the database has; whether they did.
 
     One transaction: readers who could read before can read after it, and see either the old views or the new ones.
-    Readers who were kept out stay out, until `db.roles.ensure_readers` lets them in.
+    Readers who were kept out stay out, until `db.access.roles.ensure_readers` lets them in.
     """
     with transaction(engine) as connection:
         if current(connection):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from db.runs import Check
-from flows.chunks import Tally
+from db.runs.ledger import Check
+from flows.steps.chunks import Tally
 from scoring.baseline import Baseline
 from scoring.monitoring import emptied
 

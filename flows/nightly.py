@@ -15,31 +15,28 @@ from typing import Literal
 from prefect import flow
 from sqlalchemy import Engine
 
-from db import audit as auditing
-from db import registry, runs, schema, statistics
+from db import registry, schema
 from db.errors import DatabaseError
 from db.models import RUN_PARTITIONED
-from db.staging import staging
-from flows import endings, logs, night_columns, night_size, notify, sources
-from flows.chunks import (
-    Tally,
-    record_input,
-    require_few_rejected,
-    require_known_values,
-    sample_of,
-    scoring_pipeline,
-    second_opinion,
-    start_second_opinion,
-)
-from flows.loading import run_statistics
-from flows.nights import accounted, date_of, state_if_cancelled
+from db.runs import audit as run_audit
+from db.runs import ledger, statistics
+from db.runs.partitions import staging
+from flows import night_columns, signals
+from flows.alerts import notify
+from flows.alerts.last_night import accounted, date_of, state_if_cancelled
+from flows.files import applications as application_files
 from flows.progress import reporter
-from flows.scaleout import score_on_dask
-from flows.services import database
+from flows.services import logs
+from flows.services.database import database
 from flows.settings import Settings, load_settings
-from flows.tasks import io_task, pure_task
+from flows.steps import night_size
+from flows.steps.chunks import Tally, record_input, require_few_rejected, require_known_values, scoring_pipeline
+from flows.steps.dask import score_on_dask
+from flows.steps.recovery import closed_on_error, published_before, recover, scratch_removed
+from flows.steps.retries import io_task, pure_task
+from flows.steps.rows import run_statistics
+from flows.steps.second_opinion import sample_of, second_opinion, start_second_opinion
 from scoring.bundle import ModelBundle
-from scoring.errors import ScoringError
 from scoring.monitoring import summarise
 from scoring.preprocess import feature_ids
 
@@ -60,16 +57,18 @@ class Night:
     """
 
     outcome: Outcome
-    run: runs.Run
+    run: ledger.Run
     is_current: bool
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 @io_task
-def survey_input(applications: Path, settings: Settings) -> sources.Survey:
+def survey_input(applications: Path, settings: Settings) -> application_files.Survey:
     """Look the file over: digest, rows, chunks, duplicate ids."""
-    survey = sources.survey(applications, chunk_rows=settings.chunk_rows, scratch=settings.state / "scratch")
+    survey = application_files.survey(
+        applications, chunk_rows=settings.chunk_rows, scratch=settings.state / "scratch"
+    )
     for note in survey.notes:
         log.warning("%s", note)
     return survey
@@ -85,26 +84,20 @@ def load_model(engine: Engine) -> tuple[int, ModelBundle]:
 
 
 @io_task
-def recover(engine: Engine) -> None:
-    """Put right what a killed run left."""
-    orphans = runs.recover(engine)
-    if orphans:
-        log.warning("Interrupted runs closed: %s", ", ".join(map(str, orphans)))
-
-
-@io_task
-def open_run(engine: Engine, lock: runs.Lock, survey: sources.Survey, model_id: int, as_of: date) -> int:
+def open_run(
+    engine: Engine, lock: ledger.Lock, survey: application_files.Survey, model_id: int, as_of: date
+) -> int:
     """A row in the ledger; the same one if it is tried again after an answer that was lost."""
     # While the lock is held, an open run is ours.
     lock.require_held()
-    return runs.running(engine) or runs.open_run(
+    return ledger.running(engine) or ledger.open_run(
         engine, as_of=as_of, model_id=model_id, source_name=survey.path.name, source_sha256=survey.sha256
     )
 
 
 @pure_task
 def score_explain_load(
-    engine: Engine, run_id: int, survey: sources.Survey, bundle: ModelBundle, settings: Settings
+    engine: Engine, run_id: int, survey: application_files.Survey, bundle: ModelBundle, settings: Settings
 ) -> tuple[Tally, dict[str, float]]:
     """Stream the file through check, score and load, in one transaction; counts and seconds per stage."""
     tally = Tally()
@@ -135,7 +128,7 @@ def score_explain_load(
 
 @io_task
 def compare_size(
-    engine: Engine, run_id: int, survey: sources.Survey, settings: Settings
+    engine: Engine, run_id: int, survey: application_files.Survey, settings: Settings
 ) -> night_size.Usual | None:
     """What earlier nights had; raise if the file is smaller than the settings allow."""
     usual = night_size.usual(engine, run_id)
@@ -145,10 +138,10 @@ def compare_size(
 
 @pure_task
 def audit(
-    engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, size: runs.Check | None = None
-) -> list[runs.Check]:
+    engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, size: ledger.Check | None = None
+) -> list[ledger.Check]:
     """Compare what was written with what should have been; raise if it differs, or return what is a warning."""
-    checks = auditing.audit(
+    checks = run_audit.audit(
         engine,
         run_id,
         customers=tally.customers,
@@ -157,8 +150,8 @@ def audit(
     )
     checks.append(second_opinion(tally))
     checks += [check for check in (size, night_columns.columns_check(tally, bundle.baseline)) if check]
-    runs.record_checks(engine, run_id, checks)
-    auditing.require_passed(checks)
+    ledger.record_checks(engine, run_id, checks)
+    run_audit.require_passed(checks)
     return [check for check in checks if not check.passed]
 
 
@@ -169,7 +162,7 @@ def publish(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, seco
         summary = summarise(tally.sums, bundle.baseline) if tally.sums else None
         if summary:
             statistics.record(engine, run_id, run_statistics(summary))
-    return runs.publish(
+    return ledger.publish(
         engine,
         run_id,
         customers=tally.customers,
@@ -182,7 +175,7 @@ def publish(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, seco
 @io_task
 def retire(engine: Engine, settings: Settings) -> None:
     """Drop the details of runs beyond the retention."""
-    retired = runs.retire(engine, retained_runs=settings.retained_runs)
+    retired = ledger.retire(engine, retained_runs=settings.retained_runs)
     if retired:
         log.info("Details of older runs dropped: %s", ", ".join(map(str, retired)))
 
@@ -202,7 +195,7 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
     logs.bound_all(settings)
     try:
         return score_and_publish(settings, Path(applications), as_of, force=force)
-    except endings.EndedBySignal as error:
+    except signals.EndedBySignal as error:
         if state := state_if_cancelled(error):
             return state  # type: ignore[no-any-return]
         raise
@@ -211,10 +204,10 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
 def score_and_publish(settings: Settings, applications: Path, as_of: date | None, *, force: bool) -> Night:
     """One night from the file to the readers' pointer."""
     with (
-        endings.raised(),
+        signals.raised(),
         accounted(settings),
         database(settings, writer=True) as engine,
-        runs.exclusive(engine) as lock,
+        ledger.exclusive(engine) as lock,
         scratch_removed(settings),
     ):
         seconds: dict[str, float] = {}
@@ -224,7 +217,7 @@ def score_and_publish(settings: Settings, applications: Path, as_of: date | None
             survey = survey_input(applications, settings)
         with timed(seconds, "model"):
             model_id, bundle = load_model(engine)
-        same = runs.find_unchanged(engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of)
+        same = ledger.find_unchanged(engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of)
         if same and not force:
             return Night("unchanged", same, is_current=True, notes=survey.notes)
         with closed_on_error(engine, seconds) as opened:
@@ -239,16 +232,16 @@ def score_and_publish(settings: Settings, applications: Path, as_of: date | None
             with timed(seconds, "audit"):
                 size = night_size.size_check(usual, tally.customers, settings)
                 failed = audit(engine, run_id, tally, bundle, size)
-            sources.require_unchanged(survey)
+            application_files.require_unchanged(survey)
             lock.require_held()
             is_current = publish(engine, run_id, tally, bundle, seconds)
         with published_before(run_id):
             warnings = warn(settings, run_id, failed)
             retire(engine, settings)
-            return Night("published", runs.get(engine, run_id), is_current, tuple(warnings), notes)
+            return Night("published", ledger.get(engine, run_id), is_current, tuple(warnings), notes)
 
 
-def warn(settings: Settings, run_id: int, checks: Sequence[runs.Check]) -> list[str]:
+def warn(settings: Settings, run_id: int, checks: Sequence[ledger.Check]) -> list[str]:
     """Tell of a night that is published and does not look right; what was told."""
     sentences = [night_size.warning(run_id, check) for check in checks]
     for check, sentence in zip(checks, sentences, strict=True):
@@ -260,74 +253,9 @@ def warn(settings: Settings, run_id: int, checks: Sequence[runs.Check]) -> list[
 @contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     """Note the block's wall seconds under `stage`."""
-    endings.check()
+    signals.check()
     started = time.perf_counter()
     try:
         yield
     finally:
         seconds[stage] = round(time.perf_counter() - started, 3)
-
-
-@dataclass(slots=True)
-class Opened:
-    """The run that a night has opened, once it knows."""
-
-    run_id: int | None = None
-
-
-@contextmanager
-def closed_on_error(engine: Engine, seconds: dict[str, float]) -> Iterator[Opened]:
-    """If the block fails, end its run in the ledger with the reason, and take its tables away.
-
-    The caller holds the run lock: a run that is open belongs to the block, also one whose number it never got.
-    """
-    opened = Opened()
-    try:
-        with endings.translated():
-            yield opened
-    except BaseException as error:
-        refused = isinstance(error, ScoringError | sources.SourceError)
-        if isinstance(error, endings.EndedBySignal):
-            error.effect = "nothing was published"
-        message = str(error) or type(error).__name__
-        try:
-            run_id = opened.run_id or runs.running(engine)
-            if run_id is not None:
-                closed = runs.close_unpublished(
-                    engine,
-                    run_id,
-                    status="refused" if refused else "failed",
-                    message=message,
-                    stage_seconds=seconds,
-                )
-                if isinstance(error, endings.EndedBySignal) and not closed:
-                    _note_published(error, run_id)
-        except Exception:
-            # The database may be what failed; the next run finds the row and closes it.
-            log.warning("The run could not be closed in the ledger; the next run will do it.")
-        raise
-
-
-@contextmanager
-def published_before(run_id: int) -> Iterator[None]:
-    """A signal that ends the block ends a night that has published."""
-    try:
-        with endings.translated():
-            yield
-    except endings.EndedBySignal as error:
-        _note_published(error, run_id)
-        raise
-
-
-def _note_published(error: endings.EndedBySignal, run_id: int) -> None:
-    error.done, error.effect = True, f"run {run_id} was published before"
-
-
-@contextmanager
-def scratch_removed(settings: Settings) -> Iterator[None]:
-    """Remove unpacked copies of the input at the end, whatever happens."""
-    try:
-        yield
-    finally:
-        for leftover in (settings.state / "scratch").glob("*"):
-            leftover.unlink(missing_ok=True)

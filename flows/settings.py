@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.embedded import EmbeddedPostgres
-from flows import clock, secret_store
+from db.server.embedded import EmbeddedPostgres
+from flows import clock
 from flows.errors import SettingsError as SettingsError
-from flows.machine import processors
+from flows.installation import secret_store
+from flows.installation.machine import processors
 
 PROJECT = Path(__file__).resolve().parents[1]
 DASHBOARD_USERS = ("admin", "operator", "analyst", "advisor")

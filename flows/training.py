@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from prefect import flow
 from sqlalchemy import Engine
 
-from db import registry, runs, schema
-from flows import endings, sources
-from flows.chunks import RejectedShareError, Tally, check_chunk, require_known_values
-from flows.loading import bin_rows, cohort_rows, former_distributions, load_former
-from flows.nightly import recover, scratch_removed
+from db import registry, schema
+from db.runs import ledger
+from flows import signals
+from flows.files import applications as application_files
 from flows.progress import reporter
-from flows.services import database
+from flows.services.database import database
 from flows.settings import Settings, load_settings
-from flows.tasks import io_task, pure_task
+from flows.steps.chunks import RejectedShareError, Tally, check_chunk, require_known_values
+from flows.steps.recovery import recover, scratch_removed
+from flows.steps.retries import io_task, pure_task
+from flows.steps.rows import bin_rows, cohort_rows, former_distributions, load_former
 from scoring.bundle import digest
 from scoring.cohort import cohorts
 from scoring.contract import Applications
@@ -47,7 +49,7 @@ def read_former(files: Sequence[Path], settings: Settings) -> Former:
     are counted and told.
     """
     parts: list[Applications] = []
-    read: list[sources.Survey] = []
+    read: list[application_files.Survey] = []
     broken: list[int] = []
     for path in files:
         survey, tally, accepted = _read_file(path, settings)
@@ -76,13 +78,13 @@ def read_former(files: Sequence[Path], settings: Settings) -> Former:
     return Former(everybody.take(kept), combined, rejected)
 
 
-def _read_file(path: Path, settings: Settings) -> tuple[sources.Survey, Tally, Applications]:
+def _read_file(path: Path, settings: Settings) -> tuple[application_files.Survey, Tally, Applications]:
     """One file's survey, what was counted, and its accepted rows. Raises if it is not the same at the end."""
     scratch = settings.state / "scratch"
-    survey = sources.survey(path, chunk_rows=settings.chunk_rows, scratch=scratch, labelled=True)
+    survey = application_files.survey(path, chunk_rows=settings.chunk_rows, scratch=scratch, labelled=True)
     for note in survey.notes:
         log.warning("%s", note)
-    reader, tally, parts = sources.Reader(survey), Tally(), []
+    reader, tally, parts = application_files.Reader(survey), Tally(), []
     for chunk in survey.chunks:
         checked = check_chunk(reader, chunk, labelled=True)
         tally.add(checked)
@@ -94,7 +96,7 @@ def _read_file(path: Path, settings: Settings) -> tuple[sources.Survey, Tally, A
             )  # fmt: skip
         reporter().update("read", chunk.first_row + chunk.rows - 1, survey.rows)
     require_known_values(tally, survey, settings)
-    sources.require_unchanged(survey)
+    application_files.require_unchanged(survey)
     return survey, tally, Applications.concatenate(parts)
 
 
@@ -184,10 +186,10 @@ def training(former_files: Sequence[Path], trials: int | None = None) -> registr
     """
     settings = load_settings()
     with (
-        endings.raised(),
-        endings.leaving("the current model is the one before"),
+        signals.raised(),
+        signals.leaving("the current model is the one before"),
         database(settings, writer=True) as engine,
-        runs.exclusive(engine),
+        ledger.exclusive(engine),
         scratch_removed(settings),
     ):
         schema.require_current(engine)

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Engine, text
 
 from db.engine import driver
 from db.models import PRIVATE, VERSION_TABLE, metadata
+from db.runs.partitions import PARTITION_PATTERN
 from db.schema import use_own_version_table
-from db.staging import PARTITION_PATTERN
 
 # Any number, the same for every creditlens: two migrations never run at once on one database.
 MIGRATION_LOCK = 0x43524546

@@ -13,10 +13,11 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from db import registry, roles, schema
-from db.embedded import OWNER, EmbeddedPostgres, new_password
+from db import registry, schema
+from db.access import roles
 from db.engine import make_engine
-from flows.loading import dictionary_rows
+from db.server.embedded import OWNER, EmbeddedPostgres, new_password
+from flows.steps.rows import dictionary_rows
 from scoring.contract import Applications, check_rows
 from scoring.sample import applications
 from scoring.training import Trained, train

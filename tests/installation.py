@@ -15,8 +15,8 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from db.embedded import free_port, new_password, packaged_binaries
 from db.engine import psql_url
+from db.server.embedded import free_port, new_password, packaged_binaries
 from flows.settings import Settings
 
 

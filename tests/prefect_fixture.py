@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from db.embedded import free_port
-from flows import services
+from db.server.embedded import free_port
+from flows.services import prefect
 from flows.settings import Settings
 
 
@@ -22,10 +22,10 @@ def prefect_api(open_folder: Path) -> Iterator[str]:
         patch.setenv("CREDITLENS_PREFECT_PORT", str(free_port(None)))
         settings = Settings()
         settings.state.mkdir()
-        services.start_prefect(settings)
-        url = services.wait_for_prefect(settings)
+        prefect.start_prefect(settings)
+        url = prefect.wait_for_prefect(settings)
         saved = dict(os.environ)
-        services.use_prefect(settings)
+        prefect.use_prefect(settings)
         # Tests keep their files where they are meant to be.
         patch.setattr(tempfile, "tempdir", None)
         if "TMPDIR" in saved:
@@ -33,6 +33,6 @@ def prefect_api(open_folder: Path) -> Iterator[str]:
         else:
             del os.environ["TMPDIR"]
         yield url
-        services.prefect_server(settings).stop()
+        prefect.prefect_server(settings).stop()
         os.environ.clear()
         os.environ.update(saved)

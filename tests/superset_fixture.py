@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine
 
-from db import roles
-from db.embedded import free_port
+from db.access import roles
 from db.engine import psql_url
-from flows import dashboards
+from db.server.embedded import free_port
+from flows.services import superset as superset_service
 from flows.settings import Settings
 
 NIGHTS = (date(2026, 3, 1), date(2026, 3, 2))
@@ -93,11 +93,11 @@ def superset(
         settings = Settings()
         share_readers(settings, reader_passwords)
         publish_two_nights(folder, new_frame)
-    found = dashboards.set_up(settings)
+    found = superset_service.set_up(settings)
     made = Superset(found.url, found.users, engine, settings)
     yield made
     made.close()
-    dashboards.server(settings).stop()
+    superset_service.server(settings).stop()
 
 
 def share_readers(settings: Settings, passwords: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.services import prefect_environment
+from flows.services.prefect import prefect_environment
 from flows.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]

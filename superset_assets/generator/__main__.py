@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from db import schema
-from db.embedded import EmbeddedPostgres, new_password
 from db.engine import make_engine
+from db.server.embedded import EmbeddedPostgres, new_password
 from superset_assets.generator import assets, catalogue, source
 
 

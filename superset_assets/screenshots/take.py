@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 from playwright.sync_api import Page, sync_playwright
 
-from db.embedded import free_port
+from db.server.embedded import free_port
 
 FOLDER = Path(__file__).resolve().parent
 PROJECT = FOLDER.parents[1]
@@ -154,7 +154,7 @@ def installation() -> Iterator[tuple[str, str, int]]:
 
         def creditlens(*command: str) -> str:
             done = subprocess.run(
-                (sys.executable, "-m", "flows.cli", *command),
+                (sys.executable, "-m", "flows.cli.main", *command),
                 env=environment,
                 cwd=PROJECT,
                 stdout=subprocess.PIPE,

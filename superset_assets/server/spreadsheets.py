@@ -5,7 +5,8 @@ formulas in the cells of its CSV and Excel files, and leaves out what is done he
 rows, or a request that says so; any query of SQL Lab); headers and row labels, which a pivoted table makes of
 values; `{=...}` and addresses, of which its Excel writer makes formulas and links; what follows a semicolon, where
 a French Excel splits a line; line ends that it does not quote. Numbers stay numbers. The rule is that of
-flows/spreadsheets.py, of which nothing can be called from Superset's environment; a test holds one to the other.
+flows/files/spreadsheets.py, of which nothing can be called from Superset's environment; a test holds one to the
+other.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Who looks, as the dashboards tell Postgres: signed, so that nobody can say it in their place.
 
-Row security (db/portfolios.py, migration 0005) holds whoever looks to the own customers, once portfolios are on.
+Row security (db/access/portfolios.py, migration 0005) holds whoever looks to the own customers, once portfolios
+are on.
 """
 
 from __future__ import annotations

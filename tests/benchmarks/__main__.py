@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.machine import memory_bytes
+from flows.installation.machine import memory_bytes
 from tests.benchmarks.measure import RESULTS, STATE, Record, Result, machine
 
 Part = Callable[[], Iterator[Result]]
@@ -109,7 +109,7 @@ def missing(names: Sequence[str]) -> list[str]:
     if (memory_bytes() or 1 << 60) < memory * 1e9:
         found.append(f"{memory:g} GB of memory are needed; choose other parts ({', '.join(PARTS)}).")
     if any(need.dashboards for need in needs):
-        from flows.dashboards import ENVIRONMENT
+        from flows.services.superset import ENVIRONMENT
         from tests.e2e.desk import executable
 
         if not (ENVIRONMENT / "bin" / "gunicorn").exists():
@@ -144,13 +144,13 @@ def measure(parts: Mapping[str, Part], record: Record) -> int:
 
 def stop_servers() -> None:
     """Stop what the parts started."""
-    from flows import services
+    from flows.services import prefect
     from flows.settings import Settings
 
     for state in (STATE, STATE / "dashboards"):
         if (Path(state) / "secrets.json").exists():
             installed = Settings(state=state, database_url=None)
-            services.prefect_server(installed).stop()
+            prefect.prefect_server(installed).stop()
             installed.embedded().stop()
 
 

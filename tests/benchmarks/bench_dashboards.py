@@ -30,10 +30,11 @@ from playwright.sync_api import Request, sync_playwright
 from sqlalchemy import Connection, Table, func, insert, literal, select, text
 
 from db import models, registry
+from db.access.roles import DASHBOARD
 from db.engine import transaction
 from db.models import past_score, score, scoring_run
-from db.roles import DASHBOARD
-from flows import dashboards, services
+from flows.services import database, prefect
+from flows.services import superset as superset_service
 from flows.settings import Settings
 from tests.benchmarks import bench_night
 from tests.benchmarks.measure import STATE, Result, at_most, command
@@ -73,7 +74,7 @@ def prepare() -> None:
     """Full size: all former customers, and thirty nights of which three really ran; made once."""
     former, new = bench_night.prepare(settings())
     first = date.today() + timedelta(days=1)
-    with services.database(settings()) as engine:
+    with database.database(settings()) as engine:
         if registry.current_model(engine) is None:
             bench_night.install_heavy_model(former, settings())
         with engine.connect() as connection:
@@ -91,7 +92,7 @@ def prepare() -> None:
     pl.read_csv(new).with_columns((pl.col("AMT_CREDIT") * 1.05).round(1)).write_csv(changed)
     night(changed, first + timedelta(days=NIGHTS - 2))
     night(new, first + timedelta(days=NIGHTS - 1))
-    with services.database(settings()) as engine, engine.connect() as connection:
+    with database.database(settings()) as engine, engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
 
 
@@ -135,14 +136,14 @@ def copied(
 def served() -> Iterator[Superset]:
     """The dashboards over the benchmark's database."""
     installed = settings()
-    found = dashboards.set_up(installed)
-    with services.database(installed) as engine:
+    found = superset_service.set_up(installed)
+    with database.database(installed) as engine:
         made = Superset(found.url, found.users, engine, installed)
         try:
             yield made
         finally:
             made.close()
-            dashboards.server(installed).stop()
+            superset_service.server(installed).stop()
 
 
 @dataclass(frozen=True)
@@ -275,7 +276,7 @@ def in_the_database(
     """Each chart's query for many customers, the comparison for many cohorts, as the role that dashboards have."""
     made = queries(superset, asked)
     options: dict[str, list[str]] = defaultdict(list)
-    with psycopg.connect(services.reader_url(superset.settings, DASHBOARD), autocommit=True) as reader:
+    with psycopg.connect(database.reader_url(superset.settings, DASHBOARD), autocommit=True) as reader:
         found = reader.execute("SELECT attribute, label_en FROM reporting.cohort_option ORDER BY attribute, code")
         for attribute, label in found:
             options[attribute].append(label)
@@ -462,5 +463,5 @@ def run() -> Iterator[Result]:
             yield from in_the_database(superset, asked, customers, rng)
             yield from twenty_users(superset, asked, ids)
     finally:
-        services.prefect_server(settings()).stop()
+        prefect.prefect_server(settings()).stop()
         settings().embedded().stop()

@@ -20,17 +20,19 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from db import registry, runs
-from db.bulk import encode
+from db import registry
 from db.engine import driver, psql_url, transaction
 from db.models import shap_value
-from db.staging import attach, staging
-from flows import services, sources
-from flows.chunks import check_chunk
-from flows.loading import cohort_rows, former_distributions, load_former, shap_columns
-from flows.pipeline import Pipeline
-from flows.samples import write_applications, write_sample
+from db.runs import ledger
+from db.runs.copy import encode
+from db.runs.partitions import attach, staging
+from flows.files import applications
+from flows.files.samples import write_applications, write_sample
+from flows.services import database, prefect
 from flows.settings import Settings
+from flows.steps.chunks import check_chunk
+from flows.steps.rows import cohort_rows, former_distributions, load_former, shap_columns
+from flows.steps.stages import Pipeline
 from scoring.baseline import Baseline
 from scoring.batch import score_batch
 from scoring.bundle import ModelBundle, digest
@@ -67,17 +69,17 @@ def prepare(installed: Settings | None = None) -> tuple[Path, Path]:
         print(f"Making {FORMER_CUSTOMERS:,} former and {NEW_CUSTOMERS:,} new customers ...", flush=True)
         write_sample(STATE / "data", former=FORMER_CUSTOMERS, new=NEW_CUSTOMERS)
     command("migrate", CREDITLENS_STATE=str(installed.state))
-    services.start_prefect(installed)
-    services.wait_for_prefect(installed)
+    prefect.start_prefect(installed)
+    prefect.wait_for_prefect(installed)
     return former, new
 
 
 def install_heavy_model(former: Path, installed: Settings | None = None) -> ModelBundle:
     """Train the heavy model on a part of the former customers, load them all, and make it the current one."""
-    survey = sources.survey(former, chunk_rows=50_000, scratch=STATE / "scratch", labelled=True)
+    survey = applications.survey(former, chunk_rows=50_000, scratch=STATE / "scratch", labelled=True)
     parts = [
         check_rows(frame, first_row=chunk.first_row, labelled=True).accepted
-        for chunk, frame, _ in sources.batches(survey)
+        for chunk, frame, _ in applications.batches(survey)
     ]
     everybody = Applications.concatenate(parts)
     assert everybody.target is not None
@@ -98,7 +100,7 @@ def install_heavy_model(former: Path, installed: Settings | None = None) -> Mode
         baseline=Baseline.fit(everybody.values, log_odds),
     )
     artefact = bundle.to_bytes()
-    with services.database(installed or settings()) as engine:
+    with database.database(installed or settings()) as engine:
         model_id = registry.register(
             engine,
             training_rows=len(everybody),
@@ -179,22 +181,22 @@ def plain_way(new: Path, bundle: ModelBundle) -> dict[str, float]:
 
 def file_to_published(measured: Measured) -> tuple[float, dict[str, float]]:
     """Wall seconds from looking at the file to publication, and the busy seconds per stage."""
-    with services.database(settings()) as engine:
-        stages = dict(runs.get(engine, measured.answer["run_id"]).stage_seconds)
+    with database.database(settings()) as engine:
+        stages = dict(ledger.get(engine, measured.answer["run_id"]).stage_seconds)
     return stages["survey"] + stages["model"] + measured.answer["seconds"], stages
 
 
 def load_alone(new: Path, bundle: ModelBundle) -> float:
     """Long rows per second, encoded, copied, indexed, committed and attached, with nothing else going on."""
-    survey = sources.survey(new, chunk_rows=4_096, scratch=STATE / "scratch")
-    reader = sources.Reader(survey)
+    survey = applications.survey(new, chunk_rows=4_096, scratch=STATE / "scratch")
+    reader = applications.Reader(survey)
     batches = [score_batch(bundle, check_chunk(reader, chunk).accepted, threads=2) for chunk in survey.chunks]
     rates = []
-    with services.database(settings()) as engine:
+    with database.database(settings()) as engine:
         record = registry.current_model(engine)
         assert record is not None
         for _ in range(3):
-            run_id = runs.open_run(
+            run_id = ledger.open_run(
                 engine, as_of=settings().today(), model_id=record.model_id, source_name="load", source_sha256="load"
             )
             started = time.perf_counter()
@@ -205,7 +207,7 @@ def load_alone(new: Path, bundle: ModelBundle) -> float:
             with transaction(engine) as connection:
                 attach(driver(connection), (shap_value,), run_id)
             rates.append(rows / (time.perf_counter() - started))
-            runs.close_unpublished(engine, run_id, status="failed", message="A benchmark's, not to be kept.")
+            ledger.close_unpublished(engine, run_id, status="failed", message="A benchmark's, not to be kept.")
     return sorted(rates)[1]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from db.embedded import EmbeddedPostgres
+from db.server.embedded import EmbeddedPostgres
 from flows.settings import PROJECT
 
 STATE = PROJECT / ".creditlens" / "bench"

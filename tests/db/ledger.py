@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from db import audit, registry, runs
+from db import registry
 from db.application import APPLICATION_COLUMNS
-from db.bulk import Masked, encode, text_bytes
 from db.models import RUN_PARTITIONED, new_customer, score, shap_value
-from db.staging import staging
+from db.runs import audit, ledger
+from db.runs.copy import Masked, encode, text_bytes
+from db.runs.partitions import staging
 
 BASE_VALUE = -2.0
 FEATURES = [1, 2, 121]
@@ -36,7 +37,7 @@ def new_model(engine: Engine, name: str = "a") -> int:
 
 
 def open_run(engine: Engine, model_id: int, *, day: date = DAY, sha256: str = "0" * 64) -> int:
-    return runs.open_run(engine, as_of=day, model_id=model_id, source_name="file.csv", source_sha256=sha256)
+    return ledger.open_run(engine, as_of=day, model_id=model_id, source_name="file.csv", source_sha256=sha256)
 
 
 def tables(changes: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
@@ -78,12 +79,14 @@ def load(engine: Engine, run_id: int, changes: Mapping[str, Any] | None = None) 
         stage.index()
 
 
-def look(engine: Engine, run_id: int, customers: int = 3) -> list[runs.Check]:
+def look(engine: Engine, run_id: int, customers: int = 3) -> list[ledger.Check]:
     return audit.audit(engine, run_id, customers=customers, feature_ids=FEATURES, base_value=BASE_VALUE)
 
 
 def publish(engine: Engine, run_id: int) -> bool:
-    return runs.publish(engine, run_id, customers=3, rejected=0, unknown_categories=0, stage_seconds={"load": 0.1})
+    return ledger.publish(
+        engine, run_id, customers=3, rejected=0, unknown_categories=0, stage_seconds={"load": 0.1}
+    )
 
 
 def night(engine: Engine, model_id: int, *, day: date = DAY, sha256: str = "0" * 64) -> int:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from db import cohort, registry, runs
+from db import cohort, registry
 from db.cohort import Bits, CohortRows, PlaceRows
 from db.engine import driver, transaction
+from db.runs import ledger as run_ledger
 from tests.db import ledger
 
 TABLES = ("cohort_option", "cohort_member", "cohort_feature", "cohort_slice", "cohort_bin")
@@ -70,7 +71,7 @@ def test_bits_are_stored_in_their_order_and_length_and_go_with_the_model(engine:
     second = promote(engine, "b", rows())
     assert counted(engine, first) == counted(engine, second)
     # No run uses the first model, and it is not the current one.
-    runs.retire(engine, retained_runs=2)
+    run_ledger.retire(engine, retained_runs=2)
     assert counted(engine, first) == [0] * len(TABLES)
     assert counted(engine, second) == [1, 2, 1, 2, 1]
 

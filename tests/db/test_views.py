@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from db import roles, schema, views
-from db.embedded import EmbeddedPostgres
+from db import schema, views
+from db.access import roles
 from db.engine import make_engine, transaction
+from db.server.embedded import EmbeddedPostgres
 
 
 @pytest.fixture

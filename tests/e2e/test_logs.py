@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows import log_errors
+from flows.services import log_errors
 from tests.e2e.desk import Desk
 from tests.superset_fixture import Superset
 

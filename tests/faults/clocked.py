@@ -17,8 +17,9 @@ import polars as pl
 import psutil
 from sqlalchemy import text
 
-from db.embedded import free_port
-from flows import schedule, services
+from db.server.embedded import free_port
+from flows.operations import schedule
+from flows.services import database, prefect, processes
 from flows.settings import Settings
 from scoring.sample import applications
 
@@ -71,7 +72,7 @@ class Clocked:
 
     def runs(self) -> list[tuple[Any, ...]]:
         """The ledger: number, state, date and digest of each run."""
-        with services.database(self.settings) as engine, engine.connect() as connection:
+        with database.database(self.settings) as engine, engine.connect() as connection:
             query = "SELECT run_id, status, as_of, source_sha256 FROM credit.scoring_run ORDER BY run_id"
             return [tuple(row) for row in connection.execute(text(query))]
 
@@ -95,7 +96,7 @@ class Clocked:
             for path in sorted((self.folder / "state").glob("*.log"))
         )
 
-    def kill(self, service: services.Background) -> None:
+    def kill(self, service: processes.Background) -> None:
         """SIGKILL to a service and its children."""
         pid = service.pid()
         assert pid is not None
@@ -109,7 +110,7 @@ class Clocked:
     def prefect_runs(self) -> list[dict[str, Any]]:
         """What Prefect's server knows of nights that were due, oldest first."""
         found = schedule._ask(
-            f"{services.prefect_url(self.settings)}/flow_runs/filter",
+            f"{prefect.prefect_url(self.settings)}/flow_runs/filter",
             {"sort": "EXPECTED_START_TIME_ASC", "flow_runs": {"tags": {"all_": ["auto-scheduled"]}}},
         )
         now = time.time()

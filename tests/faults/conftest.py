@@ -14,9 +14,9 @@ import pytest
 from psycopg import sql
 from sqlalchemy import Engine
 
-from db import roles
-from db.embedded import OWNER, EmbeddedPostgres
+from db.access import roles
 from db.engine import make_engine, psql_url
+from db.server.embedded import OWNER, EmbeddedPostgres
 from scoring.sample import applications
 from tests.faults.nights import Night, start
 from tests.faults.reader import Reader

@@ -46,7 +46,7 @@ def noting(page: mmap.mmap, stage: str, work: Callable[..., Any]) -> Callable[..
 
 def note_stages(path: str) -> None:
     """Have the three pure stages noted in the page that is the file at `path`."""
-    from flows import chunks
+    from flows.steps import chunks
     from scoring.explanation.treeshap import TreeShap
 
     with open(path, "r+b") as file:
@@ -77,7 +77,7 @@ def command(
     note_stages(files["stages"])
     for name, limit in limits.items():
         resource.setrlimit(getattr(resource, name), (limit, limit))
-    from flows.cli import main
+    from flows.cli.main import main
 
     sys.argv = ["creditlens", *arguments]
     try:

@@ -8,8 +8,8 @@ import prefect
 import pyarrow.csv
 import pyarrow.parquet
 
-import db.embedded
-import flows.cli
+import db.server.embedded
+import flows.cli.main
 import flows.nightly
 import flows.training
 import scoring.batch

@@ -17,7 +17,8 @@ import psycopg
 import pytest
 
 from db.engine import psql_url
-from flows import nights, schedule
+from flows.alerts import last_night
+from flows.operations import schedule
 from tests.faults.conftest import Site
 from tests.faults.watch import Watch
 
@@ -96,7 +97,7 @@ def test_a_night_of_the_schedule_that_is_ended_closes_its_run_and_is_told(
         )
         wait(lambda: webhook[1], log)
         assert [(told["event"], told["message"]) for told in webhook[1]] == [("night_failed", SENTENCE)]
-        noted = nights.last(site.installation.settings)
+        noted = last_night.last(site.installation.settings)
         assert noted is not None and (noted.outcome, noted.message) == ("failed", SENTENCE)
         final = {"CANCELLED", "CRASHED", "FAILED", "COMPLETED"}
         states = lambda: ask("flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})  # noqa: E731

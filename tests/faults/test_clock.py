@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from flows import clock, log_errors, schedule, services
+from flows import clock
+from flows.operations import schedule
+from flows.services import log_errors, prefect
 from tests.faults.clocked import EVERY_MINUTE, Clocked, make
 
 pytestmark = pytest.mark.timeout(1200)
@@ -68,9 +70,9 @@ def test_nobody_finds_an_error_in_the_logs_of_ordinary_nights(site: Clocked) -> 
 
 
 def test_up_with_the_same_settings_leaves_the_services_alone(site: Clocked) -> None:
-    before = [services.prefect_server(site.settings).pid(), schedule.schedule_service(site.settings).pid()]
+    before = [prefect.prefect_server(site.settings).pid(), schedule.schedule_service(site.settings).pid()]
     assert site.up()["schedule"] == {"outcome": "unchanged"}
-    assert [services.prefect_server(site.settings).pid(), schedule.schedule_service(site.settings).pid()] == before
+    assert [prefect.prefect_server(site.settings).pid(), schedule.schedule_service(site.settings).pid()] == before
 
 
 def test_status_and_up_notice_another_cron_and_up_serves_it(site: Clocked) -> None:
@@ -105,7 +107,7 @@ def test_another_folder_of_data_reaches_the_schedule(site: Clocked) -> None:
 def test_an_older_program_is_started_anew_and_so_is_a_prefect_server_of_other_packages(
     site: Clocked, everything: bool
 ) -> None:
-    server, service = services.prefect_server(site.settings), schedule.schedule_service(site.settings)
+    server, service = prefect.prefect_server(site.settings), schedule.schedule_service(site.settings)
     for one, name in ((server, "packages"), (service, "the program")):
         pid = one.pid()
         assert pid is not None
@@ -122,7 +124,7 @@ def test_an_older_program_is_started_anew_and_so_is_a_prefect_server_of_other_pa
 def test_after_the_prefect_server_was_killed_and_started_again_the_clock_starts_nights(
     site: Clocked, everything: bool
 ) -> None:
-    server, pid = services.prefect_server(site.settings), schedule.schedule_service(site.settings).pid()
+    server, pid = prefect.prefect_server(site.settings), schedule.schedule_service(site.settings).pid()
     site.kill(server)
     status = site.status()
     assert (status["schedule"], status["next_night"]) == ("no server", None)

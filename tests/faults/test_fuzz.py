@@ -16,9 +16,10 @@ from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 
 from db.application import APPLICATION_COLUMNS
-from flows import chunks, sources
-from flows.loading import encode_scored, rejection_rows
+from flows.files import applications as application_files
 from flows.settings import Settings
+from flows.steps import chunks
+from flows.steps.rows import encode_scored, rejection_rows
 from scoring.batch import Scored
 from scoring.bundle import ModelBundle
 from scoring.errors import ScoringError
@@ -34,7 +35,7 @@ MEMORY_GROWTH_MB = 400
 
 def score_file(
     path: Path, bundle: ModelBundle, options: Settings
-) -> tuple[sources.Survey, chunks.Tally, list[Scored]]:
+) -> tuple[application_files.Survey, chunks.Tally, list[Scored]]:
     """What a night does with a file, without Prefect and without the database."""
     from flows.nightly import survey_input
 
@@ -51,7 +52,7 @@ def score_file(
     )
     scored = list(pipeline)
     chunks.require_known_values(tally, survey, options)
-    sources.require_unchanged(survey)
+    application_files.require_unchanged(survey)
     for batch in scored:
         encode_scored(batch)
     rejection_rows(tally.violations)
@@ -66,7 +67,12 @@ def expected_of(file: File, path: Path, first_chunk: int) -> oracle.Expected:
 
 
 def hold_against_the_file(
-    file: File, path: Path, survey: sources.Survey, tally: chunks.Tally, scored: list[Scored], base_value: float
+    file: File,
+    path: Path,
+    survey: application_files.Survey,
+    tally: chunks.Tally,
+    scored: list[Scored],
+    base_value: float,
 ) -> None:
     """Every row of the file is accepted with exactly its own numbers, or rejected with a reason."""
     expected = expected_of(file, path, survey.chunks[0].rows)
@@ -193,7 +199,7 @@ def test_any_broken_file_ends_in_an_explained_night_or_in_a_sentence(
         refused: Exception | None = None
         try:
             survey, tally, scored = score_file(path, trained.bundle, options)
-        except (sources.SourceError, ScoringError) as refusal:
+        except (application_files.SourceError, ScoringError) as refusal:
             refused = refusal
             ended[type(refusal).__name__] += 1
         else:

@@ -17,11 +17,17 @@ import psutil
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from db import backup, portfolios, privacy, registry, roles, runs, schema
-from db.embedded import free_port
-from flows import backups, health, services
-from flows import schedule as scheduling
-from flows.preparing import ensure_roles
+from db import registry, schema
+from db.access import portfolios, roles
+from db.people import rows as people_rows
+from db.runs import ledger
+from db.server import backup, manifest
+from db.server import restore as restores
+from db.server.embedded import free_port
+from flows.operations import backups, status
+from flows.operations import schedule as scheduling
+from flows.operations.prepare import ensure_roles
+from flows.services import database
 from flows.settings import Settings
 from scoring.sample import applications
 from tests.faults.conftest import Site
@@ -122,19 +128,19 @@ class Scene:
             log = foreground.errors if foreground else service.log.read_text()
             assert time.monotonic() < deadline, (found, log)
             time.sleep(0.2)
-        serving = [process.pid for process in services_of(settings.state, "flows.cli schedule")]
+        serving = [process.pid for process in services_of(settings.state, "flows.cli.main schedule")]
         assert serving == ([] if foreground else [service.pid()])
 
     def require_good(self) -> None:
         """Nothing is left of whatever was killed, and status says that all is well."""
         self.require_readers_see_whole_runs()
-        found = health.status_json(self.installation.settings)
+        found = status.status_json(self.installation.settings)
         assert found["problems"] == []
         assert self.installation.value("SELECT count(*) FROM credit.scoring_run WHERE status = 'running'") == 0
         assert self.installation.value("SELECT count(*) FROM credit.model_version WHERE stage = 'current'") == 1
         assert self.installation.value("SELECT to_regnamespace('creditlens_restore')::text") is None
         for customer in self.erased:
-            assert privacy.find(self.installation.engine, customer) == {}
+            assert people_rows.find(self.installation.engine, customer) == {}
 
 
 def services_of(state: Path, word: str = "") -> list[psutil.Process]:
@@ -176,9 +182,9 @@ def erase(scene: Scene) -> None:
 def save(scene: Scene) -> None:
     file = scene.installation.folder / f"saved-{scene.number}.backup"
     attempt(scene, "backup", str(file), done=file.exists)
-    with services.database(scene.installation.settings) as engine:
-        saved = backup.read_manifest(file).data
-        assert backup.differences(engine.url, saved, backup.SCHEMAS) == []
+    with database.database(scene.installation.settings) as engine:
+        saved = restores.read_manifest(file).data
+        assert restores.differences(engine.url, saved, manifest.SCHEMAS) == []
     for left in file.parent.glob(f".saved-{scene.number}.backup.*"):
         for part in left.iterdir():
             os.utime(part, (time.time() - 3600,) * 2)
@@ -194,10 +200,10 @@ def restore(scene: Scene) -> None:
 
 
 def migrate(scene: Scene) -> None:
-    with services.database(scene.installation.settings) as engine:
+    with database.database(scene.installation.settings) as engine:
         schema.downgrade(engine, "0005")
     attempt(scene, "migrate", out=True)
-    with services.database(scene.installation.settings) as engine:
+    with database.database(scene.installation.settings) as engine:
         assert schema.current(engine) == schema.head()
 
 
@@ -213,7 +219,7 @@ def portfolio(scene: Scene) -> None:
     rows = [f"adam{scene.number},{customer}" for customer in range(FIRST_ID + 1_000, FIRST_ID + 1_500)]
     file.write_text("\n".join(["username,customer_id", *rows]) + "\n")
     attempt(scene, "portfolio", "assign", "--file", str(file))
-    with services.database(scene.installation.settings) as engine:
+    with database.database(scene.installation.settings) as engine:
         assert len(portfolios.assignments(engine, f"adam{scene.number}")) == 500
 
 
@@ -223,7 +229,7 @@ def up(scene: Scene) -> None:
     scene.write_tonights(folder)
     outdated = scene.chance.random() < 0.3
     if outdated:
-        with services.database(settings) as engine:
+        with database.database(settings) as engine:
             schema.downgrade(engine, "0005")
     arguments, environment = ("up", "--no-dashboards"), {"CREDITLENS_DATA": str(folder)}
     attempt(scene, *arguments, out=outdated, environment=environment)
@@ -311,7 +317,7 @@ def scene(site: Site, seed: int, reader_passwords: dict[str, str]) -> Scene:
     # The reading roles belong to the test server, so their passwords are the session's.
     own = {"analyst": reader_passwords[roles.ANALYST], "dashboard": reader_passwords[roles.DASHBOARD]}
     (settings.state / "secrets.json").write_text(json.dumps({**settings.secrets(), **own}))
-    with services.database(settings) as engine:
+    with database.database(settings) as engine:
         ensure_roles(settings, engine)
     numbers = []
     for file in site.files:
@@ -416,13 +422,13 @@ def test_a_first_start_that_is_killed_again_and_again_is_made_good_by_the_next_u
     settings = first.settings
     server = settings.embedded()
     assert server.port() is not None, server.log.read_text()
-    with services.database(settings) as engine:
+    with database.database(settings) as engine:
         assert schema.current(engine) == schema.head()
-        model, run = registry.current_model(engine), runs.published(engine)
+        model, run = registry.current_model(engine), ledger.published(engine)
         assert model is not None and model.training_rows == 600
         assert run is not None and run.customers == 200
         assert "wal_level" in (server.data / "postgresql.auto.conf").read_text()
-    problems = health.status_json(settings)["problems"]
+    problems = status.status_json(settings)["problems"]
     assert problems == []
     left = [path.name for path in settings.state.rglob("*partial*")]
     assert [name for name in left if not name.startswith(".application_")] == []

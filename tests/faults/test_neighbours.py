@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from db.embedded import free_port
-from flows import identity, schedule, services
+from db.server.embedded import free_port
+from flows.installation import identity
+from flows.operations import schedule
+from flows.services import prefect
 from flows.settings import Settings
 from tests.faults.conftest import need
 from tests.installation import Installation
@@ -210,7 +212,7 @@ def test_two_with_one_prefect_server_have_a_schedule_each_and_that_of_0_3_is_pau
     ask(api, "deployments/", former)
 
     def active(settings: Settings) -> bool:
-        return schedule.standing(settings, services.prefect_url(settings)).state == "active"
+        return schedule.standing(settings, prefect.prefect_url(settings)).state == "active"
 
     other = schedules("other", files[1])
     wait(lambda: active(other), schedule.schedule_service(other).log.read_text)

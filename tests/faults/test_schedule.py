@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from db import runs
-from flows import health, schedule, services
+from db.runs import ledger
+from flows.operations import schedule, status
+from flows.services import prefect
 from flows.settings import Settings
 from tests.faults.conftest import Site, need
 
@@ -102,7 +103,7 @@ def test_missed_nights_are_caught_up_once(site: Site, tmp_path: Path, everything
         for night in range(nights, 0, -1)
     ]
     assert states(missed) == ["SCHEDULED"] * nights
-    before = runs.latest(site.installation.engine)
+    before = ledger.latest(site.installation.engine)
     scheduler = start_schedule(site.files[0], log)
     try:
         started = time.monotonic()
@@ -130,7 +131,7 @@ def test_a_schedule_is_off_after_ctrl_c_and_missed_after_any_other_end(
     service = schedule.schedule_service(settings)
 
     def begun() -> bool:
-        found = schedule.standing(settings, services.prefect_url(settings)).state
+        found = schedule.standing(settings, prefect.prefect_url(settings)).state
         return found == "active" if moment == "active" else service.pid() is not None
 
     scheduler = start_schedule(site.files[0], log)
@@ -139,7 +140,7 @@ def test_a_schedule_is_off_after_ctrl_c_and_missed_after_any_other_end(
         scheduler.send_signal(number)
         scheduler.wait(60)
         assert "Traceback" not in log.read_text()
-        assert schedule.standing(settings, services.prefect_url(settings)).state == state
+        assert schedule.standing(settings, prefect.prefect_url(settings)).state == state
     finally:
         if scheduler.poll() is None:
             kill(scheduler)
@@ -155,7 +156,7 @@ def test_of_a_killed_scheduler_in_another_container_and_its_missing_night_somebo
     settings = site.installation.settings
 
     def state() -> str:
-        return schedule.standing(settings, services.prefect_url(settings)).state
+        return schedule.standing(settings, prefect.prefect_url(settings)).state
 
     # A list of processes of its own is what makes a container another one to us.
     scheduler = start_schedule(site.files[0], log, ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"))
@@ -178,7 +179,7 @@ def test_of_a_killed_scheduler_in_another_container_and_its_missing_night_somebo
         assert state() == "unserved"
         told = [told["message"] for told in webhook[1] if told["event"] == "schedule_down"]
         assert len(told) == 1 and "Nobody has asked Prefect for nights" in told[0]
-        assert any("Nobody has asked" in problem for problem in health.status_json(settings)["problems"])
+        assert any("Nobody has asked" in problem for problem in status.status_json(settings)["problems"])
     finally:
         for process in (scheduler, watch):
             if process and process.poll() is None:

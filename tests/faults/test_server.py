@@ -19,11 +19,12 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from db import registry, roles, schema
-from db.embedded import EmbeddedPostgres, new_password
+from db import registry, schema
+from db.access import roles
 from db.engine import make_engine, psql_url
-from flows.loading import dictionary_rows
+from db.server.embedded import EmbeddedPostgres, new_password
 from flows.settings import Settings
+from flows.steps.rows import dictionary_rows
 from tests.faults.conftest import Site, need, write_files
 from tests.faults.nights import Night
 from tests.faults.reader import Reader, Seen

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from flows import health, nights
+from flows.alerts import last_night
+from flows.operations import status
 from tests.faults.conftest import Site
 from tests.faults.nights import Night
 from tests.faults.reader import Seen
@@ -88,10 +89,10 @@ def test_a_night_that_is_asked_to_end_closes_its_run_and_is_told(
     assert row == [("failed", sentence)]
     assert tables_of(site, run_id) == 0
     assert list((site.installation.settings.state / "scratch").glob("*")) == []
-    noted = nights.last(site.installation.settings)
+    noted = last_night.last(site.installation.settings)
     assert noted is not None and (noted.outcome, noted.message) == ("failed", sentence)
     assert [(told["event"], told["message"]) for told in webhook[1]] == [("night_failed", sentence)]
-    assert any(sentence in problem for problem in health.status_json(site.installation.settings)["problems"])
+    assert any(sentence in problem for problem in status.status_json(site.installation.settings)["problems"])
     assert site.reader.look() == first
     print(f"{stage}: ended {took:.1f} s after {number.name}")
 
@@ -112,7 +113,7 @@ def test_a_night_that_has_published_says_so_and_was_a_good_one(site: Site, first
     run_id = watch.look().newest
     assert night.answer["message"] == f"Ended by SIGTERM; run {run_id} was published before."
     assert site.reader.look() == first
-    noted = nights.last(site.installation.settings)
+    noted = last_night.last(site.installation.settings)
     assert noted is not None and noted.outcome == "ended"
     assert site.installation.value(f"SELECT status FROM credit.scoring_run WHERE run_id = {run_id}") == "published"
 
@@ -146,34 +147,34 @@ def test_a_hang_up_that_is_ignored_stays_so(site: Site, first: Seen, watch: Watc
     """As under nohup, whose night outlives the terminal."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        from flows import endings
+        from flows import signals
 
-        with endings.raised():
+        with signals.raised():
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-            assert signal.getsignal(signal.SIGTERM) is endings._end
-        assert signal.getsignal(signal.SIGTERM) is not endings._end
+            assert signal.getsignal(signal.SIGTERM) is signals._end
+        assert signal.getsignal(signal.SIGTERM) is not signals._end
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
 def test_an_error_that_a_library_makes_of_the_signal_is_told_as_the_signal() -> None:
-    from flows import endings
+    from flows import signals
 
     def hit(wrapped: bool) -> None:
-        with endings.raised():
+        with signals.raised():
             try:
                 signal.raise_signal(signal.SIGTERM)
-            except endings.EndedBySignal as error:
+            except signals.EndedBySignal as error:
                 if wrapped:
                     raise ValueError("A serialiser was hit") from error
 
-    with pytest.raises(endings.EndedBySignal, match="Ended by SIGTERM"):
+    with pytest.raises(signals.EndedBySignal, match="Ended by SIGTERM"):
         hit(wrapped=True)
     # One that is swallowed is noticed at the next stage, and another block begins anew.
-    with endings.raised():
-        with pytest.raises(endings.EndedBySignal):
+    with signals.raised():
+        with pytest.raises(signals.EndedBySignal):
             signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(endings.EndedBySignal, match="SIGTERM"):
-            endings.check()
-    with endings.raised():
-        endings.check()
+        with pytest.raises(signals.EndedBySignal, match="SIGTERM"):
+            signals.check()
+    with signals.raised():
+        signals.check()

@@ -9,13 +9,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from db import registry, runs
+from db import registry
 from db.models import RUN_PARTITIONED
-from db.staging import staging
-from flows import sources
-from flows.chunks import Tally, sample_of, scoring_pipeline
-from flows.services import database
+from db.runs import ledger
+from db.runs.partitions import staging
+from flows.files import applications
+from flows.services.database import database
 from flows.settings import load_settings
+from flows.steps.chunks import Tally, scoring_pipeline
+from flows.steps.second_opinion import sample_of
 from scoring.bundle import ModelBundle
 
 
@@ -33,8 +35,10 @@ def main(files: list[str]) -> None:
         assert record is not None
         bundle = ModelBundle.from_bytes(*registry.artefact(engine, record.model_id))
         for name in files:
-            survey = sources.survey(Path(name), chunk_rows=settings.chunk_rows, scratch=settings.state / "scratch")
-            run_id = runs.open_run(
+            survey = applications.survey(
+                Path(name), chunk_rows=settings.chunk_rows, scratch=settings.state / "scratch"
+            )
+            run_id = ledger.open_run(
                 engine, as_of=settings.today(), model_id=record.model_id, source_name=name, source_sha256=name
             )
             tally = Tally()
@@ -42,7 +46,7 @@ def main(files: list[str]) -> None:
                 take = partial(sample_of, run_id=run_id, chunks=len(survey.chunks))
                 for _ in scoring_pipeline(survey, bundle, tally, tables, threads=2, take_sample=take):
                     pass
-            runs.close_unpublished(engine, run_id, status="failed", message="A test's.")
+            ledger.close_unpublished(engine, run_id, status="failed", message="A test's.")
             print(tally.customers, peak_mb(), flush=True)
 
 

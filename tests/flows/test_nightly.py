@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from db import registry, runs
-from db.audit import at_most
+from db import registry
 from db.errors import AuditFailedError, BusyError
-from flows.chunks import ENGINE_TOLERANCE, engine_error
+from db.runs import ledger
+from db.runs.audit import at_most
+from flows.steps.second_opinion import ENGINE_TOLERANCE, engine_error
 from scoring.batch import score_batch
 from scoring.bundle import ModelBundle
 from scoring.contract import Applications
@@ -206,16 +207,16 @@ def test_broken_rows_are_quarantined_with_their_reason_and_the_others_scored(
 
 
 def test_too_many_broken_rows_refuse_the_run_and_the_old_one_stays(installation, new_frame, nightly) -> None:
-    from flows.chunks import RejectedShareError
+    from flows.steps.chunks import RejectedShareError
 
-    before = runs.published(installation.engine)
+    before = ledger.published(installation.engine)
     broken = new_frame.with_columns(
         pl.when(pl.int_range(pl.len()) < 10).then(-1.0).otherwise(pl.col("AMT_CREDIT")).alias("AMT_CREDIT")
     )
     with pytest.raises(RejectedShareError, match=r"more than the allowed 1\.0%.*row 1, AMT_CREDIT, rule 'range'"):
         nightly(written(installation.folder, "too_broken.csv", broken))
-    assert runs.published(installation.engine) == before
-    last = runs.latest(installation.engine)
+    assert ledger.published(installation.engine) == before
+    last = ledger.latest(installation.engine)
     assert last is not None
     assert last.status == "refused"
     noted = installation.value(f"SELECT count(*) FROM credit.rejected_application WHERE run_id = {last.run_id}")
@@ -227,19 +228,19 @@ def test_too_many_broken_rows_refuse_the_run_and_the_old_one_stays(installation,
         f"SELECT status, customers, rejected FROM reporting.run_history WHERE run_id = {last.run_id}"
     )
     assert seen == [("refused", last.customers, 10)]
-    from flows import health
+    from flows.operations import status
 
-    found = health.status_json(installation.settings)
+    found = status.status_json(installation.settings)
     assert (found["last_run"]["accepted"], found["last_run"]["rejected"]) == (last.customers, 10)
-    text = health.status_text(found)
+    text = status.status_text(found)
     assert f"refused: {last.customers + 10:,} rows read, {last.customers:,} accepted, 10 rejected" in text
 
 
 def test_a_missing_column_fails_before_anything_is_opened(installation, new_frame, nightly) -> None:
-    before = runs.latest(installation.engine)
+    before = ledger.latest(installation.engine)
     with pytest.raises(ColumnsError, match="Column EXT_SOURCE_2 is missing"):
         nightly(written(installation.folder, "short.csv", new_frame.drop("EXT_SOURCE_2")))
-    assert runs.latest(installation.engine) == before
+    assert ledger.latest(installation.engine) == before
 
 
 def test_columns_in_another_order_and_extra_ones_make_no_difference(
@@ -252,24 +253,24 @@ def test_columns_in_another_order_and_extra_ones_make_no_difference(
 
 
 def test_a_late_file_of_an_older_date_does_not_move_the_pointer_back(installation, new_frame, nightly) -> None:
-    before = runs.published(installation.engine)
+    before = ledger.published(installation.engine)
     assert before is not None
     older = written(installation.folder, "late.csv", new_frame.with_columns(pl.col("AMT_CREDIT") * 1.1))
     night = nightly(older, as_of=before.as_of - timedelta(days=3))
     assert night.outcome == "published"
     assert night.is_current is False
-    assert runs.published(installation.engine) == before
+    assert ledger.published(installation.engine) == before
 
 
 def test_while_another_run_holds_the_lock_this_one_leaves(installation, files, nightly) -> None:
-    with runs.exclusive(installation.engine), pytest.raises(BusyError):
+    with ledger.exclusive(installation.engine), pytest.raises(BusyError):
         nightly(files[1])
 
 
 def test_a_changed_artefact_is_refused_and_the_old_run_stays(installation, files, model, nightly) -> None:
     from sqlalchemy import text
 
-    before = runs.published(installation.engine)
+    before = ledger.published(installation.engine)
     change = "UPDATE credit.model_version SET artefact = set_byte(artefact, 1000, get_byte(artefact, 1000) # 1)"
     with installation.engine.begin() as connection:
         connection.execute(text(change))
@@ -279,20 +280,20 @@ def test_a_changed_artefact_is_refused_and_the_old_run_stays(installation, files
     finally:
         with installation.engine.begin() as connection:
             connection.execute(text(change))
-    assert runs.published(installation.engine) == before
+    assert ledger.published(installation.engine) == before
 
 
 def test_contributions_that_lightgbm_does_not_confirm_are_not_published(
     installation, first, files, nightly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = runs.published(installation.engine)
+    before = ledger.published(installation.engine)
     monkeypatch.setattr(ModelBundle, "engine", property(Swapped.of_bundle))
     with pytest.raises(AuditFailedError, match="nothing was published: engine_error is") as refusal:
         nightly(files[1], force=True)
     # All else is right: the sums, the counts, the ranges.
     assert str(refusal.value).count("expected") == 1
-    assert runs.published(installation.engine) == before
-    last = runs.latest(installation.engine)
+    assert ledger.published(installation.engine) == before
+    last = ledger.latest(installation.engine)
     assert last is not None
     assert (last.status, last.message) == ("failed", str(refusal.value))
     found = installation.rows(f"SELECT name FROM credit.run_check WHERE run_id = {last.run_id} AND NOT passed")
@@ -302,11 +303,11 @@ def test_contributions_that_lightgbm_does_not_confirm_are_not_published(
 def test_a_night_of_which_nobody_was_explained_twice_is_not_published(
     installation, first, files, nightly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = runs.published(installation.engine)
+    before = ledger.published(installation.engine)
     monkeypatch.setattr("flows.nightly.sample_of", lambda scored, **_: scored.take(np.arange(0)))
     with pytest.raises(AuditFailedError, match=r"engine_error is unknown \(no customer was explained twice\)"):
         nightly(files[1], force=True)
-    assert runs.published(installation.engine) == before
+    assert ledger.published(installation.engine) == before
 
 
 @pytest.mark.parametrize("column", [None, 7], ids=["log-odds", "contributions"])
@@ -322,17 +323,17 @@ def test_a_value_that_is_no_number_is_no_agreement(trained, new: Applications, c
 
 
 def test_a_column_of_values_that_nobody_knows_is_refused_by_name(installation, first, new_frame, nightly) -> None:
-    from flows.chunks import UnknownValuesError
+    from flows.steps.chunks import UnknownValuesError
 
-    before = runs.published(installation.engine)
+    before = ledger.published(installation.engine)
     coded = new_frame.with_columns(pl.col("NAME_INCOME_TYPE").cast(pl.Categorical).to_physical())
     said = (
         r"coded\.csv: of 300 values of NAME_INCOME_TYPE, 300 are unknown, such as '\d'.*; known are 'Businessman'"
     )
     with pytest.raises(UnknownValuesError, match=said):
         nightly(written(installation.folder, "coded.csv", coded))
-    assert runs.published(installation.engine) == before
-    last = runs.latest(installation.engine)
+    assert ledger.published(installation.engine) == before
+    last = ledger.latest(installation.engine)
     assert last is not None
     assert (last.status, last.customers, last.rejected) == ("refused", 300, 0)
     assert (last.unknown_categories or 0) >= 300
@@ -373,14 +374,14 @@ def test_readers_see_the_files_own_numbers_in_every_view(installation, first, ne
 def test_a_night_far_smaller_than_those_before_is_told_and_shown_until_a_usual_one(
     installation, first, new_frame, nightly, webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import health
+    from flows.operations import status
 
     monkeypatch.setenv("CREDITLENS_NOTIFY_URL", webhook[0])
     night = nightly(written(installation.folder, "half.csv", new_frame.head(149)))
     (sentence,) = night.warnings
     assert "has only 149 customers, expected at least 50% of the 300 of" in sentence
     assert [(told["event"], told["message"]) for told in webhook[1]] == [("night_small", sentence)]
-    assert sentence in health.status_json(installation.settings)["problems"]
+    assert sentence in status.status_json(installation.settings)["problems"]
     ((severity, passed, words),) = installation.rows(
         "SELECT severity, passed, check_en FROM reporting.run_check"
         f" WHERE run_id = {night.run.run_id} AND name = 'customers_of_earlier_nights'"
@@ -388,14 +389,14 @@ def test_a_night_far_smaller_than_those_before_is_told_and_shown_until_a_usual_o
     assert (severity, passed, words) == ("warn", False, "Customers beside those of earlier nights")
     usual = nightly(written(installation.folder, "usual.csv", new_frame.head(299)))
     assert usual.warnings == ()
-    assert not [problem for problem in health.status_json(installation.settings)["problems"] if "only" in problem]
+    assert not [problem for problem in status.status_json(installation.settings)["problems"] if "only" in problem]
     assert len(webhook[1]) == 1
 
 
 def test_a_column_that_is_empty_all_night_although_former_customers_had_values_is_told_loudly(
     installation, first, new_frame, nightly, webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import health
+    from flows.operations import status
 
     monkeypatch.setenv("CREDITLENS_NOTIFY_URL", webhook[0])
     empty = new_frame.with_columns(pl.lit(None).alias("EXT_SOURCE_2"), pl.lit("").alias("OCCUPATION_TYPE"))
@@ -403,7 +404,7 @@ def test_a_column_that_is_empty_all_night_although_former_customers_had_values_i
     (sentence,) = night.warnings
     assert "has not one value in" in sentence and "EXT_SOURCE_2" in sentence and "OCCUPATION_TYPE" in sentence
     assert [(told["event"], told["message"]) for told in webhook[1]] == [("night_columns", sentence)]
-    assert sentence in health.status_json(installation.settings)["problems"]
+    assert sentence in status.status_json(installation.settings)["problems"]
     ((severity, passed),) = installation.rows(
         "SELECT severity, passed FROM reporting.run_check"
         f" WHERE run_id = {night.run.run_id} AND name = 'empty_columns'"
@@ -421,16 +422,16 @@ def test_a_column_that_is_empty_all_night_although_former_customers_had_values_i
 def test_a_file_far_smaller_than_those_before_is_refused_where_the_settings_say_so(
     installation, first, new_frame, nightly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.night_size import SmallNightError
+    from flows.steps.night_size import SmallNightError
 
     monkeypatch.setenv("CREDITLENS_REFUSED_NIGHT_SHARE", "0.4")
-    before = runs.published(installation.engine)
+    before = ledger.published(installation.engine)
     small = written(installation.folder, "few.csv", new_frame.head(50))
     with pytest.raises(
         SmallNightError, match=r"few\.csv has 50 applications, 1\d\.\d% of the .*REFUSED_NIGHT_SHARE"
     ):
         nightly(small)
-    assert runs.published(installation.engine) == before
+    assert ledger.published(installation.engine) == before
 
 
 def test_memory_does_not_grow_with_the_rows(

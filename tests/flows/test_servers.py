@@ -21,16 +21,20 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from db import clients, names, portfolios, runs, schema
-from db.embedded import free_port, new_password
+from db import schema
+from db.access import names, portfolios
 from db.engine import make_engine, open_session, parse_url, psql_url
 from db.errors import AddressError
-from flows import backups, services
-from flows.cli import app
+from db.runs import ledger as run_ledger
+from db.server import clients
+from db.server.embedded import free_port, new_password
+from flows.cli.main import app
+from flows.operations import backups
+from flows.services import database as database_service
 from flows.settings import Settings
 from scoring.sample import applications
 from tests.db import ledger
-from tests.flows.test_cli import Machine
+from tests.flows.cli.test_main import Machine
 from tests.installation import ForeignServer, foreign_server, service_user
 
 
@@ -95,7 +99,7 @@ def reads(machine: Machine, query: str = "SELECT session_user") -> str:
 
 def two_nights(machine: Machine, patch: pytest.MonkeyPatch) -> None:
     """Scores of three customers, without the work of a model."""
-    with services.database(settings_of(machine, patch)) as engine:
+    with database_service.database(settings_of(machine, patch)) as engine:
         model = ledger.new_model(engine)
         for day in (0, 1):
             ledger.night(engine, model, day=ledger.DAY + timedelta(days=day), sha256=str(day) * 64)
@@ -193,7 +197,7 @@ def test_the_readers_of_one_installation_are_not_let_into_the_other(
     server: ForeignServer, production: Machine, test: Machine, patch: pytest.MonkeyPatch
 ) -> None:
     for own, other in ((production, "Scores-test"), (test, "scores")):
-        url = parse_url(services.reader_url(settings_of(own, patch))).set(database=other)
+        url = parse_url(database_service.reader_url(settings_of(own, patch))).set(database=other)
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
             psycopg.connect(psql_url(url))
 
@@ -240,10 +244,10 @@ def test_advisors_are_held_to_their_customers_by_the_name_that_the_role_has_here
     machine.json("migrate")
     two_nights(machine, patch)
     settings = settings_of(machine, patch)
-    with services.database(settings) as engine:
+    with database_service.database(settings) as engine:
         portfolios.assign(engine, "alice", customers=[7], by="test")
         portfolios.switch(engine, limited=True, by="test")
-    with open_session(services.reader_url(settings, names.USUAL.dashboard), job=False) as reader:
+    with open_session(database_service.reader_url(settings, names.USUAL.dashboard), job=False) as reader:
         assert reader.info.user == "creditlens_limited_dashboard"
         query = "SELECT array_agg(customer_id ORDER BY 1) FROM reporting.customer"
         assert reader.execute(query).fetchone() == (None,)
@@ -255,7 +259,7 @@ def test_advisors_are_held_to_their_customers_by_the_name_that_the_role_has_here
     file = tmp_path / "limited.backup"
     machine.json("backup", str(file))
     machine.json("restore", str(file), "--force")
-    with open_session(services.reader_url(settings, names.USUAL.dashboard), job=False) as reader:
+    with open_session(database_service.reader_url(settings, names.USUAL.dashboard), job=False) as reader:
         assert reader.execute(query).fetchone() == (None,)
 
 
@@ -290,7 +294,7 @@ def test_a_copy_of_a_database_gets_roles_of_its_own_when_it_is_taken_over(
     succeeds(staging("migrate", "--take-over"))
     assert reads(staging) == "creditlens_staging_analyst"
     assert reads(production) == "creditlens_analyst"
-    url = parse_url(services.reader_url(settings_of(production, patch))).set(database="staging")
+    url = parse_url(database_service.reader_url(settings_of(production, patch))).set(database="staging")
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         psycopg.connect(psql_url(url))
     left = server.value(
@@ -609,7 +613,7 @@ def test_a_pooler_that_keeps_sessions_is_as_good_as_none(
     with pgbouncer(server, "session") as port:
         url = server.url().replace(f":{server.port}/", f":{port}/")
         engine = make_engine(url, job=True)
-        with runs.exclusive(engine), engine.connect() as connection:
+        with run_ledger.exclusive(engine), engine.connect() as connection:
             assert connection.scalar(text("SHOW search_path")) == "public"
         engine.dispose()
         pooled = Installation(production.state, {**production.environment, "CREDITLENS_DATABASE_URL": url})

@@ -82,7 +82,7 @@ def test_a_file_without_outcome_is_refused(installation, files) -> None:
 
 
 def test_a_missing_file_is_refused_by_name(installation) -> None:
-    from flows.sources import SourceError
+    from flows.files.applications import SourceError
     from flows.training import training
 
     with pytest.raises(SourceError, match=r"no file .*nowhere\.csv"):
@@ -92,7 +92,7 @@ def test_a_missing_file_is_refused_by_name(installation) -> None:
 def test_a_model_of_another_version_is_not_used_but_replaced(
     installation, record: registry.ModelRecord, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from flows.cli import usable_model
+    from flows.cli.main import usable_model
 
     engine = installation.engine
     assert usable_model(engine) == record
@@ -148,7 +148,7 @@ def test_a_person_with_two_outcomes_in_one_file_is_left_out(installation, files,
 
 
 def test_a_refusal_names_the_file_that_it_is_about(installation, files, tmp_path: Path) -> None:
-    from flows.chunks import RejectedShareError, UnknownValuesError
+    from flows.steps.chunks import RejectedShareError, UnknownValuesError
     from flows.training import training
 
     frame = pl.read_csv(files[0], infer_schema_length=None)

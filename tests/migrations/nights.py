@@ -10,10 +10,11 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine, text
 
-from db import registry, runs, statistics
+from db import registry
 from db.models import RUN_PARTITIONED
-from db.staging import staging
-from flows.loading import bin_rows, cohort_rows, encode_scored, former_distributions, load_former, run_statistics
+from db.runs import ledger, statistics
+from db.runs.partitions import staging
+from flows.steps.rows import bin_rows, cohort_rows, encode_scored, former_distributions, load_former, run_statistics
 from scoring.batch import Scored, score_batch
 from scoring.bundle import digest
 from scoring.cohort import cohorts
@@ -74,7 +75,7 @@ def publish_night(
     engine: Engine, model_id: int, trained: Trained, applications: Applications, as_of: date
 ) -> tuple[int, Sequence[Scored]]:
     """Score, explain, load and publish in two chunks; the run and what was computed."""
-    run_id = runs.open_run(
+    run_id = ledger.open_run(
         engine, as_of=as_of, model_id=model_id, source_name="new.csv", source_sha256=str(as_of).ljust(64, "0")
     )
     half = len(applications) // 2
@@ -89,7 +90,7 @@ def publish_night(
     summary = summarise(first + second, trained.bundle.baseline)
     assert summary is not None
     statistics.record(engine, run_id, run_statistics(summary))
-    runs.publish(
+    ledger.publish(
         engine,
         run_id,
         customers=len(applications),

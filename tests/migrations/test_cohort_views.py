@@ -14,12 +14,14 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 
-from db import cohort, registry, roles, runs
-from db.bulk import Masked, encode, text_bytes
+from db import cohort, registry
+from db.access import roles
 from db.engine import transaction
 from db.models import RUN_PARTITIONED, new_customer, score, shap_value
-from db.staging import staging
-from flows.loading import application_columns, cohort_rows, former_distributions, load_former
+from db.runs import ledger
+from db.runs.copy import Masked, encode, text_bytes
+from db.runs.partitions import staging
+from flows.steps.rows import application_columns, cohort_rows, former_distributions, load_former
 from scoring import scorecard
 from scoring.cohort import ATTRIBUTES, SCORE_ID, Cohorts, cohorts
 from scoring.contract import Applications, check_rows
@@ -133,7 +135,7 @@ def columns(people: Applications) -> dict[int, NDArray[np.float64]]:
 
 
 def publish(engine: Engine, model_id: int, people: Applications, log_odds: NDArray[np.float64]) -> None:
-    run_id = runs.open_run(
+    run_id = ledger.open_run(
         engine, as_of=date(2026, 3, 1), model_id=model_id, source_name="new.csv", source_sha256="2" * 64
     )
     values, coded = feature_values(people.values)
@@ -170,7 +172,7 @@ def publish(engine: Engine, model_id: int, people: Applications, log_odds: NDArr
             )
         )
         tables.index()
-    runs.publish(engine, run_id, customers=rows, rejected=0, unknown_categories=0, stage_seconds={})
+    ledger.publish(engine, run_id, customers=rows, rejected=0, unknown_categories=0, stage_seconds={})
 
 
 def comparison(

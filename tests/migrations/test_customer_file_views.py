@@ -16,8 +16,9 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db import roles, runs
+from db.access import roles
 from db.engine import make_engine
+from db.runs import ledger
 from scoring.contract import Applications
 from scoring.features import by_name
 from scoring.preprocess import explained_features, feature_values
@@ -59,7 +60,7 @@ def file(
             (changed(new_frame), date(2026, 3, 3)),
         )
     ]
-    runs.retire(owner, retained_runs=2)
+    ledger.retire(owner, retained_runs=2)
     url = owner.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST])
     reader = make_engine(url)
     yield File(owner, Query(reader), found, later["SK_ID_CURR"][::25].to_list())

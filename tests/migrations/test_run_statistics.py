@@ -12,9 +12,10 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from db import roles, runs
+from db.access import roles
 from db.engine import make_engine, transaction
 from db.models import feature_bin, run_feature, run_score, run_summary
+from db.runs import ledger
 from scoring.contract import Applications
 from scoring.features import by_name
 from scoring.monitoring import stability_index
@@ -297,7 +298,7 @@ def test_what_earlier_runs_did_not_write_down_is_counted_from_what_is_kept(
     model_id = load_model(owner, trained, former)
     for day in (1, 2, 3):
         publish_night(owner, model_id, trained, new, date(2026, 5, day))
-    runs.retire(owner, retained_runs=2)
+    ledger.retire(owner, retained_runs=2)
     query = Query(owner)
     asked = {
         "run_summary": "run_id, customers, mean_score, mean_default_probability, approval_rate",

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db import registry, roles, runs, statistics
-from db.bulk import Masked, encode, text_bytes
+from db import registry
+from db.access import roles
 from db.engine import make_engine, transaction
 from db.models import RUN_PARTITIONED, former_customer, new_customer, score, shap_value
-from db.staging import staging
+from db.runs import ledger, statistics
+from db.runs.copy import Masked, encode, text_bytes
+from db.runs.partitions import staging
 from db.views import ORDER, VIEWS, create, drop
-from flows.loading import cohort_rows
+from flows.steps.rows import cohort_rows
 from scoring.cohort import cohorts
 from scoring.contract import Applications
 from scoring.features import by_name, input_features
@@ -135,10 +137,10 @@ def nights(engine: Engine) -> Nights:
     superseded = _night(engine, date(2026, 3, 2), first_model, FIRST_BASE, customers, age_contribution=-0.5)
     current = _night(engine, date(2026, 3, 2), model, BASE, (*customers, NEWCOMER))
     late = _night(engine, date(2026, 2, 27), model, BASE, customers)
-    refused = runs.open_run(
+    refused = ledger.open_run(
         engine, as_of=date(2026, 3, 3), model_id=model, source_name="wrong.csv", source_sha256="f" * 64
     )
-    runs.record_input(
+    ledger.record_input(
         engine,
         refused,
         [
@@ -154,9 +156,9 @@ def nights(engine: Engine) -> Nights:
         accepted=7,
         rejected=3,
     )
-    runs.record_checks(engine, refused, [runs.Check("scores_loaded", "fail", "0", "3", False)])
-    runs.close_unpublished(engine, refused, status="refused", message="Too many rows.")
-    runs.retire(engine, retained_runs=2)
+    ledger.record_checks(engine, refused, [ledger.Check("scores_loaded", "fail", "0", "3", False)])
+    ledger.close_unpublished(engine, refused, status="refused", message="Too many rows.")
+    ledger.retire(engine, retained_runs=2)
     return Nights(first, superseded, current, late, refused, first_model, model)
 
 
@@ -845,7 +847,7 @@ def _night(
     age_contribution: float | None = None,
 ) -> int:
     """A published run; where an age contribution is given, ALICE is also 32 days younger than in VALUES."""
-    run_id = runs.open_run(
+    run_id = ledger.open_run(
         engine, as_of=as_of, model_id=model_id, source_name="new.csv", source_sha256=str(as_of).ljust(64, "0")
     )
     values = np.array([VALUES[customer] for customer in customers])
@@ -903,7 +905,7 @@ def _night(
         )
         tables.index()
     statistics.record(engine, run_id, _statistics(values, contributions, log_odds, base_value))
-    runs.publish(
+    ledger.publish(
         engine,
         run_id,
         customers=len(ids),

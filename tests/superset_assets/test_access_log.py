@@ -13,10 +13,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from db import access_log
 from db.engine import parse_url, psql_url
-from flows import dashboards
-from flows.cli import app
+from db.superset import access_log
+from flows.cli.main import app
+from flows.services import superset as superset_service
 from tests.superset_assets.test_portfolios import chart_data as chart_data
 from tests.superset_assets.test_portfolios import second_advisor as second_advisor
 from tests.superset_fixture import Superset
@@ -71,7 +71,7 @@ def looked(
     worklist = next(one["id"] for one in datasets if one["table_name"] == "worklist")
     address = f"/datasource/samples?datasource_type=table&datasource_id={worklist}&per_page=5&page=1&force=false"
     assert analyst.post(address, json={}).status_code == 200
-    url = parse_url(dashboards.compliance_url(superset.settings))
+    url = parse_url(superset_service.compliance_url(superset.settings))
     return access_log.read(url, since=started)[::-1]
 
 
@@ -189,7 +189,7 @@ def test_the_command_tells_the_same(
 def test_its_reader_reads_the_log_and_nothing_else(
     superset: Superset, looked: list[dict[str, Any]], table: str
 ) -> None:
-    url = dashboards.compliance_url(superset.settings)
+    url = superset_service.compliance_url(superset.settings)
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(f"SELECT * FROM public.{table}")
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -200,7 +200,7 @@ def test_its_reader_reads_the_log_and_nothing_else(
 
 
 def test_every_column_is_explained(superset: Superset, looked: list[dict[str, Any]]) -> None:
-    with psycopg.connect(dashboards.metadata_url(superset.settings)) as connection:
+    with psycopg.connect(superset_service.metadata_url(superset.settings)) as connection:
         found = connection.execute(
             "SELECT attname, col_description(attrelid, attnum) FROM pg_attribute"
             " WHERE attrelid = 'compliance.access_log'::regclass AND attnum > 0 ORDER BY attnum"
@@ -209,9 +209,9 @@ def test_every_column_is_explained(superset: Superset, looked: list[dict[str, An
 
 
 def test_what_is_older_than_is_kept_goes(superset: Superset, looked: list[dict[str, Any]]) -> None:
-    from db.superset import prune_log
+    from db.superset.metadata import prune_log
 
-    url = parse_url(dashboards.metadata_url(superset.settings))
+    url = parse_url(superset_service.metadata_url(superset.settings))
     with psycopg.connect(psql_url(url)) as connection:
         connection.execute("INSERT INTO logs (action, json, dttm) VALUES ('dashboard', '{}', '2020-01-01')")
     assert prune_log(url, 365) == 1

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from sqlalchemy import Engine, make_url, text
 
-from db import roles
+from db.access import roles
 from db.engine import make_engine
 from superset_assets.generator import assets, catalogue, source
 from superset_assets.generator.dashboards import charts_of

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from flows import dashboards
+from flows.services import superset as superset_service
 from flows.settings import PROJECT
 from tests.superset_fixture import Superset, sign_in
 
@@ -41,7 +41,7 @@ assert "a" not in attempts._moments and "0" in attempts._moments
 
 
 def test_an_attempt_counts_for_the_minute_that_follows_it() -> None:
-    python = dashboards.ENVIRONMENT / "bin" / "python"
+    python = superset_service.ENVIRONMENT / "bin" / "python"
     subprocess.run([python, "-c", SLIDES, PROJECT], check=True)
 
 

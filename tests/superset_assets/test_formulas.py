@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
-from db import roles
+from db.access import roles
 from db.engine import psql_url, transaction
 from scoring.errors import ScoringError
 from tests.faults.broken_files import FORMULAS, rendered

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db.engine import make_engine
-from flows import dashboards
+from flows.services import superset as superset_service
 from tests.superset_assets.test_portfolios import chart_data as chart_data
 from tests.superset_fixture import Superset
 
@@ -21,7 +21,7 @@ SECONDS_REMEMBERED = 15
 @pytest.fixture(scope="module")
 def metadata(superset: Superset) -> Iterator[Engine]:
     """Superset's own database, as its owner."""
-    engine = make_engine(dashboards.metadata_url(superset.settings))
+    engine = make_engine(superset_service.metadata_url(superset.settings))
     yield engine
     engine.dispose()
 

@@ -13,9 +13,9 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from db.embedded import SUPERUSER, EmbeddedPostgres, free_port
 from db.engine import make_engine, psql_url
-from flows import dashboards
+from db.server.embedded import SUPERUSER, EmbeddedPostgres, free_port
+from flows.services import superset as superset_service
 from flows.settings import Settings
 from tests.superset_fixture import Superset, csrf_token, sign_in
 
@@ -37,7 +37,7 @@ def own(superset: Superset, postgres: EmbeddedPostgres, tmp_path: Path) -> Itera
         update={"state": tmp_path, "superset_port": free_port(None), "superset_database_url": SecretStr(metadata)}
     )
     yield settings
-    dashboards.server(settings).stop()
+    superset_service.server(settings).stop()
 
 
 Clients = Callable[[str], httpx.Client]
@@ -79,10 +79,10 @@ def rows_shown(client: httpx.Client) -> int:
 def test_with_new_keys_everybody_signs_in_and_sees_charts(
     own: Settings, superset: Superset, client_of: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = dashboards.set_up(own)
+    before = superset_service.set_up(own)
     admin = signed_in(client_of(before.url), "admin", before.users["admin"])
     # What only the lost key opens: the password of a connection that somebody added.
-    connection = {"database_name": "added", "sqlalchemy_uri": dashboards.services.reader_url(own)}
+    connection = {"database_name": "added", "sqlalchemy_uri": superset_service.services.reader_url(own)}
     made = admin.post("/api/v1/database/", json=connection)
     assert made.status_code == 201, made.text
     roles = admin.get("/api/v1/security/roles/", params={"q": "(page_size:100)"}).json()["result"]
@@ -102,7 +102,7 @@ def test_with_new_keys_everybody_signs_in_and_sees_charts(
             if not name.startswith(("superset_", "user_"))}  # fmt: skip
     file.write_text(json.dumps(kept))
     caplog.set_level("INFO", "creditlens")
-    after = dashboards.set_up(own)
+    after = superset_service.set_up(own)
 
     assert after.provisioned and not set(before.users.values()) & set(after.users.values())
     assert any("dbs.password" in record.getMessage() for record in caplog.records)
@@ -114,4 +114,4 @@ def test_with_new_keys_everybody_signs_in_and_sees_charts(
     names = {one["database_name"] for one in admin.get("/api/v1/database/").json()["result"]}
     assert {"creditlens", "creditlens SQL"} <= names
     assert "/login" in sign_in(client_of(after.url), "admin", before.users["admin"]).headers["location"]
-    assert dashboards.set_up(own).provisioned is False
+    assert superset_service.set_up(own).provisioned is False

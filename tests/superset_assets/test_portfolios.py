@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from db import portfolios
+from db.access import portfolios
 from tests.superset_fixture import Superset
 
 OWN, OTHER = 500_003, 500_011

@@ -15,21 +15,21 @@ import yaml
 from sqlalchemy import Engine, text
 
 from db.engine import make_engine
-from flows import dashboards
-from flows.services import ServiceError
+from flows.services import superset as superset_service
+from flows.services.processes import ServiceError
 from flows.settings import PROJECT
 from superset_assets.server.provision import ProvisionError, permissions_of, read_files
 from tests.superset_fixture import Superset
 
 KINDS = ("databases", "datasets", "charts", "dashboards")
 TABLES = {"databases": "dbs", "datasets": "tables", "charts": "slices", "dashboards": "dashboards"}
-ROLES = yaml.safe_load((dashboards.ASSETS / "roles.yaml").read_text())
+ROLES = yaml.safe_load((superset_service.ASSETS / "roles.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
 def metadata(superset: Superset) -> Iterator[Engine]:
     """Superset's own database, as its owner."""
-    engine = make_engine(dashboards.metadata_url(superset.settings))
+    engine = make_engine(superset_service.metadata_url(superset.settings))
     yield engine
     engine.dispose()
 
@@ -40,7 +40,7 @@ def rows(engine: Engine, query: str, **parameters: Any) -> list[Any]:
 
 
 def uuids_of_files(kind: str) -> set[str]:
-    return {yaml.safe_load(file.read_text())["uuid"] for file in (dashboards.ASSETS / kind).rglob("*.yaml")}
+    return {yaml.safe_load(file.read_text())["uuid"] for file in (superset_service.ASSETS / kind).rglob("*.yaml")}
 
 
 def content(metadata: Engine) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def test_every_chart_of_a_dashboards_file_is_on_it(superset: Superset, metadata:
         )
     }
     wanted = set()
-    for file in (dashboards.ASSETS / "dashboards").glob("*.yaml"):
+    for file in (superset_service.ASSETS / "dashboards").glob("*.yaml"):
         dashboard = yaml.safe_load(file.read_text())
         wanted |= {
             (dashboard["uuid"], node["meta"]["uuid"])
@@ -129,11 +129,11 @@ def test_the_four_users_have_one_role_each(superset: Superset, metadata: Engine)
 
 
 def test_a_second_time_is_recognised_as_unchanged(superset: Superset) -> None:
-    pid = dashboards.server(superset.settings).pid()
-    again = dashboards.set_up(superset.settings)
+    pid = superset_service.server(superset.settings).pid()
+    again = superset_service.set_up(superset.settings)
     assert (again.provisioned, again.url) == (False, superset.url)
     assert again.seconds < 5
-    assert dashboards.server(superset.settings).pid() == pid
+    assert superset_service.server(superset.settings).pid() == pid
 
 
 def test_by_force_it_undoes_what_was_done_in_the_browser_and_changes_nothing_else(
@@ -158,7 +158,7 @@ def test_by_force_it_undoes_what_was_done_in_the_browser_and_changes_nothing_els
         )
     assert content(metadata) != before
     # Beside the running server: the fixture's goes on serving.
-    assert dashboards.prepare(superset.settings, force=True)
+    assert superset_service.prepare(superset.settings, force=True)
     after = content(metadata)
     assert {key for key in before if before[key] != after[key]} == set()
 
@@ -166,7 +166,7 @@ def test_by_force_it_undoes_what_was_done_in_the_browser_and_changes_nothing_els
 def run_provisioning(superset: Superset, assets: Path) -> str | None:
     """Why provisioning of other files fails, None if it does not."""
     try:
-        dashboards.prepare(superset.settings, assets=assets, force=True)
+        superset_service.prepare(superset.settings, assets=assets, force=True)
     except ServiceError as error:
         return str(error)
     return None
@@ -176,9 +176,9 @@ def run_provisioning(superset: Superset, assets: Path) -> str | None:
 def other_assets(superset: Superset, tmp_path: Path) -> Iterator[Path]:
     """A copy of the files to spoil; afterwards Superset is again what the repository holds."""
     copy = tmp_path / "assets"
-    shutil.copytree(dashboards.ASSETS, copy)
+    shutil.copytree(superset_service.ASSETS, copy)
     yield copy
-    assert dashboards.prepare(superset.settings, force=True)
+    assert superset_service.prepare(superset.settings, force=True)
 
 
 def test_broken_files_are_named(superset: Superset, other_assets: Path) -> None:
@@ -225,13 +225,13 @@ def test_old_entries_of_the_log_are_deleted(superset: Superset, metadata: Engine
     entry = text("INSERT INTO logs (id, action, dttm) VALUES (:row, 'seen', now() - make_interval(days => :days))")
     with metadata.begin() as connection:
         connection.execute(entry, [{"row": -1, "days": 366}, {"row": -2, "days": 364}])
-    dashboards.prepare(superset.settings)
+    superset_service.prepare(superset.settings)
     assert rows(metadata, "SELECT id FROM logs WHERE id < 0") == [(-2,)]
 
 
 def test_no_secret_is_in_the_environment_of_the_server(superset: Superset) -> None:
     secrets = json.loads((superset.settings.state / "secrets.json").read_text())
-    pid = dashboards.server(superset.settings).pid()
+    pid = superset_service.server(superset.settings).pid()
     environment = Path(f"/proc/{pid}/environ").read_text()
     ours = {name: value for name, value in secrets.items() if name not in {"migrator", "postgres"}}
     assert [name for name, value in ours.items() if value in environment] == []
@@ -264,7 +264,7 @@ def test_a_permission_that_superset_has_not_is_named() -> None:
 
 def test_two_files_with_one_uuid_are_refused(tmp_path: Path) -> None:
     for name in ("roles.yaml", "metadata.yaml"):
-        shutil.copy(dashboards.ASSETS / name, tmp_path / name)
+        shutil.copy(superset_service.ASSETS / name, tmp_path / name)
     (tmp_path / "charts").mkdir()
     for name in ("a", "b"):
         (tmp_path / "charts" / f"{name}.yaml").write_text("uuid: 1\n")
@@ -286,10 +286,10 @@ def test_a_placeholder_for_a_key_refuses_to_start(superset: Superset, tmp_path: 
     file = tmp_path / "configuration.json"
     file.write_text(json.dumps({**configuration, "secret_key": key}))
     done = subprocess.run(
-        [dashboards.ENVIRONMENT / "bin" / "python", "-c", "import superset.config"],
+        [superset_service.ENVIRONMENT / "bin" / "python", "-c", "import superset.config"],
         env={
             "CREDITLENS_SUPERSET_CONFIGURATION": str(file),
-            "SUPERSET_CONFIG_PATH": str(dashboards.SERVER / "superset_config.py"),
+            "SUPERSET_CONFIG_PATH": str(superset_service.SERVER / "superset_config.py"),
             "PYTHONPATH": str(PROJECT),
         },
         capture_output=True,

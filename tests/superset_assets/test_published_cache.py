@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from flows import dashboards
+from flows.services import superset
 from flows.settings import PROJECT
 
 PRUNES = """
@@ -29,5 +29,5 @@ assert files.get("last") == 1
 
 
 def test_of_the_answers_in_files_the_old_and_the_supernumerary_go(tmp_path: Path) -> None:
-    python = dashboards.ENVIRONMENT / "bin" / "python"
+    python = superset.ENVIRONMENT / "bin" / "python"
     subprocess.run([python, "-c", PRUNES, tmp_path, PROJECT], check=True)

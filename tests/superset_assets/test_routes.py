@@ -20,7 +20,7 @@ import psycopg
 import pytest
 import yaml
 
-from flows import dashboards
+from flows.services import superset as superset_service
 from tests.superset_fixture import Superset
 
 Route = tuple[str, str]
@@ -155,7 +155,7 @@ def answers(superset: Superset, ids: dict[str, str]) -> dict[str, dict[Route, ht
 
 def contents(superset: Superset) -> dict[str, str]:
     """One number for the rows of each of Superset's own tables."""
-    with psycopg.connect(dashboards.metadata_url(superset.settings)) as connection:
+    with psycopg.connect(superset_service.metadata_url(superset.settings)) as connection:
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         return {
             table: hashlib.sha256(
@@ -179,8 +179,8 @@ def refused(answer: httpx.Response, admins: httpx.Response) -> bool:
 
 
 def test_every_route_of_superset_is_in_the_matrix_and_no_other(superset: Superset) -> None:
-    environment = {**os.environ, **dashboards._environment(superset.settings)}
-    python = dashboards.ENVIRONMENT / "bin" / "python"
+    environment = {**os.environ, **superset_service._environment(superset.settings)}
+    python = superset_service.ENVIRONMENT / "bin" / "python"
     listed = subprocess.run(
         [python, "-c", LIST_ROUTES], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
     )

@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from db.embedded import SUPERUSER, EmbeddedPostgres
 from db.engine import make_engine, psql_url, transaction
-from flows import dashboards, services
+from db.server.embedded import SUPERUSER, EmbeddedPostgres
+from flows.services import http
+from flows.services import superset as superset_service
 from tests.superset_fixture import Superset
 
 
@@ -27,8 +28,8 @@ def bootstrap(page: str) -> dict:
 
 
 def test_the_login_page_answers_and_so_does_the_health_check(superset: Superset) -> None:
-    assert dashboards.url(superset.settings) == superset.url
-    assert services.answers(f"{superset.url}/health")
+    assert superset_service.url(superset.settings) == superset.url
+    assert http.answers(f"{superset.url}/health")
 
 
 def test_the_content_security_policy_names_no_other_host_and_no_unsafe_script(superset: Superset) -> None:
@@ -119,7 +120,7 @@ def test_what_is_not_needed_is_off(superset: Superset, feature: str) -> None:
 @pytest.fixture(scope="module")
 def metadata(superset: Superset) -> Iterator[Engine]:
     """Superset's own database, as its owner."""
-    engine = make_engine(dashboards.metadata_url(superset.settings))
+    engine = make_engine(superset_service.metadata_url(superset.settings))
     yield engine
     engine.dispose()
 
@@ -170,7 +171,7 @@ def test_the_answers_that_are_dropped_are_the_ones_that_are_kept(superset: Super
 
     ask()
     assert ask()
-    assert dashboards.drop_answers(superset.settings) > 0
+    assert superset_service.drop_answers(superset.settings) > 0
     assert not ask()
     assert ask()
 

@@ -1,0 +1,1 @@
+"""Who may what in Postgres: roles, portfolios, functions open to the public."""

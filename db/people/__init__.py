@@ -1,0 +1,1 @@
+"""One person's rows, and texts that mention a person."""

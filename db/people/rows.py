@@ -1,0 +1,435 @@
+"""What the database holds about one person: read, erased, searched for; each request recorded by a keyed hash."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+
+from db import cohort
+from db.application import APPLICATION_COLUMNS
+from db.cohort import CohortRows
+from db.engine import connect, driver, transaction
+from db.models import (
+    RUN_PARTITIONED,
+    SCHEMA,
+    former_category,
+    former_customer,
+    former_distribution,
+    partition_name,
+    privacy_request,
+)
+from db.people import mentions
+from db.runs.partitions import partitions
+
+# Texts of the ledger that can name a person, and whether only where they say that they do: in a file's name, a
+# number may be anything. All other texts are names of ours, digests and words of the dictionary, and no person is
+# in them; a digest that lost a digit would have every night refused.
+_TEXTS = {"message": False, "source_name": True}
+
+
+def keyed_hash(key: str, customer_id: int) -> str:
+    """The person's name in the record of requests: nobody without the key can tell whose it is, or try all ids."""
+    return hmac.digest(key.encode(), str(customer_id).encode(), "sha256").hex()
+
+
+def record(engine: Engine, *, kind: str, customer_hash: str, by: str) -> int:
+    """A new row of `privacy_request`; its request_id."""
+    with transaction(engine) as connection:
+        request_id: int = connection.execute(
+            insert(privacy_request)
+            .values(kind=kind, customer_hash=customer_hash, requested_by=by)
+            .returning(privacy_request.c.request_id)
+        ).scalar_one()
+    return request_id
+
+
+def complete(engine: Engine, request_id: int) -> None:
+    """Note that the request was answered, now."""
+    with transaction(engine) as connection:
+        connection.execute(
+            update(privacy_request)
+            .where(privacy_request.c.request_id == request_id)
+            .values(completed_at=func.clock_timestamp())
+        )
+
+
+def requests(engine: Engine, customer_hash: str) -> list[dict[str, Any]]:
+    """Earlier requests of one person, the oldest first."""
+    columns = [privacy_request.c[name] for name in ("kind", "requested_at", "requested_by", "completed_at")]
+    query = select(*columns).where(privacy_request.c.customer_hash == customer_hash)
+    with connect(engine) as connection:
+        return [dict(row._mapping) for row in connection.execute(query.order_by(privacy_request.c.request_id))]
+
+
+def erasures(engine: Engine) -> dict[str, datetime | None]:
+    """Whose erasure the database knows of, by keyed hash, and when the last one ended; None for one that did not.
+
+    Empty for a database of no such table, or of none at all.
+    """
+    with connect(engine) as connection:
+        if connection.scalar(select(func.to_regclass(f"{SCHEMA}.{privacy_request.name}"))) is None:
+            return {}
+        query = (
+            select(privacy_request.c.customer_hash, func.max(privacy_request.c.completed_at).label("ended"))
+            .where(privacy_request.c.kind == "erase")
+            .group_by(privacy_request.c.customer_hash)
+        )
+        return {row.customer_hash: row.ended for row in connection.execute(query)}
+
+
+# --- access ---------------------------------------------------------------------------------------------------
+
+# Categories and flags are held as codes; words, units and digits are the dictionary's.
+_IN_WORDS = """
+    f.name AS column_name, f.label_en, f.label_fr, f.description_en, f.description_fr,
+    CASE WHEN f.kind IN ('category', 'flag') THEN reporting.category_en({code}, k.label_en)
+         ELSE reporting.quantity_en({number} * f.display_scale, f.display_decimals, f.unit_en) END AS value_en,
+    CASE WHEN f.kind IN ('category', 'flag') THEN reporting.category_fr({code}, k.label_fr)
+         ELSE reporting.quantity_fr({number} * f.display_scale, f.display_decimals, f.unit_fr) END AS value_fr,
+    CASE WHEN f.kind IN ('category', 'flag') THEN k.value ELSE {number}::text END AS value
+"""
+_WIDE_IN_WORDS = _IN_WORDS.format(
+    code="CASE WHEN f.kind IN ('category', 'flag') THEN e.value::numeric::smallint END",
+    number="e.value::double precision",
+)
+_APPLICATION = f"""
+    SELECT a.run_id, r.as_of, r.source_name, {_WIDE_IN_WORDS}
+    FROM credit.new_customer AS a
+    JOIN credit.scoring_run AS r ON r.run_id = a.run_id
+    CROSS JOIN jsonb_each_text(to_jsonb(a)) AS e
+    JOIN credit.feature AS f ON f.name = upper(e.key) AND f.kind <> 'id'
+    LEFT JOIN credit.feature_category AS k
+        ON k.feature_id = f.feature_id AND f.kind IN ('category', 'flag') AND k.code = e.value::numeric
+    WHERE a.customer_id = %(id)s
+    ORDER BY r.as_of, a.run_id, f.feature_id
+"""
+_FORMER = f"""
+    SELECT a.model_id, m.trained_at, a.target, a.score, a.default_probability, a.log_odds, {_WIDE_IN_WORDS}
+    FROM credit.former_customer AS a
+    JOIN credit.model_version AS m ON m.model_id = a.model_id
+    CROSS JOIN jsonb_each_text(to_jsonb(a)) AS e
+    JOIN credit.feature AS f ON f.name = upper(e.key) AND f.kind <> 'id'
+    LEFT JOIN credit.feature_category AS k
+        ON k.feature_id = f.feature_id AND f.kind IN ('category', 'flag') AND k.code = e.value::numeric
+    WHERE a.customer_id = %(id)s
+    ORDER BY a.model_id, f.feature_id
+"""
+_SCORES = """
+    WITH every AS (
+        SELECT customer_id, run_id, log_odds, default_probability, score, band, decision, percentile,
+               true AS details_kept
+        FROM credit.score
+        UNION ALL
+        SELECT customer_id, run_id, log_odds, default_probability, score, band, decision, percentile, false
+        FROM credit.past_score
+    )
+    SELECT s.run_id, r.as_of, r.published_at, r.model_id, m.base_value, s.score, s.default_probability, s.log_odds,
+           s.percentile, s.band, b.label_en AS band_en, b.label_fr AS band_fr, s.decision,
+           b.decision_en, b.decision_fr, s.details_kept
+    FROM every AS s
+    JOIN credit.scoring_run AS r ON r.run_id = s.run_id
+    JOIN credit.model_version AS m ON m.model_id = r.model_id
+    LEFT JOIN credit.score_band AS b ON b.band = s.band
+    WHERE s.customer_id = %(id)s
+    ORDER BY r.as_of, s.run_id
+"""
+_CONTRIBUTIONS = """
+    SELECT v.run_id, r.as_of, {words}, v.contribution,
+           v.contribution * reporting.points_per_log_odds(m.base_value, s.log_odds) AS score_points, v.rank
+    FROM credit.shap_value AS v
+    JOIN credit.score AS s ON s.run_id = v.run_id AND s.customer_id = v.customer_id
+    JOIN credit.scoring_run AS r ON r.run_id = v.run_id
+    JOIN credit.model_version AS m ON m.model_id = r.model_id
+    JOIN credit.feature AS f ON f.feature_id = v.feature_id
+    LEFT JOIN credit.feature_category AS k ON k.feature_id = v.feature_id AND k.code = v.category_code
+    WHERE v.customer_id = %(id)s
+    ORDER BY r.as_of, v.run_id, v.rank
+""".format(words=_IN_WORDS.format(code="v.category_code", number="v.numeric_value"))
+_REJECTED = """
+    SELECT x.run_id, r.as_of, r.source_name, x.row_number, x.customer_id, x.column_name, x.rule, x.value
+    FROM credit.rejected_application AS x
+    JOIN credit.scoring_run AS r ON r.run_id = x.run_id
+    WHERE {his}
+    ORDER BY r.as_of, x.run_id, x.row_number
+"""
+# By name, or with the whole of a region in which the published run has the person.
+_ASSIGNMENTS = """
+    SELECT p.username, p.region_rating, p.assigned_at, p.assigned_by
+    FROM credit.advisor_portfolio AS p
+    WHERE p.customer_id = %(id)s
+        OR p.region_rating = (
+            SELECT a.region_rating_client
+            FROM credit.new_customer AS a
+            JOIN credit.published_run AS r ON r.run_id = a.run_id
+            WHERE a.customer_id = %(id)s
+        )
+    ORDER BY p.assigned_at, p.assignment_id
+"""
+# As received: it may be written with zeros, spaces or decimals, and the value of the id's own column may be it.
+_WRITTEN_ID = r"('^\s*0*' || %(id)s || '(\.0*)?\s*$')"
+_HIS_REJECTED = f"""(
+    x.customer_id ~ {_WRITTEN_ID}
+    OR (x.column_name = 'SK_ID_CURR' AND x.value ~ %(pattern)s)
+    OR (x.run_id, x.row_number) IN (
+        SELECT o.run_id, o.row_number FROM credit.rejected_application AS o WHERE o.customer_id ~ {_WRITTEN_ID}
+    )
+)"""
+
+
+def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any]]]:
+    """All that is held about one person, in codes and in words of both languages, as of one moment.
+
+    Returns rows of `applications` and `former` (one per run or model and column), `scores` (one per run, dropped
+    details included), `contributions` (one per retained run and feature), `rejected`, and `assignments` to
+    advisors.
+    """
+    queries = {
+        "applications": _APPLICATION,
+        "scores": _SCORES,
+        "contributions": _CONTRIBUTIONS,
+        "rejected": _REJECTED.format(his=_HIS_REJECTED),
+        "former": _FORMER,
+        "assignments": _ASSIGNMENTS,
+    }
+    with connect(engine) as connection:
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with driver(connection).cursor(row_factory=dict_row) as cursor:
+            return {name: _rows(cursor, query, customer_id) for name, query in queries.items()}
+
+
+def _rows(cursor: psycopg.Cursor[dict[str, Any]], query: str, customer_id: int) -> list[dict[str, Any]]:
+    return cursor.execute(query, _parameters(customer_id)).fetchall()
+
+
+def _parameters(customer_id: int) -> dict[str, Any]:
+    return {"id": customer_id, "pattern": rf"(?<![\d.])0*{customer_id}(?!\d|\.\d*[1-9])"}
+
+
+# --- erasure --------------------------------------------------------------------------------------------------
+
+
+def find(engine: Engine, customer_id: int) -> dict[str, int]:
+    """Every place in schema `credit` (see `LOOKED_AT`) that holds the id, with how many rows do."""
+    with connect(engine) as connection:
+        return _find(driver(connection), customer_id)
+
+
+LOOKED_AT = (
+    "every column customer_id of every table, refused rows, unknown categories, ranges of customers by region,"
+    " messages and file names of the ledger, the planner's statistics"
+)
+
+
+def _find(server: psycopg.Connection[Any], customer_id: int) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for table, column in _columns(server):
+        query = sql.SQL("SELECT count(*) FROM {} WHERE {} = %(id)s").format(
+            sql.Identifier(SCHEMA, table), sql.Identifier(column)
+        )
+        _count(found, f"{SCHEMA}.{table}.{column}", _number(server, query, customer_id))
+    for place, condition in _ELSEWHERE.items():
+        query = sql.SQL(f"SELECT count(*) FROM {{}} AS x WHERE {condition}").format(sql.Identifier(SCHEMA, place))
+        _count(found, f"{SCHEMA}.{place}", _number(server, query, customer_id))
+    for column, _, _ in _ledger_texts(server, customer_id):
+        _count(found, f"{SCHEMA}.scoring_run.{column}", 1)
+    query = sql.SQL(
+        "SELECT count(*) FROM pg_stats WHERE schemaname = 'credit' AND attname = 'customer_id' AND"
+        " concat_ws(' ', most_common_vals::text, histogram_bounds::text) ~ %(pattern)s"
+    ).format()
+    _count(found, "planner statistics", _number(server, query, customer_id))
+    return found
+
+
+def _number(server: psycopg.Connection[Any], query: sql.Composed, customer_id: int) -> int:
+    row = server.execute(query, _parameters(customer_id)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+# What is no column of numbers: rows as received, a category that is no word but the number, ranges of numbers.
+_ELSEWHERE = {
+    "rejected_application": _HIS_REJECTED,
+    "unknown_category": f"x.value ~ {_WRITTEN_ID}",
+    "customer_region": "x.customers @> %(id)s::bigint",
+}
+
+
+def _columns(server: psycopg.Connection[Any]) -> list[tuple[str, str]]:
+    """(table, column) of every column of customers' numbers; partitioned tables as a whole."""
+    return server.execute(
+        "SELECT c.relname, a.attname"
+        " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid"
+        " WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('r', 'p')"
+        "   AND (NOT c.relispartition) AND a.attnum > 0 AND NOT a.attisdropped"
+        "   AND a.attname IN ('customer_id', 'sk_id_curr') AND t.typcategory = 'N'"
+        " ORDER BY 1, 2",
+        [SCHEMA],
+    ).fetchall()
+
+
+def _ledger_texts(server: psycopg.Connection[Any], customer_id: int) -> list[tuple[str, int, str]]:
+    """(column, run_id, the text without the person) of every text of the ledger that speaks of the person."""
+    found = []
+    for column, certain in _TEXTS.items():
+        query = sql.SQL("SELECT run_id, {0} FROM credit.scoring_run WHERE position(%s IN {0}) > 0").format(
+            sql.Identifier(column)
+        )
+        for run_id, text in server.execute(query, [str(customer_id)]).fetchall():
+            cleaned = mentions.without(text, customer_id, "erased", certain=certain)
+            if cleaned.times:
+                found.append((column, run_id, cleaned.content))
+    return found
+
+
+def numbers(engine: Engine) -> set[int]:
+    """Every number in schema `credit` that may be a person's, for who knows people by a keyed hash only.
+
+    Of the largest table, `shap_value`, no number is read: each of them has a score too.
+    """
+    texts = ("rejected_application.customer_id", "rejected_application.value", "unknown_category.value")
+    found: set[int] = set()
+    with connect(engine) as connection:
+        server = driver(connection)
+        for table, column in _columns(server):
+            if table != "shap_value":
+                query = sql.SQL("SELECT DISTINCT {} FROM {}").format(
+                    sql.Identifier(column), sql.Identifier(SCHEMA, table)
+                )
+                found.update(number for (number,) in server.execute(query) if number is not None)
+        for place in (*texts, *(f"scoring_run.{column}" for column in _TEXTS)):
+            table, column = place.split(".")
+            query = sql.SQL("SELECT DISTINCT {0} FROM {1} WHERE {0} ~ '[0-9]'").format(
+                sql.Identifier(column), sql.Identifier(SCHEMA, table)
+            )
+            for (text,) in server.execute(query):
+                found.update(map(int, re.findall(r"(?<!\d)\d{1,10}(?!\d)", text)))
+    return found
+
+
+def erase(engine: Engine, customer_id: int, *, describe: Callable[[Connection, int], None]) -> dict[str, int]:
+    """Remove every row about one person from schema `credit`, in one transaction; rows removed by table.
+
+    In every table with a customer_id his rows go, also in runs that are not published. The ledger's messages lose
+    the number. Statistics over all applicants of a night and the models stay. The caller holds the run lock.
+
+    Parameters
+    ----------
+    describe: called in the transaction for each model of which he was a former customer; says anew what is said of
+        its former customers as a whole (quantiles, bitmaps), without him.
+    """
+    removed: dict[str, int] = {}
+    with transaction(engine) as connection:
+        server = driver(connection)
+        models = connection.scalars(
+            select(former_customer.c.model_id)
+            .where(former_customer.c.customer_id == customer_id)
+            .order_by(former_customer.c.model_id)
+        ).all()
+        for table, column in _columns(server):
+            statement = sql.SQL("DELETE FROM {} WHERE {} = %(id)s").format(
+                sql.Identifier(SCHEMA, table), sql.Identifier(column)
+            )
+            _count(removed, table, server.execute(statement, _parameters(customer_id)).rowcount)
+        for place, condition in _ELSEWHERE.items():
+            change = (
+                "UPDATE credit.customer_region AS x"
+                " SET customers = customers - int8multirange(int8range(%(id)s, %(id)s, '[]'))"
+                if place == "customer_region"
+                else f"DELETE FROM credit.{place} AS x"
+            )
+            rows = server.execute(f"{change} WHERE {condition}".encode(), _parameters(customer_id)).rowcount
+            _count(removed, place, rows)
+        for column, run_id, text in _ledger_texts(server, customer_id):
+            statement = sql.SQL("UPDATE credit.scoring_run SET {} = %s WHERE run_id = %s").format(
+                sql.Identifier(column)
+            )
+            _count(removed, "scoring_run", server.execute(statement, [text, run_id]).rowcount)
+        for model_id in models:
+            describe(connection, model_id)
+    return removed
+
+
+def _count(removed: dict[str, int], table: str, rows: int) -> None:
+    if rows:
+        removed[table] = removed.get(table, 0) + rows
+
+
+def readers(engine: Engine, role: str) -> set[str]:
+    """The transactions of a role that are under way, by names that are not given twice while the server runs.
+
+    Every transaction holds a lock on its own name, which every user may see; what others run is hidden.
+    """
+    with connect(engine) as connection:
+        rows = driver(connection).execute(
+            "SELECT l.virtualtransaction FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid"
+            " WHERE l.locktype = 'virtualxid' AND a.usename = %s AND a.datname = current_database()",
+            [role],
+        )
+        return {name for (name,) in rows}
+
+
+def former_rows(connection: Connection, model_id: int) -> bytes:
+    """The former customers of a model as CSV with a header: id, target, log_odds, the application's columns."""
+    names = ["customer_id", "target", "log_odds", *(name for name, _ in APPLICATION_COLUMNS)]
+    query = sql.SQL(
+        "COPY (SELECT {columns} FROM {table} WHERE model_id = {model} ORDER BY customer_id)"
+        " TO STDOUT (FORMAT csv, HEADER)"
+    ).format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+        table=sql.Identifier(SCHEMA, former_customer.name),
+        model=sql.Literal(model_id),
+    )
+    with driver(connection).cursor() as cursor, cursor.copy(query) as copy:
+        return b"".join(bytes(part) for part in copy)
+
+
+def replace_descriptions(
+    connection: Connection,
+    model_id: int,
+    *,
+    distributions: Sequence[Mapping[str, Any]],
+    categories: Sequence[Mapping[str, Any]],
+    cohorts: CohortRows,
+) -> None:
+    """Put other quantiles, counts and bitmaps in place of what is said of a model's former customers as a whole."""
+    for table, rows in ((former_distribution, distributions), (former_category, categories)):
+        connection.execute(delete(table).where(table.c.model_id == model_id))
+        connection.execute(insert(table), [{"model_id": model_id, **row} for row in rows])
+    if cohort.known(connection, model_id):
+        cohort.remove(connection, [model_id])
+        cohort.load(connection, driver(connection), model_id, cohorts)
+
+
+_DESCRIPTIONS = (
+    *("former_distribution", "former_category"),
+    *("cohort_option", "cohort_feature", "cohort_bin", "cohort_member", "cohort_slice"),
+)
+
+
+def scrub(engine: Engine, tables: Sequence[str]) -> list[str]:
+    """VACUUM and ANALYZE what was touched: dead rows and the planner's samples go; the names of the tables.
+
+    The space of dead rows is freed for new ones. WAL and backups hold them until they are recycled or expire.
+    """
+    with connect(engine) as connection:
+        server = driver(connection)
+        partitioned = {table.name: table for table in (*RUN_PARTITIONED, former_customer)}
+        names = [name for name in tables if name not in partitioned]
+        names += _DESCRIPTIONS if former_customer.name in tables else ()
+        names += [partition_name(partitioned[name], key) for name, key, _ in partitions(server) if name in tables]
+        server.rollback()
+        server.autocommit = True
+        try:
+            for name in names:
+                server.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(SCHEMA, name)))
+        finally:
+            server.autocommit = False
+    return names

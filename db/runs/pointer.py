@@ -1,0 +1,80 @@
+"""Moving readers to another retained run by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine, insert, select, update
+
+from db.engine import connect, transaction
+from db.errors import RefusedError
+from db.models import pointer_move, published_run, scoring_run
+from db.runs.ledger import Run, exclusive, get
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One move of the readers' pointer by hand."""
+
+    moved_at: datetime
+    moved_by: str
+    from_run_id: int
+    to_run_id: int
+
+
+_MOVE_COLUMNS = [pointer_move.c[name] for name in Move.__dataclass_fields__]
+
+
+def move(engine: Engine, run_id: int, *, by: str) -> Move:
+    """Let readers see the retained run `run_id` from now on; the move as it is recorded.
+
+    The next night publishes as usual. Raises RefusedError for a run that is unknown, was never published, has no
+    details any more or is the one that readers see; BusyError while a run is under way, which might retire it.
+    """
+    with exclusive(engine), transaction(engine) as connection:
+        run = connection.execute(
+            select(scoring_run.c.status, scoring_run.c.as_of, scoring_run.c.retired_at).where(
+                scoring_run.c.run_id == run_id
+            )
+        ).one_or_none()
+        current = connection.scalar(select(published_run.c.run_id).with_for_update())
+        if run is None:
+            raise RefusedError(f"There is no run {run_id}; `SELECT * FROM reporting.run_history` lists them.")
+        if run.status != "published":
+            raise RefusedError(f"Run {run_id} of {run.as_of} was not published ({run.status}); readers stay.")
+        if run.retired_at is not None:
+            raise RefusedError(
+                f"The details of run {run_id} of {run.as_of} were dropped on {run.retired_at:%Y-%m-%d},"
+                " only its scores are kept; readers stay."
+            )
+        if run_id == current:
+            raise RefusedError(f"Readers see run {run_id} of {run.as_of} already.")
+        connection.execute(update(published_run).values(run_id=run_id))
+        row = connection.execute(
+            insert(pointer_move)
+            .values(moved_by=by, from_run_id=current, to_run_id=run_id)
+            .returning(*_MOVE_COLUMNS)
+        ).one()
+        return Move(**row._mapping)
+
+
+def newest(engine: Engine) -> Run | None:
+    """The run that readers would see if nobody had moved them: the newest published one; None before the first."""
+    query = (
+        select(scoring_run.c.run_id)
+        .where(scoring_run.c.status == "published")
+        .order_by(scoring_run.c.as_of.desc(), scoring_run.c.run_id.desc())
+        .limit(1)
+    )
+    with connect(engine) as connection:
+        run_id = connection.scalar(query)
+    return None if run_id is None else get(engine, run_id)
+
+
+def last_move(engine: Engine, to_run_id: int) -> Move | None:
+    """The latest move by hand to one run, None if there was none."""
+    query = select(*_MOVE_COLUMNS).where(pointer_move.c.to_run_id == to_run_id)
+    with connect(engine) as connection:
+        row = connection.execute(query.order_by(pointer_move.c.move_id.desc()).limit(1)).one_or_none()
+    return Move(**row._mapping) if row else None

@@ -1,0 +1,1 @@
+"""The Postgres server: the embedded one, backup and restore."""

@@ -1,0 +1,1 @@
+"""Superset's own database: metadata, people in it, who looked at whom."""

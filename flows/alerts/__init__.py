@@ -1,0 +1,1 @@
+"""How the last night ended, and telling somebody."""

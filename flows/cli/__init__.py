@@ -1,0 +1,1 @@
+"""The `creditlens` command: one module a group of commands, and what they tell people."""

@@ -1,0 +1,1 @@
+"""What an installation is made of: this machine, this program, its folder, its secrets, its identity."""

@@ -1,0 +1,1 @@
+"""What operators ask for: status, watch, schedule, backups, checks before a start."""

@@ -1,0 +1,1 @@
+"""A person's rights: export and erasure over every store."""

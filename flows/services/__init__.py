@@ -1,0 +1,1 @@
+"""The services around a run: database, Prefect, Superset, and the processes that run them."""

@@ -1,0 +1,1 @@
+"""What a flow is made of: chunks, stages, rows, retries, recovery."""

@@ -1,0 +1,212 @@
+"""How scored applications become rows: the one place that knows both scoring's arrays and the tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.application import APPLICATION_COLUMNS
+from db.cohort import Bits, CohortRows, PlaceRows
+from db.models import former_customer, new_customer, score, shap_value
+from db.runs.copy import Encoded, Masked, Values, encode, text_bytes
+from db.runs.partitions import Staging
+from db.runs.statistics import RunStatistics
+from scoring import scorecard
+from scoring.cohort import Cohorts, SlicedFeature, SortedPlaces
+from scoring.contract import Applications, Violation
+from scoring.features import dictionary
+from scoring.preprocess import explained_features, feature_ids, feature_values
+
+if TYPE_CHECKING:
+    # At run time it would bring LightGBM and scikit-learn into every command.
+    from scoring.baseline import Baseline
+    from scoring.batch import Scored
+    from scoring.monitoring import Summary
+
+
+def encode_scored(scored: Scored) -> tuple[Encoded, ...]:
+    """One batch as rows of the run's tables."""
+    return (
+        encode(new_customer, application_columns(scored.applications)),
+        encode(score, score_columns(scored)),
+        encode(shap_value, shap_columns(scored)),
+    )
+
+
+def application_columns(applications: Applications) -> dict[str, Values]:
+    """Customer id and the 120 columns as received, codes for categories; NaN becomes NULL."""
+    columns: dict[str, Values] = {"customer_id": applications.customer_id}
+    for position, (name, _) in enumerate(APPLICATION_COLUMNS):
+        columns[name] = applications.values[:, position]
+    return columns
+
+
+def score_columns(scored: Scored) -> dict[str, Values]:
+    """One row per customer."""
+    bands = scorecard.bands()
+    return {
+        "customer_id": scored.applications.customer_id,
+        "log_odds": scored.log_odds,
+        "default_probability": scored.default_probability,
+        "score": scored.score,
+        "band": text_bytes([band.band for band in bands])[scored.band_index],
+        "decision": text_bytes([band.decision for band in bands])[scored.band_index],
+        "percentile": scored.percentile,
+    }
+
+
+def shap_columns(scored: Scored) -> dict[str, Values]:
+    """One row per customer and feature: customers in order, features in the dictionary's order."""
+    customers, features = scored.contributions.shape
+    values = scored.values
+    codes = np.broadcast_to(scored.coded, values.shape)
+    missing = np.isnan(values)
+    return {
+        "customer_id": np.repeat(scored.applications.customer_id, features),
+        "feature_id": np.tile(feature_ids(), customers),
+        "numeric_value": np.where(codes, np.nan, values).ravel(),
+        "category_code": Masked(
+            np.where(missing | ~codes, 0, values).astype(np.int16).ravel(), (missing | ~codes).ravel()
+        ),
+        "contribution": scored.contributions.astype(np.float32).ravel(),
+        "rank": scored.rank.ravel(),
+    }
+
+
+def former_columns(former: Applications, log_odds: NDArray[np.float64]) -> dict[str, Values]:
+    """Former customers with their outcome and out-of-fold score, shape (n,) each."""
+    assert former.target is not None
+    return {
+        **application_columns(former),
+        "target": former.target,
+        "log_odds": log_odds,
+        "default_probability": scorecard.default_probability(log_odds),
+        "score": scorecard.score(log_odds),
+    }
+
+
+def load_former(staging: Staging, former: Applications, log_odds: NDArray[np.float64], rows: int = 20_000) -> None:
+    """COPY the former customers of one model, `rows` at a time."""
+    for start in range(0, len(former), rows):
+        part = np.arange(start, min(start + rows, len(former)))
+        staging.write(encode(former_customer, former_columns(former.take(part), log_odds[part])))
+
+
+def former_distributions(former: Applications) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What the features of former customers look like, for comparison with a new one.
+
+    Returns per numeric feature and outcome the mean and 1,001 quantiles (raw units), and per category or flag
+    code (-1 = missing) how many there are and how many of them defaulted.
+    """
+    assert former.target is not None
+    values, coded = feature_values(former.values)
+    defaulted = former.target == 1
+    outcomes = {"all": np.ones_like(defaulted), "repaid": ~defaulted, "defaulted": defaulted}
+    distributions: list[dict[str, Any]] = []
+    categories: list[dict[str, Any]] = []
+    for position, feature in enumerate(explained_features()):
+        column = values[:, position]
+        if coded[position]:
+            codes = np.where(np.isnan(column), -1, column).astype(int)
+            for code in np.unique(codes):
+                members = codes == code
+                categories.append(
+                    {
+                        "feature_id": feature.feature_id,
+                        "category_code": int(code),
+                        "customers": int(members.sum()),
+                        "defaulted": int((members & defaulted).sum()),
+                    }
+                )
+            continue
+        for outcome, rows in outcomes.items():
+            group = column[rows]
+            present = group[np.isfinite(group)]
+            distributions.append(
+                {
+                    "feature_id": feature.feature_id,
+                    "outcome": outcome,
+                    "customers": len(group),
+                    "missing": len(group) - len(present),
+                    "mean": float(present.mean()) if len(present) else None,
+                    "quantiles": list(scorecard.quantiles(group)) or None,
+                }
+            )
+    return distributions, categories
+
+
+def cohort_rows(cohorts: Cohorts) -> CohortRows:
+    """Former customers as bitmaps, as rows of the tables of cohorts; the bitmaps are made as they are read."""
+    return CohortRows(
+        options=[asdict(option) for option in cohorts.options],
+        features=[
+            {"feature_id": feature.feature_id, "ord": feature.ord, **asdict(feature.grid)}
+            for feature in cohorts.features
+        ],
+        places=(_place_rows(feature, *places) for feature, places in cohorts.places()),
+    )
+
+
+def _place_rows(feature: SlicedFeature, repaid: SortedPlaces, defaulted: SortedPlaces) -> PlaceRows:
+    key = feature.feature_id
+    return PlaceRows(
+        bins=[
+            {
+                "feature_id": key,
+                **asdict(bar),
+                "repaid_before": of_repaid[0],
+                "repaid": of_repaid[1],
+                "defaulted_before": of_defaulted[0],
+                "defaulted": of_defaulted[1],
+            }
+            for bar, of_repaid, of_defaulted in zip(feature.bins, repaid.bins, defaulted.bins, strict=True)
+        ],
+        members=[
+            (key, places.outcome, attribute, code, Bits(bitmap.data, bitmap.length))
+            for places in (repaid, defaulted)
+            for (attribute, code), bitmap in places.members.items()
+        ],
+        slices=[
+            (key, places.outcome, number, Bits(bitmap.data, bitmap.length))
+            for places in (repaid, defaulted)
+            for number, bitmap in enumerate(places.slices)
+        ],
+    )
+
+
+def bin_rows(baseline: Baseline) -> list[dict[str, Any]]:
+    """The bins of a model and how its former customers spread over them, as rows of `feature_bin`."""
+    return [asdict(line) for line in baseline.lines()]
+
+
+def run_statistics(summary: Summary) -> RunStatistics:
+    """A night as a whole as rows of its tables; a number that there is none of becomes NULL."""
+    whole = {each.name: getattr(summary, each.name) for each in fields(summary)}
+    lists = {name: [_known(asdict(line)) for line in whole.pop(name)] for name in ("scores", "features", "bins")}
+    return RunStatistics(summary=_known(whole), **lists)
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+
+
+def dictionary_rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """The dictionary as rows of `feature`, `feature_category` and `score_band`."""
+    features, categories = [], []
+    for feature in dictionary():
+        row = asdict(feature)
+        for name in ("categories", "nullable", "minimum", "maximum", "missing_code"):
+            del row[name]
+        features.append(row)
+        categories += [{"feature_id": feature.feature_id, **asdict(category)} for category in feature.categories]
+    return features, categories, [asdict(band) for band in scorecard.bands()]
+
+
+def rejection_rows(violations: Sequence[Violation]) -> list[Mapping[str, Any]]:
+    """Violations as rows of `rejected_application`."""
+    return [asdict(violation) for violation in violations]
