@@ -104,7 +104,7 @@ def _private(path: Path, content: str) -> Path:
 @cache
 def texts() -> Mapping[str, Mapping[Language, str]]:
     """The page's words by key and language."""
-    content = (Path(__file__).parents[1] / "texts" / "export.csv").read_text(encoding="utf-8")
+    content = (Path(__file__).parent / "texts" / "export.csv").read_text(encoding="utf-8")
     return {row["key"]: {"en": row["en"], "fr": row["fr"]} for row in csv.DictReader(content.splitlines())}
 
 
