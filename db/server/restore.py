@@ -36,7 +36,7 @@ from db.server.manifest import (
     survey,
 )
 from db.server.programs import _connection, _last_line, _plain_environment, _start
-from db.server.unfinished_restore import Unfinished, marking
+from db.unfinished_restore import Unfinished, marking
 
 
 def read_manifest(file: Path) -> Manifest:
@@ -133,7 +133,7 @@ def names_of(url: URL) -> RoleNames:
 def restore_data(url: URL, file: Path, manifest: Manifest, names: RoleNames) -> list[str]:
     """Put schemas `credit` and `reporting` of the backup into the database, in place of any there, or nothing.
 
-    Readers are kept out, and the restore is marked as unfinished (db.server.unfinished_restore), until the caller
+    Readers are kept out, and the restore is marked as unfinished (db.unfinished_restore), until the caller
     has done the rest. Raises BackupError if anything fails; the database is as before.
 
     Parameters

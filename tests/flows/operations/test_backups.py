@@ -188,7 +188,7 @@ def test_everything_comes_back_on_an_empty_server(file: Path, target: Settings, 
 
 def test_supersets_own_database_comes_back(file: Path, target: Settings) -> None:
     with database.database(target) as engine:
-        url = backups.superset_url(target, engine)
+        url = superset.existing_metadata_url(target, engine)
         assert url is not None
         with psycopg.connect(psql_url(url)) as connection:
             logs = connection.execute("SELECT count(*), max(json) FROM logs WHERE action IS NULL")

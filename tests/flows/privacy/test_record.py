@@ -16,10 +16,10 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
+from db import unfinished_restore
 from db.access import portfolios, roles
 from db.engine import psql_url
 from db.errors import BusyError
-from db.server import unfinished_restore
 from db.superset.metadata import ensure_metadata_database
 from flows.cli.operations import _erasures_text
 from flows.operations import backups
