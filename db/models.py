@@ -52,7 +52,7 @@ metadata = MetaData(
     },
 )
 
-RUN_STATUSES = ("running", "published", "refused", "failed")
+RUN_STATUSES = ("running", "published", "refused", "failed", "withdrawn")
 MODEL_STAGES = ("candidate", "current", "retired")
 SEVERITIES = ("fail", "warn")
 
@@ -163,7 +163,9 @@ scoring_run = Table(
     _timestamp("published_at"),
     _timestamp("retired_at"),
     _one_of("status", RUN_STATUSES),
-    CheckConstraint("(status = 'published') = (published_at IS NOT NULL)", name="published_has_time"),
+    CheckConstraint(
+        "(status IN ('published', 'withdrawn')) = (published_at IS NOT NULL)", name="published_has_time"
+    ),
     CheckConstraint("customers >= 0 AND rejected >= 0", name="counts_not_negative"),
     Index(None, "source_sha256", "model_id"),
     Index(None, "as_of"),
@@ -177,6 +179,16 @@ published_run = Table(
     Column("run_id", Integer, ForeignKey(scoring_run.c.run_id), nullable=False),
     CheckConstraint("singleton", name="one_row"),
     comment="The one run that readers see",
+)
+
+run_withdrawal = Table(
+    "run_withdrawal",
+    metadata,
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id), primary_key=True),
+    _timestamp("withdrawn_at", nullable=False, server_default=func.clock_timestamp()),
+    Column("withdrawn_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="Published runs that nobody is to read any more: by whom, when and why",
 )
 
 pointer_move = Table(

@@ -29,7 +29,7 @@ from flows.progress import reporter
 from flows.services import logs
 from flows.services.database import database
 from flows.settings import Settings, load_settings
-from flows.steps import empty_columns, night_size
+from flows.steps import empty_columns, night_date, night_size
 from flows.steps.chunks import Tally, record_input, require_few_rejected, require_known_values, scoring_pipeline
 from flows.steps.dask import score_on_dask
 from flows.steps.recovery import closed_on_error, published_before, recover, scratch_removed
@@ -43,6 +43,8 @@ from scoring.preprocess import feature_ids
 log = logging.getLogger("creditlens")
 
 Outcome = Literal["published", "unchanged"]
+# What somebody is told of a night that is published and does not look right.
+_EVENTS = {night_size.CHECK: "night_small", empty_columns.CHECK: "night_columns", night_date.CHECK: "night_ahead"}
 
 
 class NoModelError(DatabaseError):
@@ -138,7 +140,7 @@ def compare_size(
 
 @pure_task
 def audit(
-    engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, size: ledger.Check | None = None
+    engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, more: Sequence[ledger.Check | None] = ()
 ) -> list[ledger.Check]:
     """Compare what was written with what should have been; raise if it differs, or return what is a warning."""
     checks = run_audit.audit(
@@ -149,7 +151,7 @@ def audit(
         base_value=bundle.base_value,
     )
     checks.append(second_opinion(tally))
-    checks += [check for check in (size, empty_columns.check_of(tally, bundle.baseline)) if check]
+    checks += [check for check in (*more, empty_columns.check_of(tally, bundle.baseline)) if check]
     ledger.record_checks(engine, run_id, checks)
     run_audit.require_passed(checks)
     return [check for check in checks if not check.passed]
@@ -181,7 +183,9 @@ def retire(engine: Engine, settings: Settings) -> None:
 
 
 @flow(name="nightly", validate_parameters=False)
-def nightly(applications: Path, as_of: date | None = None, force: bool = False) -> Night:
+def nightly(
+    applications: Path, as_of: date | None = None, force: bool = False, ahead_because: str | None = None
+) -> Night:
     """Score tonight's applications and publish them whole, or not at all.
 
     Parameters
@@ -190,18 +194,21 @@ def nightly(applications: Path, as_of: date | None = None, force: bool = False) 
     as_of: the date that the scores are of; by default today in the lender's time zone, and where the clock started
         the night the date of the last night that was due.
     force: publish anew even if the same input was already scored by the same model.
+    ahead_because: why a date after tomorrow is right; without a reason such a date is refused.
     """
     settings = load_settings()
     logs.bound_all(settings)
     try:
-        return score_and_publish(settings, Path(applications), as_of, force=force)
+        return score_and_publish(settings, Path(applications), as_of, force=force, ahead_because=ahead_because)
     except signals.EndedBySignal as error:
         if state := state_if_cancelled(error):
             return state  # type: ignore[no-any-return]
         raise
 
 
-def score_and_publish(settings: Settings, applications: Path, as_of: date | None, *, force: bool) -> Night:
+def score_and_publish(
+    settings: Settings, applications: Path, as_of: date | None, *, force: bool, ahead_because: str | None = None
+) -> Night:
     """One night from the file to the readers' pointer."""
     with (
         signals.raised(),
@@ -211,6 +218,7 @@ def score_and_publish(settings: Settings, applications: Path, as_of: date | None
         scratch_removed(settings),
     ):
         seconds: dict[str, float] = {}
+        night_date.require_date(as_of, settings, ahead_because)
         schema.require_current(engine)
         recover(engine)
         with timed(seconds, "survey"):
@@ -221,7 +229,8 @@ def score_and_publish(settings: Settings, applications: Path, as_of: date | None
         if same and not force:
             return Night("unchanged", same, is_current=True, notes=survey.notes)
         with closed_on_error(engine, seconds) as opened:
-            run_id = opened.run_id = open_run(engine, lock, survey, model_id, as_of or date_of(settings))
+            date_of_scores = as_of or date_of(settings)
+            run_id = opened.run_id = open_run(engine, lock, survey, model_id, date_of_scores)
             usual = compare_size(engine, run_id, survey, settings)
             if settings.dask:
                 tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, bundle, settings)
@@ -231,7 +240,8 @@ def score_and_publish(settings: Settings, applications: Path, as_of: date | None
             notes = (*survey.notes, *require_known_values(tally, survey, settings))
             with timed(seconds, "audit"):
                 size = night_size.size_check(usual, tally.customers, settings)
-                failed = audit(engine, run_id, tally, bundle, size)
+                dated = night_date.check_of(date_of_scores, settings, ahead_because)
+                failed = audit(engine, run_id, tally, bundle, (size, dated))
             application_files.require_unchanged(survey)
             lock.require_held()
             is_current = publish(engine, run_id, tally, bundle, seconds)
@@ -246,7 +256,7 @@ def warn(settings: Settings, run_id: int, checks: Sequence[ledger.Check]) -> lis
     sentences = [night_size.warning(run_id, check) for check in checks]
     for check, sentence in zip(checks, sentences, strict=True):
         log.warning("%s", sentence)
-        notify.tell(settings, "night_small" if check.name == night_size.CHECK else "night_columns", sentence)
+        notify.tell(settings, _EVENTS.get(check.name, "night_checks"), sentence)
     return sentences
 
 

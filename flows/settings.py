@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -158,7 +158,11 @@ class Settings(BaseSettings):
 
     def today(self) -> date:
         """Today's date in the lender's time zone."""
-        return datetime.now(ZoneInfo(self.time_zone)).date()
+        return self.date_of(datetime.now(UTC))
+
+    def date_of(self, moment: datetime) -> date:
+        """The date of a moment in the lender's time zone."""
+        return moment.astimezone(ZoneInfo(self.time_zone)).date()
 
     def secrets(self) -> dict[str, str]:
         """The generated passwords by role, made on first use and kept in `state` readable by its owner only.

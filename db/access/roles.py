@@ -181,7 +181,7 @@ _READ_ONLY = (
     *("feature", "feature_category", "score_band"),
     *("portfolio_state", "advisor_portfolio", "customer_region"),
 )
-_OPERATORS_OWN = ("pointer_move", "privacy_request")
+_OPERATORS_OWN = ("pointer_move", "privacy_request", "run_withdrawal")
 
 
 def ensure_writer(engine: Engine, password: str, roles: RoleNames | None = None) -> bool:

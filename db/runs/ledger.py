@@ -347,8 +347,8 @@ def drop_run_tables(engine: Engine, run_id: int) -> None:
 def retire(engine: Engine, *, retained_runs: int) -> list[int]:
     """Drop the details (not the scores) of all but the newest `retained_runs` published runs; their ids.
 
-    The run that readers see, and the one before it, are always kept. Former customers go with the last run
-    that their model scored, unless it is the current one.
+    Withdrawn runs have none left. The run that readers see, and the one before it, are always kept. Former
+    customers go with the last run that their model scored, unless it is the current one.
     """
     with connect(engine) as connection:
         newest_first = connection.scalars(
@@ -356,8 +356,14 @@ def retire(engine: Engine, *, retained_runs: int) -> list[int]:
             .where(scoring_run.c.status == "published", scoring_run.c.retired_at.is_(None))
             .order_by(scoring_run.c.as_of.desc(), scoring_run.c.run_id.desc())
         ).all()
+        withdrawn = connection.scalars(
+            select(scoring_run.c.run_id).where(
+                scoring_run.c.status == "withdrawn", scoring_run.c.retired_at.is_(None)
+            )
+        ).all()
         current = connection.scalar(select(published_run.c.run_id))
-    retired = [run_id for run_id in newest_first[max(2, retained_runs) :] if run_id != current]
+    beyond = newest_first[max(2, retained_runs) :]
+    retired = [*(run_id for run_id in beyond if run_id != current), *withdrawn]
     for run_id in retired:
         with transaction(engine) as connection:
             columns = [column.name for column in past_score.columns]
@@ -443,6 +449,14 @@ def latest_ended(engine: Engine) -> Run | None:
     query = select(*_RUN_COLUMNS).where(scoring_run.c.status != "running")
     with connect(engine) as connection:
         row = connection.execute(query.order_by(scoring_run.c.run_id.desc()).limit(1)).one_or_none()
+    return Run(**row._mapping) if row else None
+
+
+def last_published(engine: Engine) -> Run | None:
+    """The run that was published last, whatever its date; None before the first."""
+    query = select(*_RUN_COLUMNS).where(scoring_run.c.status == "published")
+    with connect(engine) as connection:
+        row = connection.execute(query.order_by(scoring_run.c.published_at.desc()).limit(1)).one_or_none()
     return Run(**row._mapping) if row else None
 
 

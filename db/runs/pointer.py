@@ -1,15 +1,16 @@
-"""Moving readers to another retained run by hand."""
+"""Moving readers to another retained run by hand, and withdrawing a run from history."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Connection, Engine, Select, insert, select, tuple_, update
 
 from db.engine import connect, transaction
 from db.errors import RefusedError
-from db.models import pointer_move, published_run, scoring_run
+from db.models import pointer_move, published_run, run_withdrawal, scoring_run
 from db.runs.ledger import Run, exclusive, get
 
 
@@ -50,13 +51,59 @@ def move(engine: Engine, run_id: int, *, by: str) -> Move:
             )
         if run_id == current:
             raise RefusedError(f"Readers see run {run_id} of {run.as_of} already.")
-        connection.execute(update(published_run).values(run_id=run_id))
-        row = connection.execute(
-            insert(pointer_move)
-            .values(moved_by=by, from_run_id=current, to_run_id=run_id)
-            .returning(*_MOVE_COLUMNS)
-        ).one()
-        return Move(**row._mapping)
+        return _move(connection, current, run_id, by)
+
+
+def withdraw(engine: Engine, run_id: int, *, by: str, reason: str) -> int:
+    """Take a published run out of history for good: no reader sees it any more; the run that they see now.
+
+    The ledger keeps it, with the reason. Readers of that run go back to the kept run before it. Raises RefusedError
+    for a run that is not published, or if there is none to go back to; BusyError while a run is under way.
+    """
+    with exclusive(engine), transaction(engine) as connection:
+        run = connection.execute(
+            select(scoring_run.c.status, scoring_run.c.as_of).where(scoring_run.c.run_id == run_id)
+        ).one_or_none()
+        if run is None:
+            raise RefusedError(f"There is no run {run_id}; `SELECT * FROM reporting.run_history` lists them.")
+        if run.status != "published":
+            raise RefusedError(f"Run {run_id} of {run.as_of} is not published ({run.status}).")
+        seen: int | None = connection.scalar(select(published_run.c.run_id).with_for_update())
+        if seen == run_id:
+            before: int | None = connection.scalar(_kept_before(run_id, run.as_of))
+            if before is None:
+                raise RefusedError(
+                    f"Readers see run {run_id} of {run.as_of}, and no earlier run is kept that they could go back"
+                    " to: publish another night first."
+                )
+            _move(connection, run_id, before, by)
+            seen = before
+        connection.execute(update(scoring_run).where(scoring_run.c.run_id == run_id).values(status="withdrawn"))
+        connection.execute(insert(run_withdrawal).values(run_id=run_id, withdrawn_by=by, reason=reason))
+        assert seen is not None
+        return seen
+
+
+def _move(connection: Connection, current: int | None, run_id: int, by: str) -> Move:
+    connection.execute(update(published_run).values(run_id=run_id))
+    row = connection.execute(
+        insert(pointer_move).values(moved_by=by, from_run_id=current, to_run_id=run_id).returning(*_MOVE_COLUMNS)
+    ).one()
+    return Move(**row._mapping)
+
+
+def _kept_before(run_id: int, as_of: date) -> Select[Any]:
+    """The newest kept run that is older, by date and then by number."""
+    return (
+        select(scoring_run.c.run_id)
+        .where(
+            scoring_run.c.status == "published",
+            scoring_run.c.retired_at.is_(None),
+            tuple_(scoring_run.c.as_of, scoring_run.c.run_id) < tuple_(as_of, run_id),
+        )
+        .order_by(scoring_run.c.as_of.desc(), scoring_run.c.run_id.desc())
+        .limit(1)
+    )
 
 
 def newest(engine: Engine) -> Run | None:

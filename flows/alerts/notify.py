@@ -27,6 +27,8 @@ _SUBJECTS = {
     "night_failed": "The night failed; readers keep the last one",
     "night_refused": "The night's input was refused; readers keep the last one",
     "night_small": "The night is published, but far smaller than those before it",
+    "night_checks": "The night is published, but a check did not pass",
+    "night_ahead": "The night is published, but its date is still to come",
     "night_columns": "The night is published, but a column that had values is empty",
     "night_missing": "A night is missing; readers keep the last one",
     "schedule_down": "No night will start; readers keep the last one",

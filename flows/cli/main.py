@@ -31,6 +31,7 @@ from flows.operations.status import run_json
 from flows.progress import reporting
 from flows.services import database, prefect, superset
 from flows.settings import Settings, SettingsError, load_settings
+from flows.steps import night_date
 from scoring.errors import OutdatedArtefactError
 
 log = logging.getLogger("creditlens")
@@ -169,14 +170,19 @@ def nightly(
     force: Annotated[
         bool, typer.Option("--force", help="Publish even if neither input nor model has changed.")
     ] = False,
+    ahead_because: Annotated[
+        str | None,
+        typer.Option(help="Why a date after tomorrow is right, which is refused otherwise; recorded with the run."),
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Check, score, explain and publish one file of applications; if anything fails, publish nothing."""
     settings = load_settings()
     with answering(json_output), accounted(settings):
         file = applications or data_files(settings, make=False)[1]
+        night_date.require_date(as_of.date() if as_of else None, settings, ahead_because)
         prefect.use_prefect(settings)
-        night = run_nightly(file, as_of.date() if as_of else None, force)
+        night = run_nightly(file, as_of.date() if as_of else None, force, ahead_because)
         say(json_output, night_json(night), night_text(night))
 
 
@@ -340,12 +346,14 @@ def usable_model(engine: Engine) -> registry.ModelRecord | None:
     return record
 
 
-def run_nightly(applications: Path, as_of: date | None = None, force: bool = False) -> Any:
+def run_nightly(
+    applications: Path, as_of: date | None = None, force: bool = False, ahead_because: str | None = None
+) -> Any:
     """The nightly flow, with progress."""
     from flows.nightly import nightly as flow
 
     with reporting():
-        return flow(applications, as_of, force)
+        return flow(applications, as_of, force, ahead_because)
 
 
 def run_training(files: list[Path], trials: int | None) -> registry.ModelRecord:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from db import schema
+from db.errors import RefusedError
 from db.runs import ledger, pointer
 from flows import signals
 from flows.cli.console import Json, answering, say
@@ -66,6 +67,27 @@ def publish(
             answer,
             f"Readers see run {run_id} of {seen.as_of}, before it run {moved.from_run_id}.{behind}",
         )
+
+
+@app.command()
+def withdraw(
+    run_id: Annotated[int, typer.Argument(help="Number of a published run; reporting.run_history lists them.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; the ledger keeps it.")],
+    by: By = None,
+    json_output: Json = False,
+) -> None:
+    """Take a published run out of every history, such as one of a wrong date; this cannot be undone.
+
+    The ledger keeps the run and the reason. If readers see it, they go back to the run before it.
+    """
+    settings = load_settings()
+    with answering(json_output), database.database(settings) as engine:
+        schema.require_current(engine)
+        if not reason.strip():
+            raise RefusedError("Say why with --reason: the ledger keeps it.")
+        seen = ledger.get(engine, pointer.withdraw(engine, run_id, by=somebody(by), reason=reason.strip()))
+        answer = {"outcome": "withdrawn", "run_id": run_id, "published_run_id": seen.run_id}
+        say(json_output, answer, f"Run {run_id} is withdrawn. Readers see run {seen.run_id} of {seen.as_of}.")
 
 
 @app.command()

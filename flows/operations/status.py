@@ -20,7 +20,7 @@ from flows.operations import watch as watching
 from flows.services import database, listening, log_errors, superset
 from flows.services import prefect as prefect_service
 from flows.settings import Settings
-from flows.steps import night_size
+from flows.steps import night_date, night_size
 
 # The next night needs room for its own partitions before the oldest ones go.
 MINIMUM_NIGHTS_OF_ROOM = 2
@@ -204,8 +204,10 @@ def _look(settings: Settings, engine: Engine, found: dict[str, Any]) -> None:
     if run is None or newest is None:
         problems.append("Nothing is published yet; run `creditlens up`.")
     else:
-        assert newest.published_at is not None and run.published_at is not None
-        age = (datetime.now(UTC) - newest.published_at).total_seconds() / 3600
+        assert run.published_at is not None
+        latest = ledger.last_published(engine)
+        assert latest is not None and latest.published_at is not None
+        age = (datetime.now(UTC) - latest.published_at).total_seconds() / 3600
         found |= {
             "published": run_json(run),
             "published_at": run.published_at.isoformat(),
@@ -215,11 +217,21 @@ def _look(settings: Settings, engine: Engine, found: dict[str, Any]) -> None:
         problems += [night_size.warning(run.run_id, check) for check in ledger.failed_warnings(engine, run.run_id)]
         if age > settings.stale_hours:
             problems.append(
-                f"The newest published run ({newest.run_id}) is {age:.0f} hours old; CREDITLENS_STALE_HOURS allows"
+                f"The last publication is {age:.0f} hours old; CREDITLENS_STALE_HOURS allows"
                 f" {settings.stale_hours:g}."
             )
         if newest.run_id != run.run_id:
             found["notes"].append(_behind(engine, run, newest))
+        if newest.run_id != run.run_id and night_date.is_ahead(newest.as_of, settings):
+            problems.append(
+                f"Run {newest.run_id} has a date that is still to come, {newest.as_of}; take it back with"
+                f" `creditlens withdraw {newest.run_id} --reason ...`."
+            )
+        if latest.as_of < run.as_of and latest.as_of >= settings.date_of(latest.started_at):
+            problems.append(
+                f"Run {latest.run_id} of {latest.as_of} went to history, though it was not late: readers see run"
+                f" {run.run_id} of {run.as_of}."
+            )
     if disk.free_bytes is not None and disk.free_bytes < MINIMUM_NIGHTS_OF_ROOM * (disk.run_bytes or 0):
         problems.append(
             f"The disk has {disk.free_bytes / 1e6:,.0f} MB left,"

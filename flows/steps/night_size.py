@@ -11,7 +11,7 @@ from db.runs import ledger
 from db.runs.ledger import Check
 from flows.files.applications import Survey
 from flows.settings import Settings
-from flows.steps import empty_columns
+from flows.steps import empty_columns, night_date
 from scoring.errors import ScoringError
 
 COMPARED_NIGHTS = 7
@@ -68,6 +68,8 @@ def warning(run_id: int, check: Check) -> str:
     """A check that did not pass, as a sentence."""
     if check.name == empty_columns.CHECK:
         return empty_columns.warning(run_id, check)
+    if check.name == night_date.CHECK:
+        return night_date.warning(run_id, check)
     if check.name != CHECK:
         return f"Run {run_id}: {check.name} is {check.observed}, expected {check.expected}."
     return (

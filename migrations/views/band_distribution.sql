@@ -20,7 +20,7 @@ SELECT
 FROM counted AS c
 JOIN reporting.run_history AS r ON r.run_id = c.run_id
 LEFT JOIN credit.score_band AS b ON b.band = c.band
-WHERE r.status = 'published' AND NOT r.superseded;
+WHERE r.status = 'published' AND NOT r.superseded AND NOT r.is_ahead;
 
 COMMENT ON VIEW reporting.band_distribution IS
     'How many applicants were in each score band, night by night; runs that a later run of the same date replaced '
@@ -39,4 +39,4 @@ COMMENT ON COLUMN reporting.band_distribution.customers IS
 COMMENT ON COLUMN reporting.band_distribution.share IS 'The same as a share of the run''s applicants, in %.';
 COMMENT ON COLUMN reporting.band_distribution.is_current IS 'Whether this is the run that readers see.';
 COMMENT ON COLUMN reporting.band_distribution.nights_ago IS
-    'Place of the run by date, 1 is the newest: nights_ago <= 30 are the last 30 nights.';
+    'Place of the run by date, 1 is what readers see: nights_ago <= 30 are the last 30 nights.';

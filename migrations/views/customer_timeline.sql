@@ -18,7 +18,7 @@ SELECT
     h.is_current
 FROM reporting.score_history AS h
 LEFT JOIN credit.score_band AS b ON b.band = h.band
-WHERE NOT h.superseded AND reporting.one_customer(h.customer_id);
+WHERE NOT h.superseded AND NOT h.is_ahead AND reporting.one_customer(h.customer_id);
 
 COMMENT ON VIEW reporting.customer_timeline IS
     'Every score that one customer ever had, one per date: where several runs were published for a date, the last of '

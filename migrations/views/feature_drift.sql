@@ -40,5 +40,5 @@ COMMENT ON COLUMN reporting.feature_drift.level_en IS 'The level in English, wit
 COMMENT ON COLUMN reporting.feature_drift.level_fr IS 'The level in French, with a sign.';
 COMMENT ON COLUMN reporting.feature_drift.missing_share IS 'Share of the customers without a value, in %.';
 COMMENT ON COLUMN reporting.feature_drift.is_current IS 'Whether this is the run that readers see.';
-COMMENT ON COLUMN reporting.feature_drift.nights_ago IS 'Place of the run by date, 1 is the newest.';
+COMMENT ON COLUMN reporting.feature_drift.nights_ago IS 'Place of the run by date, 1 is what readers see.';
 COMMENT ON COLUMN reporting.feature_drift.feature_id IS 'Number of the feature, see feature.';

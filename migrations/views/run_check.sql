@@ -55,7 +55,9 @@ LEFT JOIN (
             'customers_of_earlier_nights',
             'Customers beside those of earlier nights',
             'Clients au regard des nuits précédentes'
-        )
+        ),
+        ('empty_columns', 'Columns without any value', 'Colonnes sans aucune valeur'),
+        ('date_ahead', 'Date of the scores', 'Date des scores')
 ) AS word (name, check_en, check_fr) ON word.name = c.name;
 
 COMMENT ON VIEW reporting.run_check IS 'What was checked of each run before it was published, and what was seen.';

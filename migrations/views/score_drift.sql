@@ -18,7 +18,7 @@ SELECT
 FROM (
     SELECT n.run_id, row_number() OVER (ORDER BY n.as_of DESC) AS nights_ago
     FROM reporting.run_history AS n
-    WHERE n.status = 'published' AND NOT n.superseded
+    WHERE n.status = 'published' AND NOT n.superseded AND NOT n.is_ahead
     ORDER BY n.as_of DESC
     LIMIT 30
 ) AS night
@@ -53,4 +53,4 @@ COMMENT ON COLUMN reporting.score_drift.approval_rate IS
 COMMENT ON COLUMN reporting.score_drift.rejected IS 'How many rows of the file were rejected.';
 COMMENT ON COLUMN reporting.score_drift.model_id IS 'Model that the run used, see model_card.';
 COMMENT ON COLUMN reporting.score_drift.is_current IS 'Whether this is the run that readers see.';
-COMMENT ON COLUMN reporting.score_drift.nights_ago IS 'Place of the run by date, 1 is the newest.';
+COMMENT ON COLUMN reporting.score_drift.nights_ago IS 'Place of the run by date, 1 is what readers see.';

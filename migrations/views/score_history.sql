@@ -10,7 +10,8 @@ SELECT
     s.band,
     r.model_id,
     r.superseded,
-    r.is_current
+    r.is_current,
+    r.is_ahead
 FROM (
     SELECT kept.customer_id, kept.run_id, kept.score, kept.default_probability, kept.log_odds, kept.decision, kept.band
     FROM credit.score AS kept
@@ -37,3 +38,5 @@ COMMENT ON COLUMN reporting.score_history.band IS 'Band of the score at the time
 COMMENT ON COLUMN reporting.score_history.model_id IS 'Model that gave the score, see model_card.';
 COMMENT ON COLUMN reporting.score_history.superseded IS 'Whether a later published run is of the same date.';
 COMMENT ON COLUMN reporting.score_history.is_current IS 'Whether this is the score that readers see in customer.';
+COMMENT ON COLUMN reporting.score_history.is_ahead IS
+    'Whether the run is of a later date than the one that readers see.';
