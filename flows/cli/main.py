@@ -178,11 +178,14 @@ def nightly(
 ) -> None:
     """Check, score, explain and publish one file of applications; if anything fails, publish nothing."""
     settings = load_settings()
-    with answering(json_output), accounted(settings):
-        file = applications or data_files(settings, make=False)[1]
-        night_date.require_date(as_of.date() if as_of else None, settings, ahead_because)
-        prefect.use_prefect(settings)
-        night = run_nightly(file, as_of.date() if as_of else None, force, ahead_because)
+    day = as_of.date() if as_of else None
+    with answering(json_output):
+        # Mistyped, it is no night that went wrong.
+        night_date.require_date(day, settings, ahead_because)
+        with accounted(settings):
+            file = applications or data_files(settings, make=False)[1]
+            prefect.use_prefect(settings)
+            night = run_nightly(file, day, force, ahead_because)
         say(json_output, night_json(night), night_text(night))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.reporting import drop_views
+
 revision = "0010"
 down_revision = "0009"
 branch_labels = None
@@ -29,6 +31,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Withdrawn runs have failed."""
+    drop_views(op.get_bind())
     op.execute(
         "UPDATE credit.scoring_run AS r SET status = 'failed', published_at = NULL, message = w.reason"
         " FROM credit.run_withdrawal AS w WHERE w.run_id = r.run_id"

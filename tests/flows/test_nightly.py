@@ -13,9 +13,11 @@ import polars as pl
 import pytest
 
 from db import registry
-from db.errors import AuditFailedError, BusyError
-from db.runs import ledger
+from db.errors import AuditFailedError, BusyError, RefusedError
+from db.runs import ledger, pointer
 from db.runs.audit import at_most
+from flows.operations import status
+from flows.settings import load_settings
 from flows.steps.second_opinion import ENGINE_TOLERANCE, engine_error
 from scoring.batch import score_batch
 from scoring.bundle import ModelBundle
@@ -449,6 +451,28 @@ def test_memory_does_not_grow_with_the_rows(
     assert (some, many_more) == (1_500, 15_000)
     # Measured: 17 MB; 66 MB if the scored rows were kept.
     assert higher_peak - peak < 45
+
+
+def test_a_night_of_a_date_still_to_come_needs_a_reason_which_is_kept_and_told(
+    installation, new_frame, nightly, webhook, monkeypatch
+) -> None:
+    """Until that date, readers would see no other night."""
+    monkeypatch.setenv("CREDITLENS_NOTIFY_URL", webhook[0])
+    before = ledger.published(installation.engine)
+    assert before is not None
+    day = installation.settings.today() + timedelta(days=2)
+    file = written(installation.folder, "ahead.csv", new_frame.with_columns(pl.col("AMT_CREDIT") * 1.2))
+    with pytest.raises(RefusedError, match="after tomorrow"):
+        nightly(file, as_of=day)
+    assert ledger.published(installation.engine) == before
+    night = nightly(file, as_of=day, ahead_because="a rehearsal")
+    assert night.is_current
+    (sentence,) = night.warnings
+    assert "a rehearsal" in sentence and f"creditlens withdraw {night.run.run_id}" in sentence
+    assert sentence in status.status_json(load_settings())["problems"]
+    assert [told["event"] for told in webhook[1]] == ["night_refused", "night_ahead"]
+    assert pointer.withdraw(installation.engine, night.run.run_id, by="olga", reason="over") == before.run_id
+    assert nightly(file, as_of=day - timedelta(days=1)).outcome == "published"
 
 
 def test_the_date_of_a_run_is_today_in_the_lenders_zone_unless_given(installation, first) -> None:

@@ -160,6 +160,19 @@ def test_drift_over_time_has_a_row_per_night_without_the_superseded(portfolio: P
         assert row["psi"] == pytest.approx(stability_index(*counts))
 
 
+def test_trends_end_with_what_readers_see(portfolio: Portfolio) -> None:
+    """After readers were moved back, no chart says "tonight" of a night that no customer's file shows."""
+    first, other, last = portfolio.runs
+    for seen, shown in ((first, [first]), (other, [first, other]), (last, [first, last])):
+        with transaction(portfolio.owner) as connection:
+            connection.execute(text("UPDATE credit.published_run SET run_id = :run"), {"run": seen})
+        for view in ("band_distribution", "score_drift", "feature_drift"):
+            rows = portfolio.query(f"SELECT DISTINCT run_id, nights_ago, is_current FROM reporting.{view}")
+            assert sorted(row["run_id"] for row in rows) == sorted(shown)
+            assert [row["run_id"] for row in rows if row["nights_ago"] == 1] == [seen]
+            assert [row["run_id"] for row in rows if row["is_current"]] == [seen]
+
+
 def test_only_the_last_30_nights_are_told(
     new_database: Callable[[], Engine], trained: Trained, former: Applications, new: Applications
 ) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import Engine, text
@@ -75,3 +76,68 @@ def test_the_run_that_readers_were_moved_to_is_not_retired(engine: Engine, night
     pointer.move(engine, nights[1], by="olga")
     assert nights[1] not in ledger.retire(engine, retained_runs=2)
     assert seen(engine) == nights[1]
+
+
+def test_histories_end_with_what_readers_see(engine: Engine, nights: list[int]) -> None:
+    """Whatever was published for a later date, and whatever else for the same one."""
+    history = text("SELECT run_id FROM reporting.customer_timeline WHERE customer_id = 7 ORDER BY as_of")
+    ahead = text("SELECT run_id FROM reporting.run_history WHERE is_ahead ORDER BY as_of")
+    newest = pointer.newest(engine)
+    assert newest is not None
+    again = night(engine, newest.model_id, day=newest.as_of, sha256="8" * 64)
+    with engine.connect() as connection:
+        whole = connection.scalars(history).all()
+        assert whole[-1] == again
+        assert newest.run_id not in whole
+        assert connection.scalars(ahead).all() == []
+    pointer.move(engine, newest.run_id, by="olga")
+    with engine.connect() as connection:
+        assert connection.scalars(history).all() == [*whole[:-1], newest.run_id]
+        assert connection.scalars(ahead).all() == []
+    pointer.move(engine, whole[1], by="olga")
+    with engine.connect() as connection:
+        assert connection.scalars(history).all() == whole[:2]
+        assert connection.scalars(ahead).all() == [*whole[2:-1], *sorted({newest.run_id, again})]
+
+
+def test_a_run_that_is_withdrawn_is_nobodys_and_the_ledger_keeps_why(engine: Engine, nights: list[int]) -> None:
+    model_id = ledger.get(engine, nights[3]).model_id
+    before = pointer.newest(engine)
+    assert before is not None
+    wrong = night(engine, model_id, day=date(2062, 11, 29), sha256="7" * 64)
+    assert seen(engine) == wrong
+    assert pointer.withdraw(engine, wrong, by="olga", reason="a wrong date") == before.run_id == seen(engine)
+    assert pointer.newest(engine) == before
+    with engine.connect() as connection:
+        row = connection.execute(
+            text("SELECT status, message, withdrawn_by, is_ahead FROM reporting.run_history WHERE run_id = :run"),
+            {"run": wrong},
+        ).one()
+        assert tuple(row) == ("withdrawn", "a wrong date", "olga", False)
+        scores = text("SELECT count(*) FROM reporting.score_history WHERE run_id = :run")
+        assert connection.scalar(scores, {"run": wrong}) == 0
+    for refused in (pointer.move, lambda *given, **by: pointer.withdraw(*given, **by, reason="again")):
+        with pytest.raises(RefusedError, match="withdrawn"):
+            refused(engine, wrong, by="olga")
+    same = {"source_sha256": "7" * 64, "model_id": model_id}
+    assert ledger.find_unchanged(engine, **same, as_of=date(2062, 11, 29)) is None
+    following = night(engine, model_id, day=before.as_of + timedelta(days=1), sha256="6" * 64)
+    assert seen(engine) == following
+    assert wrong in ledger.retire(engine, retained_runs=100)
+    with engine.connect() as connection:
+        kept = text("SELECT count(*) FROM credit.past_score WHERE run_id = :run")
+        assert connection.scalar(kept, {"run": wrong}) == 3
+
+
+def test_a_run_that_readers_do_not_see_is_withdrawn_without_moving_them(engine: Engine, nights: list[int]) -> None:
+    now = seen(engine)
+    assert now != nights[2]
+    assert pointer.withdraw(engine, nights[2], by="olga", reason="half a file") == now == seen(engine)
+
+
+def test_readers_are_never_left_without_a_run(new_database: Callable[[], Engine]) -> None:
+    engine = new_database()
+    only = night(engine, new_model(engine), day=DAY, sha256="5" * 64)
+    with pytest.raises(RefusedError, match="no earlier run is kept"):
+        pointer.withdraw(engine, only, by="olga", reason="a mistake")
+    assert seen(engine) == only

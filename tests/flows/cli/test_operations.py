@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from flows.alerts import last_night
+from flows.operations import status
 from tests.db import ledger
 from tests.installation import Installation
 
@@ -31,7 +33,7 @@ def nights(installation: Installation) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("name", ["publish", "backup", "restore", "export", "erase"])
+@pytest.mark.parametrize("name", ["publish", "withdraw", "backup", "restore", "export", "erase"])
 def test_every_command_explains_itself(name: str) -> None:
     done = command(name, "--help")
     assert done.returncode == 0
@@ -48,6 +50,34 @@ def test_publish_says_where_readers_are_and_refuses_in_one_sentence(
     again = command("publish", str(nights[0]))
     assert again.returncode == 2
     assert "already" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_a_date_after_tomorrow_is_refused_before_anything_is_done(
+    installation: Installation, nights: list[int], tmp_path: Path
+) -> None:
+    done = command("nightly", "--as-of", "2062-11-29", "--applications", str(tmp_path / "none.csv"), "--json")
+    assert done.returncode == 2
+    assert "2062-11-29 is after tomorrow" in json.loads(done.stdout)["message"]
+    # Whoever mistypes a date is no night that went wrong.
+    assert last_night.last(installation.settings) is None
+
+
+def test_withdrawing_a_run_takes_readers_back_and_says_so(installation: Installation, nights: list[int]) -> None:
+    model_id = ledger.new_model(installation.engine, "w")
+    wrong = ledger.night(installation.engine, model_id, day=date(2062, 11, 29), sha256="w" * 64)
+    on_time = ledger.night(installation.engine, model_id, day=installation.settings.today(), sha256="x" * 64)
+    (problem,) = (one for one in status.status_json(installation.settings)["problems"] if "history" in one)
+    assert f"Run {on_time} of" in problem and f"readers see run {wrong} of 2062-11-29" in problem
+    unexplained = command("withdraw", str(wrong))
+    assert unexplained.returncode == 2 and "--reason" in unexplained.stderr
+    done = command("withdraw", str(wrong), "--reason", "a wrong date", "--by", "olga", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["run_id"], answer["published_run_id"]) == (wrong, on_time)
+    problems = status.status_json(installation.settings)["problems"]
+    assert not [one for one in problems if "history" in one or "2062" in one]
+    again = command("withdraw", str(wrong), "--reason", "again")
+    assert again.returncode == 2 and "withdrawn" in again.stderr and "Traceback" not in again.stderr
 
 
 def test_a_backup_restores_by_force_only(installation: Installation, nights: list[int], tmp_path: Path) -> None:
