@@ -46,8 +46,13 @@ preflight:
 down: $(VENV)/installed ## Stop the services that `make up` left running
 	@$(BIN)/creditlens down
 
+# Two sessions side by side: the one of faults waits for much of its time. Its output comes at the end.
+BESIDE := tests/faults tests/superset_assets
 test: lint browser $(SUPERSET)/installed $(AUDIT)/installed ## Run every check and test
-	$(BIN)/pytest
+	@log=$$(mktemp); $(BIN)/pytest -s $(BESIDE) >$$log 2>&1 & beside=$$!; \
+	trap 'kill $$beside 2>/dev/null; rm -f $$log' INT TERM; failed=0; \
+	$(BIN)/pytest $(BESIDE:%=--ignore=%) || failed=1; \
+	echo "Waiting for $(BESIDE) ..."; wait $$beside || failed=1; cat $$log; rm -f $$log; exit $$failed
 
 # Its tests fail, and say how to install one, where this cannot.
 browser:
