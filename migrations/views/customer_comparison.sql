@@ -1,7 +1,5 @@
--- quantiles[i] is the quantile (i - 1) / 1000 of the raw values, so the share at or below a value is counted by
--- width_bucket, which searches the sorted list. Where people are shown a negated value (days before today as
--- years), everything is mirrored. A customer's value is stored in single precision, the quantiles are not: without
--- half a unit in its last place, a value that many share could fall on the wrong side of itself.
+-- quantiles[i] is the quantile (i - 1) / 1000 of the raw values; where people are shown a negated value (days before
+-- today as years), everything is mirrored.
 CREATE VIEW reporting.customer_comparison AS
 WITH outcome (outcome) AS (
     VALUES ('all'), ('repaid'), ('defaulted')
@@ -42,12 +40,7 @@ SELECT
     d.quantiles[501] * f.display_scale AS median,
     d.quantiles[CASE WHEN f.display_scale > 0 THEN 751 ELSE 251 END] * f.display_scale AS q75,
     d.quantiles[CASE WHEN f.display_scale > 0 THEN 901 ELSE 101 END] * f.display_scale AS q90,
-    CASE
-        WHEN e.raw_value IS NULL OR d.quantiles IS NULL THEN NULL
-        WHEN f.display_scale > 0
-            THEN greatest(width_bucket(e.raw_value + abs(e.raw_value) * 6e-8, d.quantiles) - 1, 0) / 10.0
-        ELSE greatest(1000 - width_bucket(e.raw_value - abs(e.raw_value) * 6e-8, d.quantiles), 0) / 10.0
-    END::double precision AS percentile,
+    reporting.share_at_or_below(e.raw_value, d.quantiles, f.display_scale) AS percentile,
     CASE
         WHEN f.kind IN ('category', 'flag')
             THEN 100.0 * COALESCE(same.customers, 0) / NULLIF(total.customers, 0)

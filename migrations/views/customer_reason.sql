@@ -1,6 +1,4 @@
--- Of the shares of former customers below, at and above the value, the largest one is told: it says most. As in
--- customer_comparison, a customer's value is in single precision and the quantiles are not; the least number keeps
--- zero from being its own neighbour.
+-- Of the shares of former customers below, at and above the value, the largest one is told: it says most.
 CREATE VIEW reporting.customer_reason AS
 SELECT
     e.customer_id,
@@ -41,21 +39,17 @@ LEFT JOIN LATERAL (
 ) AS same ON true
 CROSS JOIN LATERAL (
     SELECT
-        greatest(
-            width_bucket(e.raw_value - greatest(abs(e.raw_value) * 6e-8, 1e-30), d.quantiles) - 1, 0
-        ) / 10.0 AS below,
-        greatest(
-            1001 - width_bucket(e.raw_value + greatest(abs(e.raw_value) * 6e-8, 1e-30), d.quantiles), 0
-        ) / 10.0 AS above
-) AS raw
-CROSS JOIN LATERAL (
-    SELECT
-        least(CASE WHEN f.display_scale > 0 THEN raw.below ELSE raw.above END, 100) AS below,
-        least(CASE WHEN f.display_scale > 0 THEN raw.above ELSE raw.below END, 100) AS above
+        reporting.share_below(e.raw_value, d.quantiles, f.display_scale) AS below,
+        -- Mirrored, what is above is below.
+        reporting.share_below(e.raw_value, d.quantiles, -f.display_scale) AS above
 ) AS side
 CROSS JOIN LATERAL (
     SELECT greatest(side.below, side.above, 100 - side.below - side.above)::double precision AS largest
 ) AS share
+CROSS JOIN LATERAL (
+    -- Of whom: the share is of those who have a value, which may be far from all.
+    SELECT COALESCE(d.missing >= 0.005 * d.customers, false) AS not_of_all
+) AS known
 CROSS JOIN LATERAL (
     SELECT
         CASE
@@ -79,7 +73,7 @@ CROSS JOIN LATERAL (
                 END || CASE
                     WHEN share.largest >= 100 THEN 'all former customers'
                     ELSE reporting.quantity_en(floor(share.largest), 0, '%') || ' of former customers'
-                END
+                END || CASE WHEN known.not_of_all THEN ' with a value' ELSE '' END
         END AS rest_en,
         CASE
             WHEN e.kind IN ('category', 'flag') THEN
@@ -102,7 +96,7 @@ CROSS JOIN LATERAL (
                 END || CASE
                     WHEN share.largest >= 100 THEN 'tous les anciens clients'
                     ELSE reporting.quantity_fr(floor(share.largest), 0, '%') || ' des anciens clients'
-                END
+                END || CASE WHEN known.not_of_all THEN ' dont la valeur est connue' ELSE '' END
         END AS rest_fr
 ) AS said
 CROSS JOIN LATERAL (

@@ -111,6 +111,38 @@ CREATE FUNCTION reporting.points_per_log_odds(base_value double precision, log_o
 COMMENT ON FUNCTION reporting.points_per_log_odds(double precision, double precision) IS
     'How many score points one unit of contribution (log-odds of default) is worth to a customer; negative.';
 
+-- quantiles[i] is the quantile (i - 1) / 1000 of the raw values, so width_bucket, which searches the sorted list,
+-- counts in thousandths. Where people are shown a negated value (days before today as years), the list is read from
+-- the other end. Values that were stored in single precision once may be half a unit in the last place beside their
+-- quantile: what is that near counts as equal, and the least number makes it so for zero too.
+CREATE FUNCTION reporting.share_below(
+    value double precision, quantiles double precision[], display_scale double precision
+) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN value IS NULL OR quantiles IS NULL THEN NULL
+        WHEN display_scale > 0
+            THEN greatest(width_bucket(value - greatest(abs(value) * 6e-8, 1e-30), quantiles) - 1, 0)
+        ELSE greatest(1000 - width_bucket(value + greatest(abs(value) * 6e-8, 1e-30), quantiles), 0)
+    END / 10.0::double precision;
+COMMENT ON FUNCTION reporting.share_below(double precision, double precision[], double precision) IS
+    'Share in % of the former customers with a value who are shown a lower one, to a tenth of a percent; empty '
+    'without a value or without quantiles.';
+
+CREATE FUNCTION reporting.share_at_or_below(
+    value double precision, quantiles double precision[], display_scale double precision
+) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN value IS NULL OR quantiles IS NULL THEN NULL
+        WHEN display_scale > 0
+            THEN greatest(width_bucket(value + greatest(abs(value) * 6e-8, 1e-30), quantiles) - 1, 0)
+        ELSE greatest(1000 - width_bucket(value - greatest(abs(value) * 6e-8, 1e-30), quantiles), 0)
+    END / 10.0::double precision;
+COMMENT ON FUNCTION reporting.share_at_or_below(double precision, double precision[], double precision) IS
+    'Share in % of the former customers with a value who are shown the same or a lower one, to a tenth of a percent; '
+    'empty without a value or without quantiles.';
+
 CREATE FUNCTION reporting.drift_level(psi double precision) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN psi >= 0.25 THEN 'shifted' WHEN psi >= 0.1 THEN 'watch' WHEN psi < 0.1 THEN 'stable' END;

@@ -291,6 +291,11 @@ def test_a_reason_compares_a_number_with_the_former_customers(file: File, former
                 assert share >= 100 * max(shares.values()) - 0.3
                 assert int(relation[2] or 100) == pytest.approx(share, abs=1.2)
                 told += 1
+                # Of whom: of those who have a value, which may be far from all.
+                assert reason["reason_en"].endswith("with a value") == (np.mean(~np.isfinite(group)) >= 0.005)
+                assert reason["reason_fr"].endswith("dont la valeur est connue") == reason["reason_en"].endswith(
+                    "with a value"
+                )
     assert told > 20
 
 
