@@ -63,6 +63,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --cache-dir .mypy_cache/imports
 
 bench: $(VENV)/installed ## Measure speed and memory at full size (about an hour; BENCH="explain night dashboards" chooses parts)
 	$(BIN)/python -m tests.benchmarks $(BENCH)

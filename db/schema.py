@@ -13,11 +13,10 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Engine
 
-from db import views
+from db import unfinished_restore, views
 from db.engine import connect, driver
 from db.errors import NotMigratedError
 from db.models import PRIVATE, SCHEMA, VERSION_TABLE
-from db.server import unfinished_restore
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 # Not Alembic's usual public.alembic_version, in which other programs keep their own revision, and not in schema

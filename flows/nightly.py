@@ -21,7 +21,7 @@ from db.models import RUN_PARTITIONED
 from db.runs import audit as run_audit
 from db.runs import ledger, statistics
 from db.runs.partitions import staging
-from flows import night_columns, signals
+from flows import signals
 from flows.alerts import notify
 from flows.alerts.last_night import accounted, date_of, state_if_cancelled
 from flows.files import applications as application_files
@@ -29,7 +29,7 @@ from flows.progress import reporter
 from flows.services import logs
 from flows.services.database import database
 from flows.settings import Settings, load_settings
-from flows.steps import night_size
+from flows.steps import empty_columns, night_size
 from flows.steps.chunks import Tally, record_input, require_few_rejected, require_known_values, scoring_pipeline
 from flows.steps.dask import score_on_dask
 from flows.steps.recovery import closed_on_error, published_before, recover, scratch_removed
@@ -149,7 +149,7 @@ def audit(
         base_value=bundle.base_value,
     )
     checks.append(second_opinion(tally))
-    checks += [check for check in (size, night_columns.columns_check(tally, bundle.baseline)) if check]
+    checks += [check for check in (size, empty_columns.check_of(tally, bundle.baseline)) if check]
     ledger.record_checks(engine, run_id, checks)
     run_audit.require_passed(checks)
     return [check for check in checks if not check.passed]

@@ -39,6 +39,15 @@ class Installation:
             return [tuple(row) for row in connection.execute(text(query))]
 
 
+def settings_of(patch: pytest.MonkeyPatch, state: Path, url: str | None = None) -> Settings:
+    patch.setenv("CREDITLENS_STATE", str(state))
+    for name in ("CREDITLENS_DATABASE_URL", "DATABASE_URL"):
+        patch.delenv(name, raising=False)
+    if url is not None:
+        patch.setenv("CREDITLENS_DATABASE_URL", url)
+    return Settings()
+
+
 @pytest.fixture(scope="module")
 def installation(
     prefect_api: str, new_database: Callable[[], Engine], tmp_path_factory: pytest.TempPathFactory

@@ -9,8 +9,6 @@ nobody can log in as and that owns nothing else: row security does not hold a ta
 from __future__ import annotations
 
 import hashlib
-import hmac
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,16 +51,6 @@ class State:
     version: int
     changed_at: datetime
     changed_by: str
-
-
-def sign(key: str, username: str, backend: int, *, everybody: bool = False, at: float | None = None) -> str:
-    """What the setting `creditlens.viewer` must hold for `username` to look; good for five minutes from `at`.
-
-    In the connection whose server process has the number `backend`, and in no other.
-    """
-    seconds = int(time.time() if at is None else at)
-    said = f"{'all' if everybody else 'own'}.{seconds}.{backend}.{username.encode().hex()}"
-    return f"{said}.{hmac.new(key.encode(), said.encode(), hashlib.sha256).hexdigest()}"
 
 
 # --- what it rests on -----------------------------------------------------------------------------------------
@@ -263,13 +251,6 @@ def _switch(connection: Connection, limited: bool, by: str) -> State:
             )
         )
     return _state(connection)
-
-
-def assign(
-    engine: Engine, username: str, *, customers: Sequence[int] = (), regions: Sequence[int] = (), by: str
-) -> int:
-    """Assign customers, or all of tonight's with a rating of their region, to an advisor; how many were new."""
-    return assign_all(engine, rows(username, customers=customers, regions=regions, by=by))
 
 
 def rows(username: str, *, customers: Sequence[int], regions: Sequence[int], by: str) -> list[dict[str, Any]]:

@@ -122,11 +122,6 @@ def _named(name: str, others: Collection[str]) -> bool | None:
     return False if last.lower() in others or name.lower() in others or _OTHER.search(name) else None
 
 
-def mentioned(text: str, customer_id: int, **options: Any) -> int:
-    """How often the text speaks of the person."""
-    return sum(1 for _ in spans(text, customer_id, **options))
-
-
 def without(text: str, customer_id: int, instead: str, **options: Any) -> Without:
     """The text with `instead` in the place of the number, wherever it speaks of the person."""
     parts, last, times = [], 0, 0

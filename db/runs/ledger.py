@@ -310,14 +310,6 @@ def _is_published(connection: Connection, run_id: int) -> bool:
     return connection.scalar(select(scoring_run.c.status).where(scoring_run.c.run_id == run_id)) == "published"
 
 
-def record_seconds(engine: Engine, run_id: int, stage_seconds: Mapping[str, float]) -> None:
-    """Replace the run's seconds per stage."""
-    with transaction(engine) as connection:
-        connection.execute(
-            update(scoring_run).where(scoring_run.c.run_id == run_id).values(stage_seconds=dict(stage_seconds))
-        )
-
-
 def close_unpublished(
     engine: Engine,
     run_id: int,

@@ -38,7 +38,7 @@ from db.server.manifest import (
     sequences,
     survey,
 )
-from db.server.programs import _connection, _last_line, _start
+from db.server.programs import last_line, open_connection, start_program
 
 
 def backup(url: URL, file: Path, *, revision: str | None, superset_url: URL | None) -> Manifest:
@@ -58,7 +58,7 @@ def backup(url: URL, file: Path, *, revision: str | None, superset_url: URL | No
     # Before anything is read: whatever happens after it is not in the file, or is done again after restoring it.
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     with _scratch(file) as folder:
-        with _connection(url) as connection:
+        with open_connection(url) as connection:
             owner = connection.info.user
             # Whoever restores is there already, by whatever name.
             roles = {role: said for role, said in role_settings(connection).items() if role != owner}
@@ -136,7 +136,8 @@ def _is_abandoned(lock: Path, age: float) -> bool:
         return age > _YOUNG_SECONDS
 
 
-def _sha256(content: IO[bytes]) -> str:
+def sha256(content: IO[bytes]) -> str:
+    """Digest of what is left to read, as hexadecimal digits."""
     digest = hashlib.sha256()
     while part := content.read(1 << 20):
         digest.update(part)
@@ -151,7 +152,7 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _dump(url: URL, file: Path, schemas: tuple[str, ...], *, all_schemas: bool) -> Archive:
-    with _connection(url) as connection, connection.transaction():
+    with open_connection(url) as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute("SELECT pg_export_snapshot()").fetchone()
         assert row is not None
@@ -161,7 +162,7 @@ def _dump(url: URL, file: Path, schemas: tuple[str, ...], *, all_schemas: bool) 
         # server closes for itself.
         apart = ["--exclude-schema=compliance", "--exclude-schema=pg_catalog"]
         chosen = apart if all_schemas else [f"--schema={schema}" for schema in schemas]
-        process = _start(
+        process = start_program(
             clients.pg_dump(url), url, "--format=custom", "--compress=1", "--no-owner", f"--snapshot={row[0]}",
             "--lock-wait-timeout=60s", f"--file={file}", *chosen, stderr=subprocess.PIPE,
         )  # fmt: skip
@@ -174,7 +175,7 @@ def _dump(url: URL, file: Path, schemas: tuple[str, ...], *, all_schemas: bool) 
         finally:
             said = process.communicate()[1]
         if process.returncode != 0:
-            raise BackupError(f"pg_dump failed: {_last_line(said, first=True)}")
+            raise BackupError(f"pg_dump failed: {last_line(said, first=True)}")
     with file.open("rb") as content:
-        digest = _sha256(content)
+        digest = sha256(content)
     return Archive(file.name, url.database or "", file.stat().st_size, digest, tables, counters)

@@ -11,12 +11,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.errors import UndefinedFunction
-from sqlalchemy import URL
 
 from db.access.names import USUAL_PREFIX, RoleNames, current
 from db.errors import DatabaseError, RefusedError
 from db.models import REPORTING, SCHEMA
-from db.server.programs import _connection
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -126,12 +124,6 @@ def _state(connection: psycopg.Connection[Any], schema: str, name: str) -> Table
             assert row is not None
             return TableState(*row)
     raise BackupError(f"The rows of {schema}.{name} cannot be compared.")
-
-
-def survey_of(url: URL, schemas: Iterable[str]) -> dict[str, TableState]:
-    """`survey` over a connection of its own."""
-    with _connection(url) as connection:
-        return survey(connection, schemas)
 
 
 def sequences(connection: psycopg.Connection[Any], schemas: Iterable[str]) -> dict[str, int | None]:

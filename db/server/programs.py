@@ -17,7 +17,8 @@ from db.server import clients
 
 
 @contextmanager
-def _connection(url: URL) -> Iterator[psycopg.Connection[Any]]:
+def open_connection(url: URL) -> Iterator[psycopg.Connection[Any]]:
+    """A session of the database, closed after the block."""
     try:
         connection = open_session(url)
     except psycopg.OperationalError as error:
@@ -34,7 +35,8 @@ def require_programs(url: URL, *, restore: bool = False) -> None:
         clients.pg_dump(url)
 
 
-def _start(program: Path, url: URL, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+def start_program(program: Path, url: URL, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Start one of Postgres's client programs on the database; the password goes by its environment."""
     return subprocess.Popen(
         [str(program), f"--dbname={program_target(url)}", *arguments],
         env=_environment(url),
@@ -44,14 +46,15 @@ def _start(program: Path, url: URL, *arguments: str, **options: Any) -> subproce
 
 def _environment(url: URL) -> dict[str, str]:
     password = {"PGPASSWORD": str(url.password)} if url.password is not None else {}
-    return {**_plain_environment(), **password, "PGCONNECT_TIMEOUT": "10"}
+    return {**plain_environment(), **password, "PGCONNECT_TIMEOUT": "10"}
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
+    """Our environment, with messages in English, which we read."""
     return {**os.environ, "LC_ALL": "C"}
 
 
-def _last_line(said: bytes | None, *, first: bool = False) -> str:
+def last_line(said: bytes | None, *, first: bool = False) -> str:
     """The last line that a program said, or the first of its errors, notices left aside."""
     lines = (said or b"").decode(errors="replace").strip().splitlines() or ["nothing"]
     errors = [line for line in lines if "ERROR" in line or "error:" in line] or lines

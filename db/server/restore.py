@@ -23,7 +23,7 @@ from db.errors import RefusedError
 from db.models import PRIVATE, REPORTING, SCHEMA, VERSION_TABLE
 from db.schema import MAKE_VERSION_TABLE
 from db.server import clients
-from db.server.backup import _sha256
+from db.server.backup import sha256
 from db.server.manifest import (
     MANIFEST,
     SCHEMAS,
@@ -35,8 +35,8 @@ from db.server.manifest import (
     sequences,
     survey,
 )
-from db.server.programs import _connection, _last_line, _plain_environment, _start
-from db.server.unfinished_restore import Unfinished, marking
+from db.server.programs import last_line, open_connection, plain_environment, start_program
+from db.unfinished_restore import Unfinished, marking
 
 
 def read_manifest(file: Path) -> Manifest:
@@ -50,7 +50,7 @@ def read_manifest(file: Path) -> Manifest:
             for archive in (manifest.data, manifest.superset):
                 if archive is None:
                     continue
-                digest = _sha256(_member(tar, archive.member))
+                digest = sha256(_member(tar, archive.member))
                 if digest != archive.sha256:
                     raise RefusedError(f"{file} is damaged: {archive.member} has not the SHA-256 of the manifest.")
     except (tarfile.TarError, EOFError) as error:
@@ -70,7 +70,7 @@ def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
 
 def occupied(url: URL) -> bool:
     """Whether the database holds a model or a run."""
-    with _connection(url) as connection:
+    with open_connection(url) as connection:
         for table in ("model_version", "scoring_run"):
             there = connection.execute("SELECT to_regclass(%s)", [f"{SCHEMA}.{table}"]).fetchone()
             if there == (None,):
@@ -93,7 +93,7 @@ def make_roles(url: URL, roles: Mapping[str, Mapping[str, Any]]) -> bool:
 
 def _make_roles(url: URL, roles: Mapping[str, Mapping[str, Any]]) -> None:
     made = []
-    with _connection(url) as connection:
+    with open_connection(url) as connection:
         known = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
         for role, attributes in roles.items():
             if role in known:
@@ -124,16 +124,10 @@ def _make_roles(url: URL, roles: Mapping[str, Mapping[str, Any]]) -> None:
                 connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(role)))
 
 
-def names_of(url: URL) -> RoleNames:
-    """The names of our roles in a database."""
-    with _connection(url) as connection:
-        return current(connection)
-
-
 def restore_data(url: URL, file: Path, manifest: Manifest, names: RoleNames) -> list[str]:
     """Put schemas `credit` and `reporting` of the backup into the database, in place of any there, or nothing.
 
-    Readers are kept out, and the restore is marked as unfinished (db.server.unfinished_restore), until the caller
+    Readers are kept out, and the restore is marked as unfinished (db.unfinished_restore), until the caller
     has done the rest. Raises BackupError if anything fails; the database is as before.
 
     Parameters
@@ -152,7 +146,7 @@ def restore_data(url: URL, file: Path, manifest: Manifest, names: RoleNames) -> 
         if not re.fullmatch(r"\w+", manifest.revision):
             raise RefusedError(f"The backup's schema revision {manifest.revision!r} is none.")
         after += f"INSERT INTO {version} VALUES ('{manifest.revision}');\n"
-    with _connection(url) as connection:
+    with open_connection(url) as connection:
         there = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
     new = RoleNames(manifest.role_prefix).renamed(names)
     statements, left_out = _renamed_grants(_grant_script(file, manifest.data), new, there)
@@ -191,7 +185,7 @@ def _grant_script(file: Path, archive: Archive) -> str:
         listed.flush()
         done = _run_on(file, archive, [str(program), "--no-owner", f"--use-list={listed.name}", "--file=-"])
     if done.returncode != 0:
-        raise BackupError(f"Nothing was restored, pg_restore said: {_last_line(done.stderr, first=True)}")
+        raise BackupError(f"Nothing was restored, pg_restore said: {last_line(done.stderr, first=True)}")
     return done.stdout.decode()
 
 
@@ -202,7 +196,7 @@ def _reader_of(file: Path, archive: Archive) -> tuple[Path, str]:
         done = _run_on(file, archive, [str(program), "--list"])
         if done.returncode == 0:
             return program, done.stdout.decode()
-    said = _last_line(done.stderr if done else None, first=True)
+    said = last_line(done.stderr if done else None, first=True)
     raise BackupError(f"Nothing was restored, no pg_restore that is here reads the backup: {said}")
 
 
@@ -217,7 +211,7 @@ def _run_on(file: Path, archive: Archive, command: list[str]) -> subprocess.Comp
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=_plain_environment(),
+                env=plain_environment(),
             ) as process,
         ):
             source.seek(content.offset_data)
@@ -269,9 +263,9 @@ def _restore(url: URL, file: Path, archive: Archive, before: str, after: str) ->
     psql, pg_restore = clients.psql_for_scripts(url), _reader_of(file, archive)[0]
     reader = subprocess.Popen(
         [str(pg_restore), "--no-owner", "--no-privileges", "--file=-"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_plain_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=plain_environment(),
     )  # fmt: skip
-    writer = _start(
+    writer = start_program(
         psql, url, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-",
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
@@ -314,7 +308,7 @@ def _restore(url: URL, file: Path, archive: Archive, before: str, after: str) ->
                 process.stderr.close()
     if not whole or reader.returncode != 0 or writer.returncode != 0:
         name = "psql" if writer.returncode != 0 and complaints["psql"] else "pg_restore"
-        raise BackupError(f"Nothing was restored, {name} said: {_last_line(complaints[name], first=True)}")
+        raise BackupError(f"Nothing was restored, {name} said: {last_line(complaints[name], first=True)}")
 
 
 _SCRIPT_SETTINGS = (
@@ -341,7 +335,7 @@ def _feed(file: Path, member: str, pipe: IO[bytes]) -> None:
 
 def refresh_statistics(url: URL) -> None:
     """Statistics and visibility of the restored tables, which an archive does not hold."""
-    with _connection(url) as connection:
+    with open_connection(url) as connection:
         connection.autocommit = True
         names = connection.execute(
             "SELECT c.relname FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = to_regnamespace(%s)",
@@ -353,7 +347,7 @@ def refresh_statistics(url: URL) -> None:
 
 def differences(url: URL, archive: Archive, schemas: tuple[str, ...]) -> list[str]:
     """What of an archive's tables and sequences is not in the database as it was saved, one sentence each."""
-    with _connection(url) as connection:
+    with open_connection(url) as connection:
         found, counters = survey(connection, schemas), sequences(connection, schemas)
     said = []
     for name in sorted({*archive.tables, *found}):
@@ -374,7 +368,7 @@ def differences(url: URL, archive: Archive, schemas: tuple[str, ...]) -> list[st
 
 def access_differences(url: URL, manifest: Manifest) -> list[str]:
     """What of the saved roles and grants is not as it was, one sentence each; by the names that roles have here."""
-    with _connection(url) as connection:
+    with open_connection(url) as connection:
         saved = manifest.for_names(current(connection))
         have, given = role_settings(connection), set(grants(connection))
     said = [

@@ -11,6 +11,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -28,6 +29,8 @@ log = logging.getLogger("creditlens")
 FILE = "night.json"
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
+# The errors that an inner one of several blocks has accounted for: a command's block is around the flow's.
+_accounted_for: ContextVar[list[BaseException] | None] = ContextVar("accounted_for", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +70,23 @@ def accounted(settings: Settings) -> Iterator[None]:
     A night that found another one under way is none. An error that passes several of these is told once. A night
     that a signal ended failed, unless it had published; who pressed Ctrl+C need not be told.
     """
+    outer = _accounted_for.get()
+    known: list[BaseException] = [] if outer is None else outer
+    reset = _accounted_for.set(known)
     try:
         with signals.translated():
             yield
     except BusyError:
         raise
     except (Exception, EndedBySignal) as error:
-        if not getattr(error, "told", False):
-            error.told = True  # type: ignore[union-attr]
+        if not any(error is one for one in known):
+            known.append(error)
             _account_for(settings, error)
         raise
     else:
         _note(settings, "ended", None)
+    finally:
+        _accounted_for.reset(reset)
 
 
 def _account_for(settings: Settings, error: Exception | EndedBySignal) -> None:

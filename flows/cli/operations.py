@@ -104,15 +104,15 @@ def restore(
     with answering(json_output):
         found = backups.bring_back(settings, file.absolute(), force=force)
         text = (
-            f"Restored {found['rows']:,} rows of {found['tables']} tables, saved {found['created_at']}, "
+            f"Restored {found['rows']:,} rows of {found['tables']} tables, saved {found['created_at']},"
             f" in {found['seconds']} s; rows, checksums, {found['roles']} roles and {found['grants']} grants are"
-            f" as saved.\n{_erasures_text(found)}"
+            f" as saved.\n{erasures_text(found)}"
         )
         text = "\n".join([text, *found["warnings"]])
         say(json_output, found, text)
 
 
-def _erasures_text(found: dict[str, Any]) -> str:
+def erasures_text(found: dict[str, Any]) -> str:
     """What a restore did about people who were erased after the backup was made."""
     again = f"Erased again, as they were erased after the backup was made: {found['erased_again']} customers."
     if found["erasures_known"]:

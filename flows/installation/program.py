@@ -9,7 +9,7 @@ import hashlib
 from functools import cache
 from importlib.metadata import distributions, version
 
-from flows.settings import PROJECT
+from flows.installation.machine import PROJECT
 
 _CODE = ("flows", "db", "scoring", "migrations")
 _SUFFIXES = {".py", ".sql", ".csv"}

@@ -8,37 +8,27 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine
 
-from db import schema
+from db import schema, unfinished_restore
 from db.access import portfolios, roles
-from db.engine import connect, parse_url
+from db.engine import parse_url
 from db.errors import DatabaseUnavailableError, RefusedError
 from db.people import rows
 from db.runs import ledger
-from db.server import backup, programs, unfinished_restore
+from db.server import backup, programs
 from db.server import manifest as manifests
 from db.server import restore as restores
 from db.superset import access_log
-from db.superset.metadata import SUFFIX, ensure_metadata_database
+from db.superset.metadata import ensure_metadata_database
 from flows import signals
-from flows.operations.prepare import ensure_roles
+from flows.operations.roles import ensure_roles
 from flows.privacy import record as erasure_record
 from flows.services import database
 from flows.services import superset as superset_service
 from flows.settings import Settings
 
 log = logging.getLogger("creditlens")
-
-
-def superset_url(settings: Settings, engine: Engine) -> URL | None:
-    """Where Superset keeps its own tables, None if it has none."""
-    if settings.superset_database_url is not None:
-        return parse_url(settings.superset_database_url.get_secret_value())
-    name = f"{engine.url.database}{SUFFIX}"
-    with connect(engine) as connection:
-        there = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name})
-    return engine.url.set(username=name, password=settings.secrets()["superset"], database=name) if there else None
 
 
 def save(settings: Settings, file: Path) -> dict[str, Any]:
@@ -49,7 +39,10 @@ def save(settings: Settings, file: Path) -> dict[str, Any]:
         programs.require_programs(engine.url)
         erasure_record.begin(settings)
         manifest = backup.backup(
-            engine.url, file, revision=schema.current(engine), superset_url=superset_url(settings, engine)
+            engine.url,
+            file,
+            revision=schema.current(engine),
+            superset_url=superset_service.existing_metadata_url(settings, engine),
         )
     return {
         "outcome": "saved",
@@ -166,7 +159,7 @@ def _finish(settings: Settings, engine: Engine, restore: unfinished_restore.Unfi
     It may be cut short and done again at any point. Returns how many people were erased again, and whether roles
     and grants could be given.
     """
-    superset = superset_url(settings, engine) if restore.superset else None
+    superset = superset_service.existing_metadata_url(settings, engine) if restore.superset else None
     saved_at, record = datetime.fromisoformat(restore.created_at), erasure_record.read(settings)
     why = f"restore of the backup of {restore.created_at}"
     erased_again = erasure_record.again(settings, engine, superset, record.later_than(saved_at), why=why)
@@ -190,7 +183,7 @@ def _place_for_superset(
     if manifest.superset is None:
         return None, False
     if settings.superset_database_url is not None:
-        url = superset_url(settings, engine)
+        url = superset_service.existing_metadata_url(settings, engine)
     else:
         try:
             url = ensure_metadata_database(engine, settings.secrets()["superset"])

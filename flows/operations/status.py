@@ -13,12 +13,11 @@ from sqlalchemy import Engine
 from db import schema
 from db.errors import DatabaseError
 from db.runs import ledger, pointer, sizes
-from flows import listening
 from flows.alerts import last_night
 from flows.installation import program
 from flows.operations import schedule as scheduling
 from flows.operations import watch as watching
-from flows.services import database, log_errors, superset
+from flows.services import database, listening, log_errors, superset
 from flows.services import prefect as prefect_service
 from flows.settings import Settings
 from flows.steps import night_size

@@ -17,7 +17,6 @@ from db.engine import open_session
 from db.people import rows
 from db.runs import ledger
 from db.superset import people
-from flows.operations import backups
 from flows.privacy import record, traces
 from flows.privacy.traces import NotErasedError
 from flows.services import database
@@ -105,7 +104,7 @@ def search(settings: Settings, customer_id: int) -> Traces:
 
 def reachable_superset(settings: Settings, engine: Engine) -> tuple[URL | None, list[NotSearched]]:
     """Superset's own database if there is one that lets us in; else why not."""
-    url = backups.superset_url(settings, engine)
+    url = superset_service.existing_metadata_url(settings, engine)
     if url is None:
         return None, []
     try:

@@ -20,9 +20,9 @@ from db.people import rows as people_rows
 from db.superset import access_log
 from flows.files.spreadsheets import plain
 from flows.installation import atomic
-from flows.operations import backups
 from flows.privacy.record import customer_hash
 from flows.services import database
+from flows.services import superset as superset_service
 from flows.settings import Settings
 
 Language = Literal["en", "fr"]
@@ -42,7 +42,7 @@ def export(
         request_id = people_rows.record(engine, kind="export", customer_hash=hashed, by=by)
         held: dict[str, list[dict[str, Any]]] = people_rows.everything(engine, customer_id)
         held["requests"] = people_rows.requests(engine, hashed)
-        superset = backups.superset_url(settings, engine)
+        superset = superset_service.existing_metadata_url(settings, engine)
         held["looks"], not_told = looks(superset, customer_id)
         counts = {
             "applications": len({row["run_id"] for row in held["applications"]}),

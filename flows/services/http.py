@@ -13,18 +13,18 @@ _LARGEST_ANSWER = 1_000_000
 
 def answers(url: str, seconds: float = 2.0) -> bool:
     """Whether a GET of a loopback or configured address gives 200."""
-    found = _get(url, seconds)
+    found = get(url, seconds)
     return found is not None and found[0] == 200
 
 
-def _as_json(found: tuple[int, bytes] | None) -> object:
+def as_json(found: tuple[int, bytes] | None) -> object:
     try:
         return json.loads(found[1]) if found and found[0] == 200 else None
     except ValueError:
         return None
 
 
-def _get(url: str, seconds: float = 2.0, headers: Mapping[str, str] | None = None) -> tuple[int, bytes] | None:
+def get(url: str, seconds: float = 2.0, headers: Mapping[str, str] | None = None) -> tuple[int, bytes] | None:
     """Status and content that a GET gives; None if nothing answers in HTTP."""
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -17,7 +17,7 @@ from db.server.embedded import free_port
 from flows.installation import identity, program
 from flows.installation.machine import ours
 from flows.services import logs
-from flows.services.http import _as_json, _get, answers
+from flows.services.http import answers, as_json, get
 from flows.services.processes import (
     Background,
     ServiceError,
@@ -106,7 +106,7 @@ def _own_prefect_url(settings: Settings) -> str | None:
     server, url = prefect_server(settings), local_prefect_url(settings)
     own = server.listens(_prefect_port(settings))
     if own is None:
-        home = _as_json(_get(f"{url}/admin/settings", headers=prefect_headers()))
+        home = as_json(get(f"{url}/admin/settings", headers=prefect_headers()))
         own = isinstance(home, dict) and home.get("home") == str(settings.state / "prefect")
     return url if own and is_prefect(url) else None
 
@@ -256,10 +256,10 @@ def _once_it_answers(settings: Settings, seconds: float) -> str | None:
 
 def is_prefect(url: str) -> bool:
     """Whether Prefect's API is at the address: many a program says 200 to every question."""
-    if _as_json(_get(f"{url}/health")) is not True:
+    if as_json(get(f"{url}/health")) is not True:
         return False
-    found = _get(f"{url}/admin/version", headers=prefect_headers())
+    found = get(f"{url}/admin/version", headers=prefect_headers())
     # Some want to know who asks, or keep their version to themselves.
     closed = found is not None and found[0] in {401, 403, 404}
-    version = _as_json(found)
+    version = as_json(found)
     return closed or (isinstance(version, str) and version[:1].isdigit())

@@ -27,7 +27,7 @@ import psutil
 from db.server.embedded import free_port
 from flows.installation import atomic, identity
 from flows.services import logs
-from flows.services.http import _get
+from flows.services.http import get
 from flows.settings import Settings
 
 log = logging.getLogger("creditlens")
@@ -290,7 +290,7 @@ def prefect_headers() -> dict[str, str]:
 
 def require_access(prefect_url: str) -> None:
     """Raise ServiceError if the Prefect server wants to know who asks, and does not know us."""
-    found = _get(f"{prefect_url}/admin/version", headers=prefect_headers())
+    found = get(f"{prefect_url}/admin/version", headers=prefect_headers())
     if found is not None and found[0] == 401:
         raise ServiceError(no_access(prefect_url))
 

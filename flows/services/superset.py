@@ -19,15 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from sqlalchemy import URL, Engine, text
+
 from db.access import roles
 from db.access.roles import ANALYST, DASHBOARD
-from db.engine import parse_url, psql_url
+from db.engine import connect, parse_url, psql_url
 from db.server.embedded import free_port
 from db.superset import access_log
 from db.superset import metadata as superset_metadata
-from flows import listening, signals
+from flows import signals
 from flows.installation import atomic
-from flows.services import database, http, prefect, processes
+from flows.services import database, http, listening, prefect, processes
 from flows.settings import DASHBOARD_USERS, PROJECT, SUPERSET_KEYS, Settings
 
 log = logging.getLogger("creditlens")
@@ -37,6 +39,16 @@ SERVER = PROJECT / "superset_assets" / "server"
 ENVIRONMENT = PROJECT / ".venv-superset"
 START_SECONDS = 120
 STEP, FAILED = "step: ", "failed: "
+
+
+def existing_metadata_url(settings: Settings, engine: Engine) -> URL | None:
+    """Where Superset keeps its own tables, None if it has none."""
+    if settings.superset_database_url is not None:
+        return parse_url(settings.superset_database_url.get_secret_value())
+    name = f"{engine.url.database}{superset_metadata.SUFFIX}"
+    with connect(engine) as connection:
+        there = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name})
+    return engine.url.set(username=name, password=settings.secrets()["superset"], database=name) if there else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +281,7 @@ def _start(settings: Settings) -> str:
 
 
 def _server_command() -> list[str]:
-    return [str(ENVIRONMENT / "bin" / "gunicorn"), "--config", str(SERVER / "gunicorn.conf.py")]
+    return [str(ENVIRONMENT / "bin" / "gunicorn"), "--config", str(SERVER / "gunicorn_settings.py")]
 
 
 def _bind(settings: Settings, port: int) -> dict[str, str]:

@@ -9,9 +9,9 @@ from sqlalchemy import Engine
 
 from db.runs import ledger
 from db.runs.ledger import Check
-from flows import night_columns
 from flows.files.applications import Survey
 from flows.settings import Settings
+from flows.steps import empty_columns
 from scoring.errors import ScoringError
 
 COMPARED_NIGHTS = 7
@@ -66,8 +66,8 @@ def size_check(usual: Usual | None, customers: int, settings: Settings) -> Check
 
 def warning(run_id: int, check: Check) -> str:
     """A check that did not pass, as a sentence."""
-    if check.name == night_columns.CHECK:
-        return night_columns.warning(run_id, check)
+    if check.name == empty_columns.CHECK:
+        return empty_columns.warning(run_id, check)
     if check.name != CHECK:
         return f"Run {run_id}: {check.name} is {check.observed}, expected {check.expected}."
     return (

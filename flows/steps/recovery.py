@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from sqlalchemy import Engine
 from db.runs import ledger
 from flows import signals
 from flows.files import applications
-from flows.nightly import log
 from flows.settings import Settings
 from flows.steps.retries import io_task
 from scoring.errors import ScoringError
+
+log = logging.getLogger("creditlens")
 
 
 @io_task

@@ -26,7 +26,7 @@ from db.server import restore as restores
 from db.server.embedded import free_port
 from flows.operations import backups, status
 from flows.operations import schedule as scheduling
-from flows.operations.prepare import ensure_roles
+from flows.operations.roles import ensure_roles
 from flows.services import database
 from flows.settings import Settings
 from scoring.sample import applications

@@ -33,6 +33,7 @@ from flows.operations import backups
 from flows.services import database as database_service
 from flows.settings import Settings
 from scoring.sample import applications
+from tests import portfolio
 from tests.db import ledger
 from tests.flows.cli.test_main import Machine
 from tests.installation import ForeignServer, foreign_server, service_user
@@ -158,12 +159,6 @@ def test_tables_that_somebody_dropped_are_made_again(
 
 
 @pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def production(server: ForeignServer, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     made = installation(server, tmp_path_factory.mktemp("production"), "scores")
     made.json("migrate")
@@ -245,13 +240,13 @@ def test_advisors_are_held_to_their_customers_by_the_name_that_the_role_has_here
     two_nights(machine, patch)
     settings = settings_of(machine, patch)
     with database_service.database(settings) as engine:
-        portfolios.assign(engine, "alice", customers=[7], by="test")
+        portfolio.assign(engine, "alice", customers=[7], by="test")
         portfolios.switch(engine, limited=True, by="test")
     with open_session(database_service.reader_url(settings, names.USUAL.dashboard), job=False) as reader:
         assert reader.info.user == "creditlens_limited_dashboard"
         query = "SELECT array_agg(customer_id ORDER BY 1) FROM reporting.customer"
         assert reader.execute(query).fetchone() == (None,)
-        signed = portfolios.sign(settings.secrets()["viewer"], "alice", reader.info.backend_pid)
+        signed = portfolio.sign(settings.secrets()["viewer"], "alice", reader.info.backend_pid)
         reader.execute("SELECT set_config(%s, %s, false)", [portfolios.SETTING, signed])
         assert reader.execute(query).fetchone() == ([7],)
     assert reads(machine, "SELECT count(*) FROM customer") == "3"

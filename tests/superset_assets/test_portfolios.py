@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from db.access import portfolios
+from tests import portfolio
 from tests.superset_fixture import Superset
 
 OWN, OTHER = 500_003, 500_011
@@ -44,8 +45,8 @@ def second_advisor(superset: Superset) -> str:
 def limited(superset: Superset, second_advisor: str) -> Iterator[None]:
     """Portfolios are on: each of the two advisors has one customer."""
     assert portfolios.ensure_key(superset.engine, superset.settings.secrets()["viewer"])
-    portfolios.assign(superset.engine, "advisor", customers=[OWN], by="test")
-    portfolios.assign(superset.engine, second_advisor, customers=[OTHER], by="test")
+    portfolio.assign(superset.engine, "advisor", customers=[OWN], by="test")
+    portfolio.assign(superset.engine, second_advisor, customers=[OTHER], by="test")
     portfolios.switch(superset.engine, limited=True, by="test")
     # The server looks once a second.
     time.sleep(1.1)
@@ -123,7 +124,7 @@ def test_a_changed_assignment_outdates_what_was_cached(
     superset: Superset, limited: None, chart_data: Callable[..., httpx.Response], second_advisor: str
 ) -> None:
     assert rows(chart_data(second_advisor, "customer_score", ["score"], OWN)) == []
-    portfolios.assign(superset.engine, second_advisor, customers=[OWN], by="test")
+    portfolio.assign(superset.engine, second_advisor, customers=[OWN], by="test")
     time.sleep(1.1)
     assert len(rows(chart_data(second_advisor, "customer_score", ["score"], OWN))) == 1
     portfolios.unassign(superset.engine, second_advisor, customers=[OWN])

@@ -24,6 +24,7 @@ from db.runs import ledger, pointer
 from db.server.embedded import new_password
 from scoring.contract import Applications
 from scoring.training import Trained
+from tests import portfolio
 from tests.migrations.nights import load_model, publish_night
 
 KEY = new_password()
@@ -35,7 +36,7 @@ REGION = 3
 
 def looking(username: str, *, key: str = KEY, **more: Any) -> Viewer:
     """What the dashboards say of who looks, for the connection of a server process."""
-    return lambda backend: portfolios.sign(key, username, backend, **more)
+    return lambda backend: portfolio.sign(key, username, backend, **more)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +60,8 @@ def nights(engine: Engine, trained: Trained, former: Applications, new: Applicat
 @pytest.fixture(scope="module")
 def limited(engine: Engine, nights: list[int]) -> Iterator[None]:
     """Portfolios are on; alice has two customers, bob a region, carol nobody."""
-    portfolios.assign(engine, "alice", customers=OWN, by="test")
-    portfolios.assign(engine, "bob", regions=[REGION], by="test")
+    portfolio.assign(engine, "alice", customers=OWN, by="test")
+    portfolio.assign(engine, "bob", regions=[REGION], by="test")
     portfolios.switch(engine, limited=True, by="test")
     yield
     portfolios.switch(engine, limited=False, by="test")
@@ -336,9 +337,9 @@ def test_a_list_of_a_whole_region_asks_no_table_for_each_customer(
 
 def test_assigning_twice_changes_nothing_and_every_change_counts(engine: Engine, limited: None) -> None:
     version = portfolios.state(engine).version
-    assert portfolios.assign(engine, "alice", customers=[*OWN, OWN[0]], by="test") == 0
+    assert portfolio.assign(engine, "alice", customers=[*OWN, OWN[0]], by="test") == 0
     assert portfolios.state(engine).version == version
-    assert portfolios.assign(engine, "dave", customers=[OTHER, 7], regions=[1], by="test") == 3
+    assert portfolio.assign(engine, "dave", customers=[OTHER, 7], regions=[1], by="test") == 3
     assert portfolios.state(engine).version == version + 1
     found = portfolios.assignments(engine, "dave")
     assert {(one.customer_id, one.region_rating) for one in found} == {(OTHER, None), (7, None), (None, 1)}

@@ -31,6 +31,8 @@ from flows.operations import backups
 from flows.services import database, superset
 from flows.settings import Settings
 from tests.db import ledger
+from tests.db.server.survey import survey
+from tests.installation import settings_of
 
 LOOK = (
     "ChartDataRestApi.data",
@@ -43,21 +45,6 @@ LOOK = (
         }
     ),
 )
-
-
-def settings_of(patch: pytest.MonkeyPatch, state: Path, url: str | None = None) -> Settings:
-    patch.setenv("CREDITLENS_STATE", str(state))
-    for name in ("CREDITLENS_DATABASE_URL", "DATABASE_URL"):
-        patch.delenv(name, raising=False)
-    if url is not None:
-        patch.setenv("CREDITLENS_DATABASE_URL", url)
-    return Settings()
-
-
-@pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +175,7 @@ def test_everything_comes_back_on_an_empty_server(file: Path, target: Settings, 
 
 def test_supersets_own_database_comes_back(file: Path, target: Settings) -> None:
     with database.database(target) as engine:
-        url = backups.superset_url(target, engine)
+        url = superset.existing_metadata_url(target, engine)
         assert url is not None
         with psycopg.connect(psql_url(url)) as connection:
             logs = connection.execute("SELECT count(*), max(json) FROM logs WHERE action IS NULL")
@@ -289,11 +276,11 @@ def test_a_difference_is_seen(file: Path, target: Settings) -> None:
 def test_a_restore_that_fails_half_way_leaves_the_database_as_it_was(file: Path, target: Settings) -> None:
     manifest = restore.read_manifest(file)
     with database.database(target) as engine:
-        before = manifests.survey_of(engine.url, manifests.SCHEMAS)
+        before = survey(engine.url)
         with pytest.raises(manifests.BackupError, match="Nothing was restored"):
             # The views are gone when the tables turn out to be there still.
             restore._restore(engine.url, file, manifest.data, "DROP SCHEMA reporting CASCADE;", "")
-        assert manifests.survey_of(engine.url, manifests.SCHEMAS) == before
+        assert survey(engine.url) == before
 
 
 def test_an_older_server_takes_a_backup_too(

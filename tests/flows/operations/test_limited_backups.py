@@ -16,9 +16,10 @@ from db.server.embedded import SUPERUSER, EmbeddedPostgres, new_password
 from flows.operations import backups
 from flows.services import database
 from flows.settings import Settings
+from tests import portfolio
 from tests.db import ledger
-from tests.flows.operations.test_backups import patch as patch
-from tests.flows.operations.test_backups import settings_of
+from tests.db.server.survey import survey
+from tests.installation import settings_of
 
 OWN = 7
 EVERYBODY = {7, 8, 9}
@@ -34,8 +35,8 @@ def source(engine: Engine, patch: pytest.MonkeyPatch, open_folder: Path) -> Sett
     model_id = ledger.new_model(engine)
     for day in (1, 2):
         ledger.night(engine, model_id, day=ledger.DAY.replace(day=day), sha256=str(day) * 64)
-    portfolios.assign(engine, "alice", customers=[OWN], by="test")
-    portfolios.assign(engine, "bob", regions=[1], by="test")
+    portfolio.assign(engine, "alice", customers=[OWN], by="test")
+    portfolio.assign(engine, "bob", regions=[1], by="test")
     portfolios.switch(engine, limited=True, by="test")
     return settings
 
@@ -60,7 +61,7 @@ def target(patch: pytest.MonkeyPatch, open_folder: Path, file: Path) -> Iterator
 
 def looking(key: str, username: str, **more: bool) -> Callable[[int], str]:
     """What the dashboards say of who looks, for the connection of a server process."""
-    return lambda backend: portfolios.sign(key, username, backend, **more)
+    return lambda backend: portfolio.sign(key, username, backend, **more)
 
 
 def seen(
@@ -84,7 +85,7 @@ def seen(
 
 def test_a_backup_holds_every_row_of_everybody(file: Path, engine: Engine, postgres: EmbeddedPostgres) -> None:
     """The one who dumps owns the tables, which row security does not hold; a superuser sees the same."""
-    everything = manifest.survey_of(postgres.url(SUPERUSER, database=engine.url.database or ""), manifest.SCHEMAS)
+    everything = survey(postgres.url(SUPERUSER, database=engine.url.database or ""))
     saved = restore.read_manifest(file).data.tables
     assert saved == everything
     assert sum(state.rows for name, state in saved.items() if name.startswith("credit.score_r")) == 6

@@ -15,13 +15,13 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from db.access import portfolios
 from db.access.roles import DASHBOARD
 from db.engine import psql_url
 from db.errors import BusyError
 from db.people import rows as people_rows
 from db.runs import ledger
 from flows.privacy import erase, export, record, traces
+from tests import portfolio
 from tests.faults import broken_files
 from tests.installation import Installation
 
@@ -172,9 +172,9 @@ def test_the_copy_says_which_advisors_have_the_customer(
 ) -> None:
     rating = installation.value(f"SELECT region_rating_client FROM credit.new_customer WHERE customer_id = {OTHER}")
     assert isinstance(rating, int)
-    portfolios.assign(installation.engine, "alice", customers=[OTHER], by="olga")
-    portfolios.assign(installation.engine, "bob", regions=[rating], by="olga")
-    portfolios.assign(installation.engine, "carol", regions=[rating % 3 + 1], customers=[NEW], by="olga")
+    portfolio.assign(installation.engine, "alice", customers=[OTHER], by="olga")
+    portfolio.assign(installation.engine, "bob", regions=[rating], by="olga")
+    portfolio.assign(installation.engine, "carol", regions=[rating % 3 + 1], customers=[NEW], by="olga")
     found = export.export(installation.settings, OTHER, tmp_path, by="petra", languages=export.LANGUAGES)
     assert found["assignments"] == 2
     document = json.loads((tmp_path / f"customer-{OTHER}.json").read_text())

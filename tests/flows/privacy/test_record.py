@@ -16,20 +16,19 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
+from db import unfinished_restore
 from db.access import portfolios, roles
 from db.engine import psql_url
 from db.errors import BusyError
-from db.server import unfinished_restore
 from db.superset.metadata import ensure_metadata_database
-from flows.cli.operations import _erasures_text
+from flows.cli.operations import erasures_text
 from flows.operations import backups
 from flows.privacy import erase
 from flows.privacy import record as erasure_record
 from flows.services import database
 from flows.settings import Settings
 from tests.db import ledger
-from tests.flows.operations.test_backups import patch as patch
-from tests.flows.operations.test_backups import settings_of
+from tests.installation import settings_of
 from tests.superset_fixture import share_readers
 
 ERASED, OTHER, UNSEEN, LIMIT = 7, 8, 500_777, 10_000
@@ -107,7 +106,7 @@ def test_who_was_erased_after_the_backup_is_erased_again_before_readers_are_let_
     assert looks == [0, OTHER, 0]
     with psycopg.connect(database.reader_url(source)) as reader:
         assert reader.execute("SELECT customer_id FROM reporting.customer ORDER BY 1").fetchall() == [(8,), (9,)]
-    assert _erasures_text(restored).endswith("2 customers.")
+    assert erasures_text(restored).endswith("2 customers.")
 
 
 def test_the_requests_are_recorded_again_where_they_were_lost(
@@ -153,7 +152,7 @@ def test_without_the_state_folder_a_restore_says_what_cannot_be_known(
     found = backups.bring_back(lost, file, force=True)
     assert (found["erased_again"], found["erasures_known"]) == (0, False)
     assert (found["erasures_unknown_from"], found["erasures_unknown_until"]) == (found["created_at"], None)
-    assert "cannot be known" in _erasures_text(found)
+    assert "cannot be known" in erasures_text(found)
     # A record that another key wrote is no better, and one that began later knows of what came later only.
     erasure_record.path(lost).write_bytes(erasure_record.path(source).read_bytes())
     assert erasure_record.read(lost).since is None

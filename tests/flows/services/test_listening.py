@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows import listening
+from flows.services import listening
 from flows.settings import Settings, SettingsError
 
 

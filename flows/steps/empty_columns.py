@@ -10,7 +10,7 @@ from scoring.monitoring import emptied
 CHECK = "empty_columns"
 
 
-def columns_check(tally: Tally, baseline: Baseline) -> Check | None:
+def check_of(tally: Tally, baseline: Baseline) -> Check | None:
     """The check of a night in which a column may have no value at all; None for a night without customers."""
     if not tally.sums:
         return None
