@@ -17,7 +17,7 @@ from db import registry
 from db.engine import parse_url, program_target
 from flows import signals
 from flows.alerts.last_night import accounted
-from flows.cli import access, dashboards, operations
+from flows.cli import access, dashboards, operations, privacy
 from flows.cli.console import Exit, Json, answering, say
 from flows.cli.wording import model_text, night_text, search_text, summary
 from flows.files import applications as application_files
@@ -50,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(dashboards.app)
 app.add_typer(operations.app)
+app.add_typer(privacy.app)
 app.add_typer(access.app)
 
 ApplicationsFile = Annotated[

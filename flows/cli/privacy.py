@@ -9,10 +9,12 @@ import typer
 
 from flows import signals
 from flows.cli.console import Exit, Json, answering, say
-from flows.cli.operations import By, app, somebody
+from flows.cli.operations import By, somebody
 from flows.privacy import erase as erasure
 from flows.privacy import export as exports
 from flows.settings import load_settings
+
+app = typer.Typer()
 
 CustomerId = Annotated[int, typer.Argument(help="Application number of the person.", min=0, max=2**31 - 1)]
 
