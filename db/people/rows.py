@@ -183,6 +183,17 @@ _HIS_REJECTED = f"""(
 )"""
 
 
+# What a person is given, by subject.
+COPY = {
+    "applications": _APPLICATION,
+    "scores": _SCORES,
+    "contributions": _CONTRIBUTIONS,
+    "rejected": _REJECTED.format(his=_HIS_REJECTED),
+    "former": _FORMER,
+    "assignments": _ASSIGNMENTS,
+}
+
+
 def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any]]]:
     """All that is held about one person, in codes and in words of both languages, as of one moment.
 
@@ -190,18 +201,10 @@ def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any
     details included), `contributions` (one per retained run and feature), `rejected`, and `assignments` to
     advisors.
     """
-    queries = {
-        "applications": _APPLICATION,
-        "scores": _SCORES,
-        "contributions": _CONTRIBUTIONS,
-        "rejected": _REJECTED.format(his=_HIS_REJECTED),
-        "former": _FORMER,
-        "assignments": _ASSIGNMENTS,
-    }
     with connect(engine) as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with driver(connection).cursor(row_factory=dict_row) as cursor:
-            return {name: _rows(cursor, query, customer_id) for name, query in queries.items()}
+            return {name: _rows(cursor, query, customer_id) for name, query in COPY.items()}
 
 
 def _rows(cursor: psycopg.Cursor[dict[str, Any]], query: str, customer_id: int) -> list[dict[str, Any]]:

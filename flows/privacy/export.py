@@ -12,17 +12,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-import psycopg
-from sqlalchemy import URL
-
 from db import schema
 from db.people import rows as people_rows
-from db.superset import access_log
 from flows.files.spreadsheets import plain
 from flows.installation import atomic
 from flows.privacy.record import customer_hash
+from flows.privacy.stores.base import NotTold, Store
+from flows.privacy.stores.registry import every_store
 from flows.services import database
-from flows.services import superset as superset_service
 from flows.settings import Settings
 
 Language = Literal["en", "fr"]
@@ -40,10 +37,7 @@ def export(
         schema.require_current(engine)
         hashed = customer_hash(settings, customer_id)
         request_id = people_rows.record(engine, kind="export", customer_hash=hashed, by=by)
-        held: dict[str, list[dict[str, Any]]] = people_rows.everything(engine, customer_id)
-        held["requests"] = people_rows.requests(engine, hashed)
-        superset = superset_service.existing_metadata_url(settings, engine)
-        held["looks"], not_told = looks(superset, customer_id)
+        held, not_told = _from_every(every_store(settings, engine), customer_id)
         counts = {
             "applications": len({row["run_id"] for row in held["applications"]}),
             "scores": len(held["scores"]),
@@ -73,27 +67,13 @@ def export(
     return {"outcome": outcome, "files": [str(file) for file in files], **counts, "looks_not_told": not_told}
 
 
-# What others had typed beside the number, other people's numbers for one, is not this person's to see.
-_LOOK_COLUMNS = ("looked_at", "username", "kind", "dashboard", "chart", "dataset", "cached")
-NotTold = Literal["looks_none", "looks_unreached"]
-
-
-def looks(superset: URL | None, customer_id: int) -> tuple[list[dict[str, Any]], NotTold | None]:
-    """Who looked at the person in the dashboards, the oldest first; and why that is not known, if it is not.
-
-    The log goes back as far as it is kept (CREDITLENS_SUPERSET_LOG_DAYS).
-    """
-    if superset is None:
-        return [], "looks_none"
-    try:
-        rows = access_log.read(superset, customer=customer_id, limit=None)
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        # Its database is there, but no dashboards were set up yet, or they are being set up.
-        return [], "looks_none"
-    except psycopg.Error:
-        return [], "looks_unreached"
-    chosen = [{column: row[column] for column in _LOOK_COLUMNS} for row in reversed(rows)]
-    return chosen, None
+def _from_every(
+    stores: Sequence[Store], customer_id: int
+) -> tuple[dict[str, list[dict[str, Any]]], NotTold | None]:
+    """What every store tells the person that it holds; and why who looked is not known, if it is not."""
+    told = [store.export(customer_id) for store in stores]
+    subjects = {subject: rows for one in told for subject, rows in one.subjects.items()}
+    return subjects, next((one.not_told for one in told if one.not_told is not None), None)
 
 
 def _private(path: Path, content: str) -> Path:

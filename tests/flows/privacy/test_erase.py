@@ -20,7 +20,9 @@ from db.engine import psql_url
 from db.errors import BusyError
 from db.people import rows as people_rows
 from db.runs import ledger
-from flows.privacy import erase, export, record, traces
+from flows.privacy import erase, export, record
+from flows.privacy.stores.cached_answers import answers_about
+from flows.privacy.stores.database import describe_former
 from tests import portfolio
 from tests.faults import broken_files
 from tests.installation import Installation
@@ -314,7 +316,7 @@ def test_an_answer_that_was_in_flight_does_not_stay(
         assert not thread.is_alive()
         assert not (cache / "late").exists()
     (cache / "later").write_bytes(b"customer_id" + customer.to_bytes(8, "little"))
-    assert traces.answers_about(installation.settings, customer) == [cache / "later"]
+    assert answers_about(installation.settings, customer) == [cache / "later"]
     assert str(cache / "later") in erase.search(installation.settings, customer).found
 
 
@@ -346,7 +348,7 @@ def test_a_former_customer_goes_from_every_bitmap_and_quantile_too(
 ) -> None:
     trained = described(installation)
     with installation.engine.begin() as connection:
-        record.describe_former(connection, 1)
+        describe_former(connection, 1)
     # What is said anew of the same people is the same, but for scores that are stored in single precision.
     again = described(installation)
     for table in ("former_distribution", "former_category", "cohort_option"):
