@@ -12,6 +12,7 @@ from flows.cli.console import Exit, Json, answering, say
 from flows.cli.operations import By, somebody
 from flows.privacy import erase as erasure
 from flows.privacy import export as exports
+from flows.privacy.page import LANGUAGES
 from flows.settings import load_settings
 
 app = typer.Typer()
@@ -35,7 +36,7 @@ def export(
     """
     settings = load_settings()
     with answering(json_output):
-        languages = [known for known in exports.LANGUAGES if language in {known, "both"}]
+        languages = [known for known in LANGUAGES if language in {known, "both"}]
         found = exports.export(settings, customer_id, folder.absolute(), by=somebody(by), languages=languages)
         text = f"Nothing is held about customer {customer_id}; the request is recorded."
         if found["files"]:

@@ -17,6 +17,7 @@ import pytest
 from db.engine import parse_url, psql_url
 from db.superset import people
 from flows.privacy import again, erase, export, record
+from flows.privacy.page import LANGUAGES
 from flows.privacy.stores.prefect_database import find_in_prefect
 from flows.privacy.stores.registry import every_store
 from flows.privacy.stores.superset_database import LOOK_COLUMNS
@@ -203,7 +204,7 @@ def test_the_copy_says_who_looked_and_not_at_whom_else(
     superset: Superset, ids: dict[str, int], tmp_path: Path
 ) -> None:
     look_at(superset, ids, "advisor", CUSTOMER)
-    found = export.export(superset.settings, CUSTOMER, tmp_path, by="petra", languages=export.LANGUAGES)
+    found = export.export(superset.settings, CUSTOMER, tmp_path, by="petra", languages=LANGUAGES)
     assert found["looks"] >= 1 and found["looks_not_told"] is None
     document = json.loads((tmp_path / f"customer-{CUSTOMER}.json").read_text())
     (look,) = [row for row in document["looks"] if row["username"] == "advisor" and row["kind"] == "view"]
