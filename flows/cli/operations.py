@@ -12,6 +12,7 @@ import typer
 from db import schema
 from db.runs import ledger, pointer
 from flows import signals
+from flows.cli import answers
 from flows.cli.console import Json, answering, say
 from flows.operations import backups
 from flows.services import database
@@ -63,6 +64,7 @@ def publish(
         )
         say(
             json_output,
+            answers.Published,
             answer,
             f"Readers see run {run_id} of {seen.as_of}, before it run {moved.from_run_id}.{behind}",
         )
@@ -88,7 +90,7 @@ def backup(
             f"{' and the database of Superset' if saved['superset'] else ''} in {saved['file']},"
             f" {saved['bytes'] / 1e6:,.1f} MB, in {saved['seconds']} s."
         )
-        say(json_output, saved, text)
+        say(json_output, answers.Saved, saved, text)
 
 
 @app.command()
@@ -109,7 +111,7 @@ def restore(
             f" as saved.\n{erasures_text(found)}"
         )
         text = "\n".join([text, *found["warnings"]])
-        say(json_output, found, text)
+        say(json_output, answers.Restored, found, text)
 
 
 def erasures_text(found: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from flows import signals
+from flows.cli import answers
 from flows.cli.console import Exit, Json, answering, say
 from flows.cli.operations import By, somebody
 from flows.privacy import erase as erasure
@@ -46,7 +47,7 @@ def export(
                 f" {found['former']} past credits, {found['assignments']} assignments to advisors, {found['looks']}"
                 " looks in the dashboards.\nWritten: " + ", ".join(found["files"])
             )
-        say(json_output, found, text)
+        say(json_output, answers.Exported, found, text)
 
 
 @app.command()
@@ -75,7 +76,7 @@ def erase(
                 raise typer.Exit(Exit.REFUSED)
         with signals.leaving("the erasure is not complete, ask for it again"):
             done = erasure.erase(settings, customer_id, by=somebody(by))
-        say(json_output, done, erased_text(customer_id, done))
+        say(json_output, answers.Erased, done, erased_text(customer_id, done))
 
 
 def erased_text(customer_id: int, done: dict[str, Any]) -> str:

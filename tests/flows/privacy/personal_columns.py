@@ -23,6 +23,8 @@ _PERSONAL = re.compile(
     r"sk_id_curr|(customer|client|applicant|borrower|person)(_?(ids?|no|nr|numbers?|key|name))?|customers?_in_\w+",
     re.IGNORECASE,
 )
+# Columns of other programs whose client is a program too: the key of a browser's query, of an API's user.
+_PROGRAMS = ("query.client_id", "csrf_token.client")
 _COLUMNS = """
 SELECT n.nspname, c.relname, c.relkind::text, a.attname, t.typtype IN ('r', 'm') OR t.typcategory = 'A'
 FROM pg_class AS c
@@ -80,7 +82,9 @@ def uncovered(
     views: dict[str, list[str]] = {}
     for schema, relation, kind, column, many in connection.execute(_COLUMNS).fetchall():
         name = f"{(schemas or {}).get(schema, schema)}.{relation}"
-        if is_personal(column, many=many) and not PARTITION_PATTERN.match(relation):
+        if f"{relation}.{column}" in _PROGRAMS or PARTITION_PATTERN.match(relation):
+            continue
+        if is_personal(column, many=many):
             (views if kind == "v" else stored).setdefault(name, []).append(f"{name}.{column}")
     missing = {name: [place for place in columns if place not in places] for name, columns in stored.items()}
     reads = _tables_by_view(connection, schemas or {})
@@ -137,7 +141,7 @@ def _columns_of(path: Path) -> list[str]:
                 f"{path}: {table}.{column}"
                 for table in tables
                 for _, column, *_ in connection.execute(f'PRAGMA table_info("{table}")')
-                if is_personal(column)
+                if is_personal(column) and f"{table}.{column}" not in _PROGRAMS
             ]
     if beginning.startswith(b"PAR1"):
         names = list(pl.read_parquet_schema(path))
