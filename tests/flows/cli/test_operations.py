@@ -70,6 +70,5 @@ def test_erasing_asks_first_and_says_what_it_did(
     assert done.returncode == 0, done.stderr
     assert "no trace of 7 is left" in done.stdout and "until they expire" in done.stdout
     assert "Not searched" in done.stdout and "the log of the Postgres server" in done.stdout
-    assert (
-        checked("export", command("export", "7", str(tmp_path / "none"), "--json").stdout)["outcome"] == "nothing"
-    )
+    nothing = command("export", "7", str(tmp_path / "none"), "--json")
+    assert checked("export", nothing.stdout)["outcome"] == "nothing"
