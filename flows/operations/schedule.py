@@ -127,7 +127,7 @@ def _start_schedule(settings: Settings, applications: Path) -> Start:
             return "not restarted"
         service.stop()
         outcome = "restarted"
-    command = [sys.executable, "-m", "flows.cli.main", "schedule", "--applications", str(applications)]
+    command = [sys.executable, "-m", "flows.cli", "schedule", "--applications", str(applications)]
     # The service notes for itself what it was started with, in the same words; until then this says it.
     service.start(command, prefect_environment(settings), wanted)
     return outcome

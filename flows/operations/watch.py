@@ -39,7 +39,7 @@ def start_watch(settings: Settings) -> None:
     service = watch_service(settings)
     service.stop()
     if settings.notify_url is not None or settings.notify_email is not None:
-        service.start([sys.executable, "-m", "flows.cli.main", "watch"], prefect_environment(settings))
+        service.start([sys.executable, "-m", "flows.cli", "watch"], prefect_environment(settings))
 
 
 def run(settings: Settings) -> None:

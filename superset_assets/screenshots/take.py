@@ -154,7 +154,7 @@ def installation() -> Iterator[tuple[str, str, int]]:
 
         def creditlens(*command: str) -> str:
             done = subprocess.run(
-                (sys.executable, "-m", "flows.cli.main", *command),
+                (sys.executable, "-m", "flows.cli", *command),
                 env=environment,
                 cwd=PROJECT,
                 stdout=subprocess.PIPE,

@@ -128,7 +128,7 @@ class Scene:
             log = foreground.errors if foreground else service.log.read_text()
             assert time.monotonic() < deadline, (found, log)
             time.sleep(0.2)
-        serving = [process.pid for process in services_of(settings.state, "flows.cli.main schedule")]
+        serving = [process.pid for process in services_of(settings.state, "flows.cli schedule")]
         assert serving == ([] if foreground else [service.pid()])
 
     def require_good(self) -> None:
