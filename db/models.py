@@ -1,10 +1,13 @@
 """All tables of schema `credit`: one MetaData, one naming convention.
 
 `new_customer`, `score` and `shap_value` are partitioned by run, `former_customer` by model: a run or a model
-is loaded into tables of its own, attached, and later detached, as a whole.
+is loaded into tables of its own, attached, and later detached, as a whole. What a table is for everything else
+(whether it holds people and where, who may write it) it says in its `info`, see db.about.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -33,6 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import BIT, INT8MULTIRANGE, JSONB
 from sqlalchemy.schema import SchemaItem
 
+from db.about import Holds, about, info, partitioned
 from db.application import APPLICATION_COLUMNS
 
 SCHEMA = "credit"
@@ -79,6 +83,16 @@ def _timestamp(name: str, **options: object) -> Column[object]:
     return Column(name, DateTime(timezone=True), **options)  # type: ignore[arg-type]
 
 
+def _partitioned_by(key: str, *analysed: str) -> dict[str, Any]:
+    """Options of a table of customers that is loaded, attached and dropped by run or model."""
+    return {
+        "postgresql_partition_by": f"LIST ({key})",
+        "info": info(
+            people={"customer_id": Holds.NUMBER}, limited=True, partitioned_by=key, analysed=(key, *analysed)
+        ),
+    }
+
+
 feature = Table(
     "feature",
     metadata,
@@ -96,6 +110,7 @@ feature = Table(
     Column("label_fr", Text, nullable=False),
     Column("description_en", Text, nullable=False),
     Column("description_fr", Text, nullable=False),
+    info=info(jobs="read"),
     comment="The feature dictionary: what each column means, in words and units",
 )
 
@@ -108,6 +123,7 @@ feature_category = Table(
     Column("label_en", Text, nullable=False),
     Column("label_fr", Text, nullable=False),
     UniqueConstraint("feature_id", "value"),
+    info=info(jobs="read"),
     comment="Codes of categories and flags; code 0 of a category is a value that the dictionary does not know",
 )
 
@@ -121,6 +137,7 @@ score_band = Table(
     Column("label_fr", Text, nullable=False),
     Column("decision_en", Text, nullable=False),
     Column("decision_fr", Text, nullable=False),
+    info=info(jobs="read"),
     comment="Score bands and the decision each of them suggests",
 )
 
@@ -169,6 +186,7 @@ scoring_run = Table(
     CheckConstraint("customers >= 0 AND rejected >= 0", name="counts_not_negative"),
     Index(None, "source_sha256", "model_id"),
     Index(None, "as_of"),
+    info=info(people={"message": Holds.MENTIONS, "source_name": Holds.NAMES}),
     comment="The ledger: one row for every run that was opened, whatever became of it",
 )
 
@@ -188,6 +206,7 @@ run_withdrawal = Table(
     _timestamp("withdrawn_at", nullable=False, server_default=func.clock_timestamp()),
     Column("withdrawn_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    info=info(people={"reason": Holds.MENTIONS}, jobs="read"),
     comment="Published runs that nobody is to read any more: by whom, when and why",
 )
 
@@ -200,6 +219,7 @@ pointer_move = Table(
     Column("from_run_id", Integer, ForeignKey(scoring_run.c.run_id), nullable=False),
     Column("to_run_id", Integer, ForeignKey(scoring_run.c.run_id), nullable=False),
     CheckConstraint("from_run_id <> to_run_id", name="really_moved"),
+    info=info(jobs="nothing"),
     comment="When somebody moved readers to another run by hand, who, and from where to where",
 )
 
@@ -214,6 +234,7 @@ privacy_request = Table(
     _timestamp("completed_at"),
     _one_of("kind", ("export", "erase")),
     Index(None, "customer_hash"),
+    info=info(jobs="nothing"),
     comment="Requests of customers about their own data; whose is told by a keyed hash of the id only",
 )
 
@@ -226,6 +247,7 @@ portfolio_state = Table(
     _timestamp("changed_at", nullable=False, server_default=func.clock_timestamp()),
     Column("changed_by", Text, nullable=False),
     CheckConstraint("singleton", name="one_row"),
+    info=info(jobs="read"),
     comment="Whether advisors see their own customers only; the version counts every change of who sees whom",
 )
 
@@ -242,6 +264,7 @@ advisor_portfolio = Table(
     UniqueConstraint("username", "customer_id"),
     UniqueConstraint("username", "region_rating"),
     Index(None, "customer_id"),
+    info=info(people={"customer_id": Holds.NUMBER}, jobs="read"),
     comment="Which advisor has which customers: one by one, or all of tonight's with a rating of their region",
 )
 
@@ -250,6 +273,7 @@ customer_region = Table(
     metadata,
     Column("region_rating", SmallInteger, primary_key=True, autoincrement=False),
     Column("customers", INT8MULTIRANGE, nullable=False),
+    info=info(people={"customers": Holds.RANGES}, jobs="read"),
     comment="The customers of the published run by the rating of their region, as ranges of numbers, while advisors"
     " see their own customers only",
 )
@@ -268,7 +292,7 @@ former_customer = Table(
     _finite("log_odds"),
     _probability("default_probability"),
     CheckConstraint("score BETWEEN 0 AND 100", name="score_range"),
-    postgresql_partition_by="LIST (model_id)",
+    **_partitioned_by("model_id", "customer_id", "target", "score"),
     comment="Former customers with their outcome and out-of-fold score: each scored by a model that never saw them",
 )
 
@@ -283,6 +307,7 @@ former_distribution = Table(
     Column("mean", Double),
     Column("quantiles", ARRAY(Double)),
     _one_of("outcome", ("all", "repaid", "defaulted")),
+    info=info(sums_up_former_customers=True),
     comment="Per numeric feature and outcome: mean and 1,001 exact quantiles of the former customers",
 )
 
@@ -294,6 +319,7 @@ former_category = Table(
     Column("category_code", SmallInteger, primary_key=True),
     Column("customers", Integer, nullable=False),
     Column("defaulted", Integer, nullable=False),
+    info=info(sums_up_former_customers=True),
     comment="Per category: how many former customers, and how many of them defaulted; code -1 is missing",
 )
 
@@ -310,6 +336,7 @@ cohort_option = Table(
     Column("label_fr", Text, nullable=False),
     Column("repaid", Integer, nullable=False),
     Column("defaulted", Integer, nullable=False),
+    info=info(sums_up_former_customers=True),
     comment="What former customers can be filtered by: categories and bands, in order; code 0 is everybody",
 )
 
@@ -325,6 +352,7 @@ cohort_feature = Table(
     Column("exact", Boolean, nullable=False),
     CheckConstraint("bits BETWEEN 1 AND 31", name="bits_range"),
     CheckConstraint("per_unit > 0 AND per_unit < 'Infinity'", name="per_unit_range"),
+    info=info(sums_up_former_customers=True),
     comment="Features as whole numbers in their order: value = (origin + code) / per_unit; feature 0 is the score",
 )
 
@@ -344,6 +372,7 @@ cohort_member = Table(
         name="fk_cohort_member_feature",
     ),
     CheckConstraint("target IN (0, 1)", name="target_known"),
+    info=info(sums_up_former_customers=True),
     comment="Per feature, outcome and option a bitmap of who has the option, in the order of the feature's values",
 )
 
@@ -362,6 +391,7 @@ cohort_slice = Table(
         name="fk_cohort_slice_feature",
     ),
     CheckConstraint("target IN (0, 1)", name="target_known"),
+    info=info(sums_up_former_customers=True),
     comment="Per feature and outcome a bitmap of everybody (slice 0) and one per digit of the codes, highest first",
 )
 
@@ -387,6 +417,7 @@ cohort_bin = Table(
         ondelete="CASCADE",
         name="fk_cohort_bin_feature",
     ),
+    info=info(sums_up_former_customers=True),
     comment="Bars of each feature's histogram, each an interval of places; the outer ones are open",
 )
 
@@ -396,7 +427,7 @@ new_customer = Table(
     Column("run_id", Integer, primary_key=True, autoincrement=False),
     Column("customer_id", Integer, primary_key=True, autoincrement=False),
     *_application_columns(),
-    postgresql_partition_by="LIST (run_id)",
+    **_partitioned_by("run_id", "customer_id"),
     comment="Applications as received, one partition per run",
 )
 
@@ -422,7 +453,7 @@ score = Table(
     Column("run_id", Integer, primary_key=True, autoincrement=False),
     Column("customer_id", Integer, primary_key=True, autoincrement=False),
     *_score_columns(),
-    postgresql_partition_by="LIST (run_id)",
+    **_partitioned_by("run_id", "customer_id", "score", "band"),
     comment="One score per customer and run whose details are retained",
 )
 
@@ -434,6 +465,7 @@ past_score = Table(
     Column("run_id", Integer, ForeignKey(scoring_run.c.run_id), primary_key=True, autoincrement=False),
     *_score_columns(),
     Index(None, "run_id"),
+    info=info(people={"customer_id": Holds.NUMBER}, limited=True),
     comment="The scores of runs whose details were dropped, kept for ever",
 )
 
@@ -448,7 +480,7 @@ shap_value = Table(
     Column("contribution", REAL, nullable=False),
     Column("rank", SmallInteger, nullable=False),
     Index(None, "customer_id"),
-    postgresql_partition_by="LIST (run_id)",
+    **_partitioned_by("run_id", "customer_id", "feature_id"),
     comment="Contribution of each feature to each log-odds of default, long format, one partition per run",
 )
 
@@ -462,6 +494,7 @@ rejected_application = Table(
     Column("rule", Text, nullable=False),
     Column("value", Text),
     Index(None, "run_id", "row_number"),
+    info=info(people={"customer_id": Holds.REFUSED, "value": Holds.REFUSED}, limited=True),
     comment="Why a row of the input was not scored, one line per broken rule",
 )
 
@@ -472,6 +505,7 @@ unknown_category = Table(
     Column("column_name", Text, primary_key=True),
     Column("value", Text, primary_key=True),
     Column("customers", Integer, nullable=False),
+    info=info(people={"value": Holds.RECEIVED}),
     comment="Category values of a run that the dictionary does not know; scored as unknown",
 )
 
@@ -565,9 +599,12 @@ run_feature_bin = Table(
     comment="Each bin of a feature over a run, kept for ever: how many customers, and what it did to their scores",
 )
 
-RUN_PARTITIONED = (new_customer, score, shap_value)
+PARTITIONED = partitioned(metadata.tables.values())
+RUN_PARTITIONED = partitioned(PARTITIONED, "run_id")
 
 
 def partition_name(table: Table, key: int) -> str:
     """The name of a table's partition for one run (or model, for former customers), without schema."""
-    return f"{table.name}_{'m' if table is former_customer else 'r'}{key:08d}"
+    by = about(table).partitioned_by
+    assert by is not None
+    return f"{table.name}_{by[0]}{key:08d}"

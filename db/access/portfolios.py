@@ -19,30 +19,17 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from db.about import about
 from db.access.names import USUAL, RoleNames, current
 from db.engine import connect, driver, transaction
 from db.errors import BusyError, RefusedError
-from db.models import (
-    PRIVATE,
-    REPORTING,
-    SCHEMA,
-    advisor_portfolio,
-    former_customer,
-    metadata,
-    new_customer,
-    past_score,
-    portfolio_state,
-    rejected_application,
-    score,
-    shap_value,
-)
+from db.models import PRIVATE, REPORTING, SCHEMA, advisor_portfolio, metadata, portfolio_state
 
 VIEWS = USUAL.views
 SETTING = "creditlens.viewer"
-LIMITED = (new_customer, score, shap_value, past_score, former_customer, rejected_application)
+LIMITED = tuple(table for table in metadata.sorted_tables if about(table).limited)
 POLICY_FUNCTIONS = ("sees_everybody()", "viewer_customers()", "viewer_regions()")
 LOCK_ATTEMPTS = 12
-_NO_VIEW_READS = {"pointer_move", "privacy_request"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +141,7 @@ def hand_over_views(connection: Connection, roles: RoleNames) -> None:
         "reporting": sql.Identifier(REPORTING),
         # Not all tables of the schema: partitions are read through their parents.
         "tables": sql.SQL(", ").join(
-            sql.Identifier(SCHEMA, table.name)
-            for table in metadata.sorted_tables
-            if table.name not in _NO_VIEW_READS
+            sql.Identifier(SCHEMA, table.name) for table in metadata.sorted_tables if about(table).jobs != "nothing"
         ),
         "functions": sql.SQL(", ").join(sql.SQL(f"{SCHEMA}.{name}") for name in POLICY_FUNCTIONS),
     }

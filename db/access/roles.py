@@ -11,11 +11,12 @@ from psycopg import sql
 from psycopg.errors import DependentObjectsStillExist, InsufficientPrivilege, UndefinedObject
 from sqlalchemy import Connection, Engine, text
 
+from db.about import about
 from db.access.names import USUAL, RoleNames, choose, claim, claimed_by, current
 from db.access.portfolios import POLICY_FUNCTIONS, hand_over_views
 from db.access.public_functions import close_functions
 from db.engine import FORMATS, connect, driver, transaction
-from db.models import PRIVATE, REPORTING, RUN_PARTITIONED, SCHEMA, VERSION_TABLE, former_customer
+from db.models import PARTITIONED, PRIVATE, REPORTING, SCHEMA, VERSION_TABLE, metadata, partition_name
 from db.runs.partitions import partitions
 
 READER, ANALYST, DASHBOARD = USUAL.reader, USUAL.analyst, USUAL.dashboard
@@ -175,15 +176,6 @@ def let_readers_in(engine: Engine) -> None:
             driver(connection).execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(*names))
 
 
-# Attaching and detaching need the ownership of the partitioned tables; nothing else is the writer's.
-_WRITERS_OWN = (*RUN_PARTITIONED, former_customer)
-_READ_ONLY = (
-    *("feature", "feature_category", "score_band"),
-    *("portfolio_state", "advisor_portfolio", "customer_region"),
-)
-_OPERATORS_OWN = ("pointer_move", "privacy_request", "run_withdrawal")
-
-
 def ensure_writer(engine: Engine, password: str, roles: RoleNames | None = None) -> bool:
     """Make or update the role of the nightly job and of training; idempotent.
 
@@ -210,19 +202,19 @@ def ensure_writer(engine: Engine, password: str, roles: RoleNames | None = None)
                 "database": sql.Identifier(engine.url.database or "postgres"),
                 "credit": sql.Identifier(SCHEMA),
                 "password": sql.Literal(password),
-                "read_only": _tables(*_READ_ONLY),
-                "apart": _tables(*_OPERATORS_OWN),
+                "read_only": _tables("read"),
+                "apart": _tables("nothing"),
                 "policies": sql.SQL(", ").join(sql.SQL(f"{SCHEMA}.{name}") for name in POLICY_FUNCTIONS),
             }
             for statement in (*(() if known else ("CREATE ROLE {writer}",)), *_WRITER_STATEMENTS):
                 driver(connection).execute(sql.SQL(statement).format(**names))
-            parts = [f"{table}_{'m' if table == former_customer.name else 'r'}{key:08d}"
-                     for table, key, _ in partitions(driver(connection))]  # fmt: skip
+            by_name = {table.name: table for table in PARTITIONED}
+            parts = [partition_name(by_name[name], key) for name, key, _ in partitions(driver(connection))]
             # Not those that are its own already: handing one over waits for everybody who reads it.
             given = driver(connection).execute(
                 "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
                 " AND relname = ANY(%s) AND pg_get_userbyid(relowner) <> %s",
-                [SCHEMA, [*(table.name for table in _WRITERS_OWN), *parts], roles.writer],
+                [SCHEMA, [*by_name, *parts], roles.writer],
             )
             for (table,) in given.fetchall():
                 driver(connection).execute(sql.SQL(f"ALTER TABLE {table} OWNER TO {{writer}}").format(**names))
@@ -340,8 +332,10 @@ def has_writer(engine: Engine) -> bool:
         return connection.scalar(query, {"role": current(driver(connection)).writer}) is not None
 
 
-def _tables(*names: str) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(SCHEMA, name) for name in names)
+def _tables(may: str) -> sql.Composed:
+    """The tables with which the jobs may do this and no more."""
+    chosen = (table.name for table in metadata.sorted_tables if about(table).jobs == may)
+    return sql.SQL(", ").join(sql.Identifier(SCHEMA, name) for name in chosen)
 
 
 _WRITER_STATEMENTS = (

@@ -6,7 +6,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -14,25 +14,24 @@ from psycopg.rows import dict_row
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from db import cohort
+from db.about import Holds, about, columns_that
 from db.application import APPLICATION_COLUMNS
 from db.cohort import CohortRows
 from db.engine import connect, driver, transaction
 from db.models import (
-    RUN_PARTITIONED,
+    PARTITIONED,
     SCHEMA,
     former_category,
     former_customer,
     former_distribution,
+    metadata,
     partition_name,
     privacy_request,
 )
 from db.people import mentions
 from db.runs.partitions import partitions
 
-# Texts of the ledger that can name a person, and whether only where they say that they do: in a file's name, a
-# number may be anything. All other texts are names of ours, digests and words of the dictionary, and no person is
-# in them; a digest that lost a digit would have every night refused.
-_TEXTS = {"message": False, "source_name": True}
+_TABLES = metadata.sorted_tables
 
 
 def keyed_hash(key: str, customer_id: int) -> str:
@@ -184,6 +183,17 @@ _HIS_REJECTED = f"""(
 )"""
 
 
+# What a person is given, by subject.
+COPY = {
+    "applications": _APPLICATION,
+    "scores": _SCORES,
+    "contributions": _CONTRIBUTIONS,
+    "rejected": _REJECTED.format(his=_HIS_REJECTED),
+    "former": _FORMER,
+    "assignments": _ASSIGNMENTS,
+}
+
+
 def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any]]]:
     """All that is held about one person, in codes and in words of both languages, as of one moment.
 
@@ -191,18 +201,10 @@ def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any
     details included), `contributions` (one per retained run and feature), `rejected`, and `assignments` to
     advisors.
     """
-    queries = {
-        "applications": _APPLICATION,
-        "scores": _SCORES,
-        "contributions": _CONTRIBUTIONS,
-        "rejected": _REJECTED.format(his=_HIS_REJECTED),
-        "former": _FORMER,
-        "assignments": _ASSIGNMENTS,
-    }
     with connect(engine) as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with driver(connection).cursor(row_factory=dict_row) as cursor:
-            return {name: _rows(cursor, query, customer_id) for name, query in queries.items()}
+            return {name: _rows(cursor, query, customer_id) for name, query in COPY.items()}
 
 
 def _rows(cursor: psycopg.Cursor[dict[str, Any]], query: str, customer_id: int) -> list[dict[str, Any]]:
@@ -235,11 +237,11 @@ def _find(server: psycopg.Connection[Any], customer_id: int) -> dict[str, int]:
             sql.Identifier(SCHEMA, table), sql.Identifier(column)
         )
         _count(found, f"{SCHEMA}.{table}.{column}", _number(server, query, customer_id))
-    for place, condition in _ELSEWHERE.items():
-        query = sql.SQL(f"SELECT count(*) FROM {{}} AS x WHERE {condition}").format(sql.Identifier(SCHEMA, place))
-        _count(found, f"{SCHEMA}.{place}", _number(server, query, customer_id))
-    for column, _, _ in _ledger_texts(server, customer_id):
-        _count(found, f"{SCHEMA}.scoring_run.{column}", 1)
+    for table, (condition, _) in _ELSEWHERE.items():
+        query = sql.SQL(f"SELECT count(*) FROM {{}} AS x WHERE {condition}").format(sql.Identifier(SCHEMA, table))
+        _count(found, f"{SCHEMA}.{table}", _number(server, query, customer_id))
+    for text in _texts(server, customer_id):
+        _count(found, f"{SCHEMA}.{text.table}.{text.column}", 1)
     query = sql.SQL(
         "SELECT count(*) FROM pg_stats WHERE schemaname = 'credit' AND attname = 'customer_id' AND"
         " concat_ws(' ', most_common_vals::text, histogram_bounds::text) ~ %(pattern)s"
@@ -254,12 +256,25 @@ def _number(server: psycopg.Connection[Any], query: sql.Composed, customer_id: i
     return int(row[0])
 
 
-# What is no column of numbers: rows as received, a category that is no word but the number, ranges of numbers.
-_ELSEWHERE = {
-    "rejected_application": _HIS_REJECTED,
-    "unknown_category": f"x.value ~ {_WRITTEN_ID}",
-    "customer_region": "x.customers @> %(id)s::bigint",
+# Of what is no column of numbers: which of its rows are his, and how he is taken out.
+_DELETE = "DELETE FROM credit.{table} AS x"
+_CONDITIONS = {
+    Holds.REFUSED: (_HIS_REJECTED, _DELETE),
+    Holds.RECEIVED: (f"x.{{column}} ~ {_WRITTEN_ID}", _DELETE),
+    Holds.RANGES: (
+        "x.{column} @> %(id)s::bigint",
+        "UPDATE credit.{table} AS x SET {column} = {column} - int8multirange(int8range(%(id)s, %(id)s, '[]'))",
+    ),
 }
+_ELSEWHERE = {
+    table.name: tuple(part.replace("{table}", table.name).replace("{column}", column) for part in _CONDITIONS[how])
+    for table, column, how in columns_that(_TABLES, *_CONDITIONS)
+}
+
+
+def places() -> list[str]:
+    """Every column of schema `credit` that holds people."""
+    return [f"{SCHEMA}.{table.name}.{column}" for table, column, _ in columns_that(_TABLES)]
 
 
 def _columns(server: psycopg.Connection[Any]) -> list[tuple[str, str]]:
@@ -275,17 +290,28 @@ def _columns(server: psycopg.Connection[Any]) -> list[tuple[str, str]]:
     ).fetchall()
 
 
-def _ledger_texts(server: psycopg.Connection[Any], customer_id: int) -> list[tuple[str, int, str]]:
-    """(column, run_id, the text without the person) of every text of the ledger that speaks of the person."""
+class _Text(NamedTuple):
+    """A text that speaks of the person: its place, and what it says without the person."""
+
+    table: str
+    column: str
+    key: str
+    row: int
+    cleaned: str
+
+
+def _texts(server: psycopg.Connection[Any], customer_id: int) -> list[_Text]:
+    """Every text that speaks of the person."""
     found = []
-    for column, certain in _TEXTS.items():
-        query = sql.SQL("SELECT run_id, {0} FROM credit.scoring_run WHERE position(%s IN {0}) > 0").format(
-            sql.Identifier(column)
+    for table, column, how in columns_that(_TABLES, Holds.MENTIONS, Holds.NAMES):
+        (key,) = table.primary_key.columns.keys()
+        query = sql.SQL("SELECT {key}, {column} FROM {table} WHERE position(%s IN {column}) > 0").format(
+            key=sql.Identifier(key), column=sql.Identifier(column), table=sql.Identifier(SCHEMA, table.name)
         )
-        for run_id, text in server.execute(query, [str(customer_id)]).fetchall():
-            cleaned = mentions.without(text, customer_id, "erased", certain=certain)
+        for row, text in server.execute(query, [str(customer_id)]).fetchall():
+            cleaned = mentions.without(text, customer_id, "erased", certain=how is Holds.NAMES)
             if cleaned.times:
-                found.append((column, run_id, cleaned.content))
+                found.append(_Text(table.name, column, key, row, cleaned.content))
     return found
 
 
@@ -294,7 +320,6 @@ def numbers(engine: Engine) -> set[int]:
 
     Of the largest table, `shap_value`, no number is read: each of them has a score too.
     """
-    texts = ("rejected_application.customer_id", "rejected_application.value", "unknown_category.value")
     found: set[int] = set()
     with connect(engine) as connection:
         server = driver(connection)
@@ -304,10 +329,10 @@ def numbers(engine: Engine) -> set[int]:
                     sql.Identifier(column), sql.Identifier(SCHEMA, table)
                 )
                 found.update(number for (number,) in server.execute(query) if number is not None)
-        for place in (*texts, *(f"scoring_run.{column}" for column in _TEXTS)):
-            table, column = place.split(".")
+        kinds = (Holds.REFUSED, Holds.RECEIVED, Holds.MENTIONS, Holds.NAMES)
+        for written, column, _ in columns_that(_TABLES, *kinds):
             query = sql.SQL("SELECT DISTINCT {0} FROM {1} WHERE {0} ~ '[0-9]'").format(
-                sql.Identifier(column), sql.Identifier(SCHEMA, table)
+                sql.Identifier(column), sql.Identifier(SCHEMA, written.name)
             )
             for (text,) in server.execute(query):
                 found.update(map(int, re.findall(r"(?<!\d)\d{1,10}(?!\d)", text)))
@@ -338,20 +363,14 @@ def erase(engine: Engine, customer_id: int, *, describe: Callable[[Connection, i
                 sql.Identifier(SCHEMA, table), sql.Identifier(column)
             )
             _count(removed, table, server.execute(statement, _parameters(customer_id)).rowcount)
-        for place, condition in _ELSEWHERE.items():
-            change = (
-                "UPDATE credit.customer_region AS x"
-                " SET customers = customers - int8multirange(int8range(%(id)s, %(id)s, '[]'))"
-                if place == "customer_region"
-                else f"DELETE FROM credit.{place} AS x"
-            )
+        for table, (condition, change) in _ELSEWHERE.items():
             rows = server.execute(f"{change} WHERE {condition}".encode(), _parameters(customer_id)).rowcount
-            _count(removed, place, rows)
-        for column, run_id, text in _ledger_texts(server, customer_id):
-            statement = sql.SQL("UPDATE credit.scoring_run SET {} = %s WHERE run_id = %s").format(
-                sql.Identifier(column)
+            _count(removed, table, rows)
+        for text in _texts(server, customer_id):
+            statement = sql.SQL("UPDATE {} SET {} = %s WHERE {} = %s").format(
+                sql.Identifier(SCHEMA, text.table), sql.Identifier(text.column), sql.Identifier(text.key)
             )
-            _count(removed, "scoring_run", server.execute(statement, [text, run_id]).rowcount)
+            _count(removed, text.table, server.execute(statement, [text.cleaned, text.row]).rowcount)
         for model_id in models:
             describe(connection, model_id)
     return removed
@@ -408,12 +427,6 @@ def replace_descriptions(
         cohort.load(connection, driver(connection), model_id, cohorts)
 
 
-_DESCRIPTIONS = (
-    *("former_distribution", "former_category"),
-    *("cohort_option", "cohort_feature", "cohort_bin", "cohort_member", "cohort_slice"),
-)
-
-
 def scrub(engine: Engine, tables: Sequence[str]) -> list[str]:
     """VACUUM and ANALYZE what was touched: dead rows and the planner's samples go; the names of the tables.
 
@@ -421,9 +434,10 @@ def scrub(engine: Engine, tables: Sequence[str]) -> list[str]:
     """
     with connect(engine) as connection:
         server = driver(connection)
-        partitioned = {table.name: table for table in (*RUN_PARTITIONED, former_customer)}
+        partitioned = {table.name: table for table in PARTITIONED}
         names = [name for name in tables if name not in partitioned]
-        names += _DESCRIPTIONS if former_customer.name in tables else ()
+        if former_customer.name in tables:
+            names += [table.name for table in _TABLES if about(table).sums_up_former_customers]
         names += [partition_name(partitioned[name], key) for name, key, _ in partitions(server) if name in tables]
         server.rollback()
         server.autocommit = True

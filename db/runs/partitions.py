@@ -10,21 +10,13 @@ from typing import Any
 from psycopg import Connection, sql
 from sqlalchemy import Engine, Table
 
+from db.about import about
 from db.engine import connect
-from db.models import RUN_PARTITIONED, SCHEMA, former_customer, partition_name, shap_value
+from db.models import PARTITIONED, SCHEMA, partition_name, shap_value
 from db.runs.copy import Encoded, copy_rows
 
-_NAMES = "|".join(table.name for table in (*RUN_PARTITIONED, former_customer))
+_NAMES = "|".join(table.name for table in PARTITIONED)
 PARTITION_PATTERN = re.compile(rf"^({_NAMES})_[rm](\d{{8}})$")
-
-
-# Statistics of the columns that plans depend on; those of 120 application columns would cost more than the load.
-_ANALYSED = {
-    "new_customer": ("run_id", "customer_id"),
-    "score": ("run_id", "customer_id", "score", "band"),
-    "shap_value": ("run_id", "customer_id", "feature_id"),
-    "former_customer": ("model_id", "customer_id", "target", "score"),
-}
 
 
 class Staging:
@@ -68,7 +60,8 @@ class Staging:
                 self._execute("ALTER TABLE {part} ADD PRIMARY KEY ({column}, customer_id)", table)
             if table is shap_value:
                 self._execute("CREATE INDEX ON {part} (customer_id)", table)
-            self._execute(f"ANALYZE {{part}} ({', '.join(_ANALYSED[table.name])})", table)
+            # Of the columns that plans depend on; those of 120 application columns would cost more than the load.
+            self._execute(f"ANALYZE {{part}} ({', '.join(about(table).analysed)})", table)
 
     def _execute(self, statement: str, table: Table) -> None:
         self.connection.execute(_render(statement, table, self._key))
@@ -145,14 +138,10 @@ def partitions(connection: Connection[Any]) -> list[tuple[str, int, bool]]:
     return [(match[1], int(match[2]), attached) for match, attached in found if match]
 
 
-def _key_column(table: Table) -> str:
-    return "model_id" if table is former_customer else "run_id"
-
-
 def _render(statement: str, table: Table, key: int) -> sql.Composed:
     return sql.SQL(statement).format(
         part=sql.Identifier(SCHEMA, partition_name(table, key)),
         parent=sql.Identifier(SCHEMA, table.name),
-        column=sql.Identifier(_key_column(table)),
+        column=sql.Identifier(about(table).partitioned_by or ""),
         key=sql.Literal(key),
     )

@@ -58,6 +58,12 @@ def find(url: URL, customer_id: int) -> dict[str, int]:
     return found | ({f"superset.{_FILED}.value": filed} if filed else {})
 
 
+def places() -> list[str]:
+    """Every column that `find` looks into."""
+    columns = {**SAID, **ASSETS, _FILED: ("value",)}
+    return [f"superset.{table}.{column}" for table, names in columns.items() for column in names]
+
+
 def looked_at() -> str:
     """Which places `find` looks into, for people."""
     places = [f"{table} ({', '.join(columns)})" for table, columns in {**SAID, _FILED: ("value",)}.items()]

@@ -16,6 +16,7 @@ from db.access import portfolios
 from db.engine import parse_url
 from db.errors import RefusedError
 from db.superset import access_log
+from flows.cli import answers
 from flows.cli.console import Json, answering, say
 from flows.cli.operations import By, somebody
 from flows.files.spreadsheets import plain
@@ -67,7 +68,8 @@ def _switch(limited: bool, by: str | None, json_output: bool) -> None:
         found = portfolios.switch(engine, limited=limited, by=somebody(by))
         answer = {"portfolios": "on" if limited else "off", **asdict(found)}
         text = "An advisor sees his own customers only" if limited else "Every advisor sees every customer"
-        say(json_output, answer, f"{text}, since {found.changed_at:%Y-%m-%d %H:%M} by {found.changed_by}.")
+        since = f"since {found.changed_at:%Y-%m-%d %H:%M} by {found.changed_by}"
+        say(json_output, answers.Portfolios, answer, f"{text}, {since}.")
 
 
 @portfolio.command()
@@ -99,7 +101,7 @@ def assign(
             raise RefusedError("Name a user and at least one --customer or --region, or a --file.")
         added = portfolios.assign_all(engine, rows)
         answer = {"assigned": added, "already": len(rows) - added}
-        say(json_output, answer, f"Assigned: {added:,}; {len(rows) - added:,} were so already.")
+        say(json_output, answers.Assigned, answer, f"Assigned: {added:,}; {len(rows) - added:,} were so already.")
 
 
 @portfolio.command()
@@ -119,7 +121,7 @@ def unassign(
         removed = portfolios.unassign(
             engine, username, customers=customers or (), regions=regions or (), everything=everything
         )
-        say(json_output, {"unassigned": removed}, f"Taken away: {removed:,}.")
+        say(json_output, answers.Unassigned, {"unassigned": removed}, f"Taken away: {removed:,}.")
 
 
 @portfolio.command("list")
@@ -134,7 +136,7 @@ def list_(
         found, state = portfolios.assignments(engine, username), portfolios.state(engine)
         if json_output:
             answer = {"portfolios": "on" if state.limited else "off", "assignments": [asdict(one) for one in found]}
-            say(True, answer, "")
+            say(True, answers.Assignments, answer, "")
             return
         typer.echo(f"Portfolios are {'on' if state.limited else 'off'}.", err=True)
         _write_csv(list(portfolios.Assignment.__dataclass_fields__), [asdict(one) for one in found])
@@ -203,7 +205,7 @@ def access_log_(
         url = parse_url(superset.compliance_url(settings))
         rows = access_log.read(url, customer=customer, user=user, since=since, limit=limit)
         if json_output:
-            say(True, {"rows": rows}, "")
+            say(True, answers.AccessLog, {"rows": rows}, "")
         else:
             _write_csv(list(access_log.COLUMNS), rows)
 

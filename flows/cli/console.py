@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from db.errors import DRIVER_ERRORS, BusyError, DatabaseError, RefusedError
 from flows import signals
+from flows.cli.answers import Answer, Failure
 from flows.files import applications
 from flows.services import processes
 from flows.settings import SettingsError
@@ -30,9 +31,19 @@ class Exit(IntEnum):
     BUSY = 3
 
 
-def say(json_output: bool, answer: dict[str, Any], text: str) -> None:
-    """Print the answer for a program, or the text for a person, on standard output."""
-    typer.echo(json.dumps(answer, default=str) if json_output else text)
+def say(json_output: bool, kind: type[Answer], answer: Mapping[str, Any], text: str) -> None:
+    """Print the answer for a program, or the text for a person, on standard output.
+
+    Parameters
+    ----------
+    kind: what programs were promised; an answer of other keys is an error of ours.
+    """
+    typer.echo(as_json(kind.model_validate(answer)) if json_output else text)
+
+
+def as_json(answer: Answer) -> str:
+    """The answer as programs read it; a key that was not given is left out."""
+    return json.dumps(answer.model_dump(exclude_unset=True))
 
 
 @contextmanager
@@ -68,9 +79,9 @@ def of_system(error: OSError) -> str:
     return f"{error.strerror}:{place or ' ' + type(error).__name__}."
 
 
-def fail(json_output: bool, outcome: str, error: Exception, code: Exit) -> None:
+def fail(json_output: bool, outcome: Literal["failed", "refused", "busy"], error: Exception, code: Exit) -> None:
     """Say why, and end with the exit code."""
     if json_output:
-        typer.echo(json.dumps({"outcome": outcome, "message": str(error)}))
+        typer.echo(as_json(Failure(outcome=outcome, message=str(error))))
     typer.echo(f"creditlens: {error}", err=True)
     raise typer.Exit(code)

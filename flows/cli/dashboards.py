@@ -8,6 +8,7 @@ import typer
 
 from db.errors import DRIVER_ERRORS, DatabaseError
 from flows import signals
+from flows.cli import answers
 from flows.cli.console import Json, answering, say
 from flows.operations.prepare import prepare_database
 from flows.services import superset
@@ -42,7 +43,7 @@ def dashboards_(
         if foreground:
             superset.serve(settings)
         found = superset.set_up(settings, force=force)
-        say(json_output, as_json(found), as_text(found))
+        say(json_output, answers.Dashboards, as_json(found), as_text(found))
 
 
 def beside_the_night(settings: Settings, answer: dict[str, Any], json_output: bool) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -17,8 +16,8 @@ from db import registry
 from db.engine import parse_url, program_target
 from flows import signals
 from flows.alerts.last_night import accounted
-from flows.cli import access, dashboards, operations
-from flows.cli.console import Exit, Json, answering, say
+from flows.cli import access, answers, dashboards, operations, privacy
+from flows.cli.console import Exit, Json, answering, as_json, say
 from flows.cli.wording import model_text, night_text, search_text, summary
 from flows.files import applications as application_files
 from flows.installation import private
@@ -51,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(dashboards.app)
 app.add_typer(operations.app)
+app.add_typer(privacy.app)
 app.add_typer(access.app)
 
 ApplicationsFile = Annotated[
@@ -120,7 +120,7 @@ def up(
     if with_dashboards:
         problem = dashboards.beside_the_night(settings, answer, json_output) or problem
     if json_output:
-        say(json_output, answer, "")
+        say(json_output, answers.Up, answer, "")
     if foreground:
         with answering(json_output), scheduling.alone(settings):
             serve_schedule(settings, applications)
@@ -141,7 +141,8 @@ def down(json_output: Json = False) -> None:
             "postgres": settings.database_url is None and settings.embedded().stop(),
         }
         names = [name for name, ran in stopped.items() if ran]
-        say(json_output, stopped, f"Stopped: {', '.join(names)}." if names else "Nothing was running.")
+        text = f"Stopped: {', '.join(names)}." if names else "Nothing was running."
+        say(json_output, answers.Down, stopped, text)
 
 
 @app.command()
@@ -155,7 +156,7 @@ def status(json_output: Json = False) -> None:
     settings = load_settings()
     with answering(json_output):
         found = status_report.status_json(settings)
-        say(json_output, found, status_report.status_text(found))
+        say(json_output, answers.Status, found, status_report.status_text(found))
     if not found["healthy"]:
         raise typer.Exit(Exit.FAILED)
 
@@ -186,7 +187,7 @@ def nightly(
             file = applications or data_files(settings, make=False)[1]
             prefect.use_prefect(settings)
             night = run_nightly(file, day, force, ahead_because)
-        say(json_output, night_json(night), night_text(night))
+        say(json_output, answers.Night, night_json(night), night_text(night))
 
 
 @app.command()
@@ -218,7 +219,7 @@ def train(
         prefect.use_prefect(settings)
         record = run_training(files, trials)
         answer = model_json(record) | {"search": record.metrics["search"]}
-        say(json_output, answer, f"{search_text(record)}\n{model_text(record)}")
+        say(json_output, answers.Trained, answer, f"{search_text(record)}\n{model_text(record)}")
 
 
 @app.command()
@@ -238,7 +239,8 @@ def sample(
 
     with answering(json_output), reporting(quiet=json_output), private.as_the_user_wants():
         files = write_sample(folder.expanduser(), former=former, new=new, seed=seed, force=force)
-        say(json_output, {"files": [str(file) for file in files]}, "Written: " + ", ".join(map(str, files)))
+        written = [str(file) for file in files]
+        say(json_output, answers.Sample, {"files": written}, "Written: " + ", ".join(written))
 
 
 @app.command()
@@ -284,7 +286,7 @@ def migrate(
     settings = load_settings()
     with answering(json_output):
         revision = prepare_database(settings, take_over=take_over)
-        say(json_output, {"revision": revision}, f"The database is at revision {revision}.")
+        say(json_output, answers.Migrated, {"revision": revision}, f"The database is at revision {revision}.")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -399,6 +401,6 @@ def main() -> None:
         app()
     except SettingsError as error:
         if "--json" in sys.argv:
-            typer.echo(json.dumps({"outcome": "refused", "message": str(error)}))
+            typer.echo(as_json(answers.Failure(outcome="refused", message=str(error))))
         typer.echo(f"creditlens: {error}", err=True)
         sys.exit(Exit.REFUSED)

@@ -13,6 +13,7 @@ from db import schema
 from db.errors import RefusedError
 from db.runs import ledger, pointer
 from flows import signals
+from flows.cli import answers
 from flows.cli.console import Json, answering, say
 from flows.operations import backups
 from flows.services import database
@@ -64,6 +65,7 @@ def publish(
         )
         say(
             json_output,
+            answers.Published,
             answer,
             f"Readers see run {run_id} of {seen.as_of}, before it run {moved.from_run_id}.{behind}",
         )
@@ -87,7 +89,7 @@ def withdraw(
             raise RefusedError("Say why with --reason: the ledger keeps it.")
         seen = ledger.get(engine, pointer.withdraw(engine, run_id, by=somebody(by), reason=reason.strip()))
         answer = {"outcome": "withdrawn", "run_id": run_id, "published_run_id": seen.run_id}
-        say(json_output, answer, f"Run {run_id} is withdrawn. Readers see run {seen.run_id} of {seen.as_of}.")
+        say(json_output, answers.Withdrawn, answer, f"Run {run_id} is withdrawn. Readers see run {seen.run_id} of {seen.as_of}.")
 
 
 @app.command()
@@ -110,7 +112,7 @@ def backup(
             f"{' and the database of Superset' if saved['superset'] else ''} in {saved['file']},"
             f" {saved['bytes'] / 1e6:,.1f} MB, in {saved['seconds']} s."
         )
-        say(json_output, saved, text)
+        say(json_output, answers.Saved, saved, text)
 
 
 @app.command()
@@ -131,7 +133,7 @@ def restore(
             f" as saved.\n{erasures_text(found)}"
         )
         text = "\n".join([text, *found["warnings"]])
-        say(json_output, found, text)
+        say(json_output, answers.Restored, found, text)
 
 
 def erasures_text(found: dict[str, Any]) -> str:

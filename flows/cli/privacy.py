@@ -8,11 +8,15 @@ from typing import Annotated, Any, Literal
 import typer
 
 from flows import signals
+from flows.cli import answers
 from flows.cli.console import Exit, Json, answering, say
-from flows.cli.operations import By, app, somebody
+from flows.cli.operations import By, somebody
 from flows.privacy import erase as erasure
 from flows.privacy import export as exports
+from flows.privacy.page import LANGUAGES
 from flows.settings import load_settings
+
+app = typer.Typer()
 
 CustomerId = Annotated[int, typer.Argument(help="Application number of the person.", min=0, max=2**31 - 1)]
 
@@ -33,7 +37,7 @@ def export(
     """
     settings = load_settings()
     with answering(json_output):
-        languages = [known for known in exports.LANGUAGES if language in {known, "both"}]
+        languages = [known for known in LANGUAGES if language in {known, "both"}]
         found = exports.export(settings, customer_id, folder.absolute(), by=somebody(by), languages=languages)
         text = f"Nothing is held about customer {customer_id}; the request is recorded."
         if found["files"]:
@@ -43,7 +47,7 @@ def export(
                 f" {found['former']} past credits, {found['assignments']} assignments to advisors, {found['looks']}"
                 " looks in the dashboards.\nWritten: " + ", ".join(found["files"])
             )
-        say(json_output, found, text)
+        say(json_output, answers.Exported, found, text)
 
 
 @app.command()
@@ -72,7 +76,7 @@ def erase(
                 raise typer.Exit(Exit.REFUSED)
         with signals.leaving("the erasure is not complete, ask for it again"):
             done = erasure.erase(settings, customer_id, by=somebody(by))
-        say(json_output, done, erased_text(customer_id, done))
+        say(json_output, answers.Erased, done, erased_text(customer_id, done))
 
 
 def erased_text(customer_id: int, done: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from db.superset import access_log
 from db.superset.metadata import ensure_metadata_database
 from flows import signals
 from flows.operations.roles import ensure_roles
+from flows.privacy import again
 from flows.privacy import record as erasure_record
 from flows.services import database
 from flows.services import superset as superset_service
@@ -162,7 +163,7 @@ def _finish(settings: Settings, engine: Engine, restore: unfinished_restore.Unfi
     superset = superset_service.existing_metadata_url(settings, engine) if restore.superset else None
     saved_at, record = datetime.fromisoformat(restore.created_at), erasure_record.read(settings)
     why = f"restore of the backup of {restore.created_at}"
-    erased_again = erasure_record.again(settings, engine, superset, record.later_than(saved_at), why=why)
+    erased_again = again.erase_again(settings, engine, superset, record.later_than(saved_at), why=why)
     # They are filed under numbers of runs and assignments, which now may mean others.
     superset_service.drop_answers(settings)
     if not portfolios.state(engine).limited:

@@ -1,4 +1,4 @@
-"""Erasures: what is done in the databases, and the record of them outside of these.
+"""The record of erasures outside of the databases.
 
 A backup that is older than an erasure brings the person back, and with the database goes its table of requests. So
 each erasure is noted in a file of the state folder too, and a restore erases again whoever was erased after the
@@ -19,16 +19,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import polars as pl
-from sqlalchemy import URL, Connection, Engine
-
 from db.people import rows
-from db.superset import people
 from flows.settings import Settings
-from flows.steps.rows import cohort_rows, former_distributions
-from scoring.cohort import cohorts
-from scoring.contract import Applications
 
 Event = Literal["begun", "erasing", "erased"]
 # Nobody has this number: its hash tells whether the file was written with the key that we have.
@@ -40,9 +32,6 @@ _A_MOMENT = timedelta(minutes=1)
 def customer_hash(settings: Settings, customer_id: int) -> str:
     """The person's name in the records of requests."""
     return rows.keyed_hash(settings.secrets()["privacy"], customer_id)
-
-
-# --- the record -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,58 +118,6 @@ def read(settings: Settings) -> Record:
         elif event == "erased":
             erased[person] = at
     return Record(since, erased)
-
-
-# --- in the databases -----------------------------------------------------------------------------------------
-
-
-def in_database(engine: Engine, customer_id: int) -> tuple[dict[str, int], list[str]]:
-    """Remove the person from the database; rows removed by table, and the tables that were vacuumed after it."""
-    removed = rows.erase(engine, customer_id, describe=describe_former)
-    return removed, rows.scrub(engine, sorted(removed))
-
-
-def describe_former(connection: Connection, model_id: int) -> None:
-    """Say anew what is said of a model's former customers as a whole: quantiles, categories, bitmaps."""
-    frame = pl.read_csv(rows.former_rows(connection, model_id), infer_schema=False).cast(pl.Float64)
-    former = Applications(
-        frame["customer_id"].cast(pl.Int32).to_numpy(),
-        frame.drop("customer_id", "target", "log_odds").to_numpy(order="fortran"),
-        frame["target"].cast(pl.Int8).to_numpy(),
-        np.arange(1, len(frame) + 1),
-    )
-    distributions, categories = former_distributions(former)
-    rows.replace_descriptions(
-        connection,
-        model_id,
-        distributions=distributions,
-        categories=categories,
-        cohorts=cohort_rows(cohorts(former, frame["log_odds"].to_numpy())),
-    )
-
-
-def again(settings: Settings, engine: Engine, superset: URL | None, hashes: set[str], *, why: str) -> int:
-    """Erase those of the people who are in the databases, again; how many were. The caller holds the run lock."""
-    if not hashes:
-        return 0
-    numbers = rows.numbers(engine) | (people.numbers(superset) if superset is not None else set())
-    key = settings.secrets()["privacy"]
-    found = sorted(number for number in numbers if rows.keyed_hash(key, number) in hashes)
-    erased = 0
-    for customer_id in found:
-        # The number may be there as something else, a limit or an amount.
-        if not rows.find(engine, customer_id) and not (superset is not None and people.find(superset, customer_id)):
-            continue
-        hashed = rows.keyed_hash(key, customer_id)
-        request_id = rows.record(engine, kind="erase", customer_hash=hashed, by=why)
-        note(settings, "erasing", customer_id)
-        in_database(engine, customer_id)
-        if superset is not None:
-            people.erase(superset, customer_id)
-        note(settings, "erased", customer_id)
-        rows.complete(engine, request_id)
-        erased += 1
-    return erased
 
 
 def outcome(record: Record, saved_at: datetime, erased_again: int) -> dict[str, Any]:

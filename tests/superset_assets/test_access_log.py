@@ -17,6 +17,7 @@ from db.engine import parse_url, psql_url
 from db.superset import access_log
 from flows.cli.main import app
 from flows.services import superset as superset_service
+from tests.flows.cli.json_schema import checked
 from tests.superset_assets.test_portfolios import chart_data as chart_data
 from tests.superset_assets.test_portfolios import second_advisor as second_advisor
 from tests.superset_fixture import Superset
@@ -173,7 +174,7 @@ def test_the_command_tells_the_same(
     monkeypatch.setenv("CREDITLENS_STATE", str(superset.settings.state))
     run = CliRunner().invoke(app, ["access-log", "--customer", str(SECOND), "--json"])
     assert run.exit_code == 0, run.output
-    rows = json.loads(run.stdout)["rows"]
+    rows = checked("access-log", run.stdout)["rows"]
     assert {(row["username"], row["kind"]) for row in rows} == {
         (second_advisor, "view"), ("operator", "list"), ("analyst", "sql"), ("analyst", "export"),
     }  # fmt: skip
@@ -182,7 +183,7 @@ def test_the_command_tells_the_same(
     assert lines[0].split(",") == list(access_log.COLUMNS)
     assert len(lines) > 1 and all(second_advisor in line for line in lines[1:])
     none = CliRunner().invoke(app, ["access-log", "--since", "2999-01-01", "--json"])
-    assert json.loads(none.stdout) == {"rows": []}
+    assert checked("access-log", none.stdout) == {"rows": []}
 
 
 @pytest.mark.parametrize("table", ["logs", "query", "ab_user"])

@@ -50,8 +50,8 @@ MATRIX: dict[str, dict[str, str]] = {
         # Policies are worked out with the rights of whoever asks; to readers the schema is closed.
         POLICY_FUNCTIONS: "EXECUTE",
         r"credit relation (feature|feature_category|score_band)$": "SELECT",
-        r"credit relation (portfolio_state|advisor_portfolio|customer_region)$": "SELECT",
-        r"credit relation (pointer_move|privacy_request|run_withdrawal)$": "",
+        r"credit relation (portfolio_state|advisor_portfolio|customer_region|run_withdrawal)$": "SELECT",
+        r"credit relation (pointer_move|privacy_request)$": "",
         r"credit relation (new_customer|score|shap_value|former_customer)(_[rm]\d{8})?$": EVERYTHING,
         r"credit relation ": "SELECT INSERT UPDATE DELETE",
         r"creditlens_private relation schema_version$": "SELECT",

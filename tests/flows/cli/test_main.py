@@ -22,6 +22,7 @@ import yaml
 from db.server.embedded import free_port
 from flows.installation import identity
 from scoring.preprocess import explained_features
+from tests.flows.cli.json_schema import checked
 
 PROJECT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "flows.cli"]
@@ -60,7 +61,7 @@ class Machine:
     def json(self, *arguments: str, code: int = 0) -> dict:
         done = self(*arguments, "--json")
         assert done.returncode == code, done.stderr
-        return json.loads(done.stdout)
+        return checked(arguments[0], done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def machine(open_folder: Path) -> Iterator[Machine]:
 def first(machine: Machine) -> dict:
     done = machine("up", "--no-dashboards", "--json")
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return checked("up", done.stdout)
 
 
 def applications(machine: Machine) -> Path:
@@ -104,7 +105,7 @@ def test_up_again_changes_nothing_but_watches_once_somebody_is_to_be_told(machin
     assert machine.json("status")["watch_pid"] is None
     done = machine("up", "--json", CREDITLENS_NOTIFY_URL="http://127.0.0.1:9/")
     assert done.returncode == 0, done.stderr
-    again = json.loads(done.stdout)
+    again = checked("up", done.stdout)
     assert (again["outcome"], again["run_id"], again["model_id"]) == (
         "unchanged",
         first["run_id"],
@@ -183,7 +184,7 @@ def test_up_tells_programs_of_what_does_not_look_right_in_the_night(machine: Mac
     try:
         # As before, so that the watch goes on.
         done = machine("up", "--json", CREDITLENS_NOTIFY_URL="http://127.0.0.1:9/")
-        answer = json.loads(done.stdout)
+        answer = checked("up", done.stdout)
         (warning,) = answer["warnings"]
         assert "has only 60 customers" in warning and warning in done.stderr
         assert [note for note in answer["notes"] if "semicolons" in note and note in done.stderr]
@@ -212,7 +213,7 @@ def test_refused_input_is_one_sentence_and_exit_code_2(
         file.write_text(change(applications(machine).read_text()))
     done = machine("nightly", "--applications", str(file), "--json")
     assert done.returncode == 2
-    answer = json.loads(done.stdout)
+    answer = checked("nightly", done.stdout)
     assert answer["outcome"] == "refused"
     assert message in answer["message"]
     assert "Traceback" not in done.stderr
@@ -231,7 +232,7 @@ def test_a_second_run_at_once_is_busy_with_exit_code_3(machine: Machine, first: 
         holder.execute("SELECT pg_advisory_lock(%s)", [RUN_LOCK])
         done = machine("nightly", "--applications", str(applications(machine)), "--json")
     assert done.returncode == 3
-    assert json.loads(done.stdout)["outcome"] == "busy"
+    assert checked("nightly", done.stdout)["outcome"] == "busy"
 
 
 def test_a_database_that_does_not_answer_is_one_sentence_and_exit_code_1(machine: Machine) -> None:

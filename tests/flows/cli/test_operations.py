@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from flows.alerts import last_night
 from flows.operations import status
 from tests.db import ledger
+from tests.flows.cli.json_schema import checked
 from tests.installation import Installation
 
 
@@ -45,7 +45,7 @@ def test_publish_says_where_readers_are_and_refuses_in_one_sentence(
 ) -> None:
     done = command("publish", str(nights[0]), "--by", "olga", "--json")
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    answer = checked("publish", done.stdout)
     assert (answer["run_id"], answer["from_run_id"], answer["moved_by"]) == (nights[0], nights[1], "olga")
     again = command("publish", str(nights[0]))
     assert again.returncode == 2
@@ -85,7 +85,7 @@ def test_a_backup_restores_by_force_only(installation: Installation, nights: lis
     assert "rows of" in command("backup", str(file)).stdout
     refused = command("restore", str(file), "--json")
     assert refused.returncode == 2
-    assert "--force" in json.loads(refused.stdout)["message"]
+    assert "--force" in checked("restore", refused.stdout)["message"]
 
 
 def test_erasing_asks_first_and_says_what_it_did(
@@ -95,9 +95,10 @@ def test_erasing_asks_first_and_says_what_it_did(
     assert asked.returncode == 2
     assert "credit.shap_value.customer_id" in asked.stderr
     exported = command("export", "7", str(tmp_path / "copy"), "--language", "fr", "--json")
-    assert len(json.loads(exported.stdout)["files"]) == 2
+    assert len(checked("export", exported.stdout)["files"]) == 2
     done = command("erase", "7", answer="y\n")
     assert done.returncode == 0, done.stderr
     assert "no trace of 7 is left" in done.stdout and "until they expire" in done.stdout
     assert "Not searched" in done.stdout and "the log of the Postgres server" in done.stdout
-    assert json.loads(command("export", "7", str(tmp_path / "none"), "--json").stdout)["outcome"] == "nothing"
+    nothing = command("export", "7", str(tmp_path / "none"), "--json")
+    assert checked("export", nothing.stdout)["outcome"] == "nothing"

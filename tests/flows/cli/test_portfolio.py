@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,14 @@ from typer.testing import CliRunner
 
 from flows.cli.console import Exit
 from flows.cli.main import app
+from tests.flows.cli.json_schema import checked
 from tests.installation import Installation
 
 
 def run(*arguments: object) -> dict[str, Any]:
     done = CliRunner().invoke(app, ["portfolio", *map(str, arguments), "--json"])
     assert done.exit_code == Exit.SUCCESS, done.output
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return checked(f"portfolio {arguments[0]}", done.stdout)
 
 
 def test_switching_is_idempotent_and_says_by_whom(installation: Installation) -> None:

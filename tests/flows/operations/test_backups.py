@@ -32,6 +32,7 @@ from flows.services import database, superset
 from flows.settings import Settings
 from tests.db import ledger
 from tests.db.server.survey import survey
+from tests.flows.cli.json_schema import checked
 from tests.installation import settings_of
 
 LOOK = (
@@ -196,7 +197,7 @@ def test_who_looked_at_whom_is_known_right_after_a_restore(file: Path, target: S
     for _ in range(2):
         done = CliRunner().invoke(app, ["access-log", "--customer", "7", "--json"])
         assert done.exit_code == 0, done.stderr
-        (look,) = json.loads(done.stdout)["rows"]
+        (look,) = checked("access-log", done.stdout)["rows"]
         assert (look["username"], look["kind"], look["customer_id"]) == ("olga", "view", 7)
         # Over what is there, a restore takes it away and makes it again.
         backups.bring_back(target, file, force=True)

@@ -21,6 +21,7 @@ from flows.alerts import last_night, notify
 from flows.operations import status
 from flows.settings import Settings, SettingsError, load_settings
 from tests.db import ledger
+from tests.flows.cli.json_schema import checked
 from tests.installation import Installation
 
 
@@ -48,7 +49,7 @@ def test_a_refused_night_is_told_by_webhook_and_mail_once(
         CREDITLENS_NOTIFY_URL=webhook[0], CREDITLENS_SMTP_URL=mail[0], CREDITLENS_NOTIFY_EMAIL="ops@bank.example",
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    reason = json.loads(done.stdout)["message"]
+    reason = checked("nightly", done.stdout)["message"]
     (told,) = webhook[1]
     assert (told["event"], told["message"]) == ("night_refused", reason)
     assert datetime.fromisoformat(told["at"]) > datetime.now(UTC) - timedelta(minutes=2)
@@ -153,7 +154,7 @@ def test_a_night_refused_before_the_ledger_is_not_healthy_until_a_later_one_is_g
     reason = json.loads(refused.stdout)["message"]
     done = command("status", "--json")
     assert done.returncode == 1
-    found = json.loads(done.stdout)
+    found = checked("status", done.stdout)
     assert found["last_run"]["status"] == "published"
     (problem,) = found["problems"]
     assert "last night was refused" in problem and reason in problem

@@ -23,6 +23,7 @@ from db.errors import BusyError
 from db.superset.metadata import ensure_metadata_database
 from flows.cli.operations import erasures_text
 from flows.operations import backups
+from flows.privacy import again as erasing_again
 from flows.privacy import erase
 from flows.privacy import record as erasure_record
 from flows.services import database
@@ -74,7 +75,7 @@ def restored(source: Settings, file: Path) -> dict[str, Any]:
         erase.erase(source, customer, by="petra")
         assert erase.search(source, customer).found == {}
     seen: list[str] = []
-    again = erasure_record.again
+    once_more = erasing_again.erase_again
 
     def while_closed(*arguments: Any, **options: Any) -> int:
         try:
@@ -83,10 +84,10 @@ def restored(source: Settings, file: Path) -> dict[str, Any]:
             seen.append("let in")
         except psycopg.Error as error:
             seen.append(type(error).__name__)
-        return again(*arguments, **options)
+        return once_more(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(erasure_record, "again", while_closed)
+        patched.setattr(erasing_again, "erase_again", while_closed)
         found = backups.bring_back(source, file, force=True)
     return {**found, "seen": seen}
 

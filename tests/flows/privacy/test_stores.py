@@ -16,9 +16,14 @@ import pytest
 
 from db.engine import parse_url, psql_url
 from db.superset import people
-from flows.privacy import erase, export, record, traces
+from flows.privacy import again, erase, export, record
+from flows.privacy.page import LANGUAGES
+from flows.privacy.stores.prefect_database import find_in_prefect
+from flows.privacy.stores.registry import every_store
+from flows.privacy.stores.superset_database import LOOK_COLUMNS
 from flows.services import superset as superset_service
 from flows.settings import Settings
+from tests.flows.privacy.personal_columns import places_of, uncovered, uncovered_files
 from tests.superset_fixture import Superset
 
 # Numbers that stand for much else: a row limit, a round amount, the beginning of another's number, an answer.
@@ -199,11 +204,11 @@ def test_the_copy_says_who_looked_and_not_at_whom_else(
     superset: Superset, ids: dict[str, int], tmp_path: Path
 ) -> None:
     look_at(superset, ids, "advisor", CUSTOMER)
-    found = export.export(superset.settings, CUSTOMER, tmp_path, by="petra", languages=export.LANGUAGES)
+    found = export.export(superset.settings, CUSTOMER, tmp_path, by="petra", languages=LANGUAGES)
     assert found["looks"] >= 1 and found["looks_not_told"] is None
     document = json.loads((tmp_path / f"customer-{CUSTOMER}.json").read_text())
     (look,) = [row for row in document["looks"] if row["username"] == "advisor" and row["kind"] == "view"]
-    assert look["chart"] and look["dashboard"] and set(look) == set(export._LOOK_COLUMNS)
+    assert look["chart"] and look["dashboard"] and set(look) == set(LOOK_COLUMNS)
     for language, words in (("en", "Who looked at these data"), ("fr", "Qui a consulté ces données")):
         page = (tmp_path / f"customer-{CUSTOMER}.{language}.html").read_text()
         assert words in page and "<td>advisor</td>" in page
@@ -215,8 +220,23 @@ def test_every_number_that_a_hash_may_stand_for_is_known(superset: Superset, ids
     url = parse_url(superset_service.metadata_url(superset.settings))
     hashes = {record.customer_hash(superset.settings, STRANGER)}
     assert STRANGER in people.numbers(url)
-    assert record.again(superset.settings, superset.engine, url, hashes, why="restore") == 1
+    assert again.erase_again(superset.settings, superset.engine, url, hashes, why="restore") == 1
     assert people.find(url, STRANGER) == {}
+
+
+def test_every_place_of_people_in_supersets_database_and_state_folder_is_looked_into(
+    superset: Superset, metadata: psycopg.Connection[Any], ids: dict[str, int]
+) -> None:
+    look_at(superset, ids, "advisor", CUSTOMER)
+    looked_into = places_of(every_store(superset.settings, superset.engine))
+    of_superset = {"public": "superset"}
+    assert uncovered(metadata, looked_into, schemas=of_superset) == []
+    assert set(uncovered(metadata, set(), schemas=of_superset)) == {
+        "compliance.access_log.customer_id", "compliance.access_log.customer_in_detail"
+    }  # fmt: skip
+    state = superset.settings.state
+    assert any(path.is_file() for path in superset_service.answers(superset.settings).rglob("*"))
+    assert uncovered_files(state, looked_into, apart=[state / "postgres"]) == []
 
 
 # --- Prefect ----------------------------------------------------------------------------------------------------
@@ -242,7 +262,7 @@ def prefect(prefect_api: str, open_folder: Path) -> Path:
     deadline = time.monotonic() + 30
     # The server writes logs and events from memory, a moment later.
     while time.monotonic() < deadline and any(
-        f"{path}: {place}" not in traces.find_in_prefect(path, number)
+        f"{path}: {place}" not in find_in_prefect(path, number)
         for number in COLLIDING
         for place in ("log.message", "flow_run.parameters", "flow_run_state.message", "events.resource")
     ):
@@ -268,6 +288,8 @@ def test_only_what_is_a_persons_changes_in_prefects_own_database(
     monkeypatch.setenv("CREDITLENS_STATE", str(prefect.parent.parent))
     monkeypatch.setenv("CREDITLENS_DATABASE_URL", psql_url(superset.engine.url))
     settings = Settings()
+    looked_into = places_of(every_store(settings, superset.engine))
+    assert uncovered_files(prefect.parent, looked_into) == []
     for number in COLLIDING:
         before = rows_of(prefect)
         found = erase.search(settings, number).found

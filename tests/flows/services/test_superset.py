@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from db.server.embedded import free_port
 from flows.cli import dashboards
 from flows.services import http, processes
 from flows.services import superset as superset_service
+from tests.flows.cli.json_schema import checked
 from tests.superset_fixture import Superset
 
 COMMAND = [sys.executable, "-m", "flows.cli"]
@@ -53,7 +53,7 @@ def test_the_command_prints_address_users_passwords_and_rights(superset: Superse
 
 
 def test_programs_get_the_same_as_json(superset: Superset) -> None:
-    found = json.loads(run(superset, "dashboards", "--json").stdout)
+    found = checked("dashboards", run(superset, "dashboards", "--json").stdout)
     assert found["outcome"] == "unchanged"
     made = {user: superset.users[user] for user in found["users"]}
     assert (found["url"], found["users"]) == (superset.url, made)
@@ -61,7 +61,7 @@ def test_programs_get_the_same_as_json(superset: Superset) -> None:
 
 
 def test_status_tells_the_address(superset: Superset) -> None:
-    assert json.loads(run(superset, "status", "--json").stdout)["dashboards_url"] == superset.url
+    assert checked("status", run(superset, "status", "--json").stdout)["dashboards_url"] == superset.url
     shown = run(superset, "status").stdout
     assert superset.url in shown
     assert not [password for password in superset.users.values() if password in shown]
@@ -117,7 +117,7 @@ def test_a_containers_command_becomes_the_server(superset: Superset, tmp_path: P
         assert "gunicorn" in Path(f"/proc/{process.pid}/cmdline").read_text()
         # What is run beside it in the container finds it and starts no second one.
         done = subprocess.run([*COMMAND, "dashboards", "--json"], env=elsewhere, capture_output=True, check=True)
-        found = json.loads(done.stdout)
+        found = checked("dashboards", done.stdout.decode())
         assert (found["outcome"], found["url"]) == ("unchanged", f"http://127.0.0.1:{port}")
     finally:
         process.send_signal(signal.SIGTERM)
