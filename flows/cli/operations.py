@@ -89,7 +89,12 @@ def withdraw(
             raise RefusedError("Say why with --reason: the ledger keeps it.")
         seen = ledger.get(engine, pointer.withdraw(engine, run_id, by=somebody(by), reason=reason.strip()))
         answer = {"outcome": "withdrawn", "run_id": run_id, "published_run_id": seen.run_id}
-        say(json_output, answers.Withdrawn, answer, f"Run {run_id} is withdrawn. Readers see run {seen.run_id} of {seen.as_of}.")
+        say(
+            json_output,
+            answers.Withdrawn,
+            answer,
+            f"Run {run_id} is withdrawn. Readers see run {seen.run_id} of {seen.as_of}.",
+        )
 
 
 @app.command()

@@ -57,7 +57,7 @@ def test_a_date_after_tomorrow_is_refused_before_anything_is_done(
 ) -> None:
     done = command("nightly", "--as-of", "2062-11-29", "--applications", str(tmp_path / "none.csv"), "--json")
     assert done.returncode == 2
-    assert "2062-11-29 is after tomorrow" in json.loads(done.stdout)["message"]
+    assert "2062-11-29 is after tomorrow" in checked("nightly", done.stdout)["message"]
     # Whoever mistypes a date is no night that went wrong.
     assert last_night.last(installation.settings) is None
 
@@ -72,7 +72,7 @@ def test_withdrawing_a_run_takes_readers_back_and_says_so(installation: Installa
     assert unexplained.returncode == 2 and "--reason" in unexplained.stderr
     done = command("withdraw", str(wrong), "--reason", "a wrong date", "--by", "olga", "--json")
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    answer = checked("withdraw", done.stdout)
     assert (answer["run_id"], answer["published_run_id"]) == (wrong, on_time)
     problems = status.status_json(installation.settings)["problems"]
     assert not [one for one in problems if "history" in one or "2062" in one]
