@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import psycopg2
+from flask import current_app
 from psycopg2.extensions import STATUS_READY
 from psycopg2.extensions import connection as Psycopg2Connection
 from sqlalchemy.engine import Engine
@@ -22,7 +23,8 @@ from sqlalchemy.engine.url import make_url
 from superset_assets.server import changes
 from superset_assets.server.viewer import SETTING
 
-DASHBOARD_ROLE = "creditlens_dashboard"
+# The dashboards' role in the database, in Flask's configuration.
+ROLE = "CREDITLENS_DASHBOARD_ROLE"
 
 IDLE_PER_PROCESS = 8
 ENGINES = 100
@@ -94,7 +96,7 @@ def keep_engines(make: changes.Original) -> changes.Original:
         sqlalchemy_uri: str | None = None,
     ) -> Engine:
         uri = sqlalchemy_uri or self.sqlalchemy_uri_decrypted
-        if make_url(uri).username != DASHBOARD_ROLE or self.impersonate_user:
+        if make_url(uri).username != current_app.config[ROLE] or self.impersonate_user:
             return make(self, catalog, schema, nullpool, source, sqlalchemy_uri)
         key = uri, self.extra, self.encrypted_extra, self.server_cert, catalog, schema, nullpool
         engine = engines.get(key)

@@ -21,13 +21,13 @@ from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
 
-from superset_assets.server import changes, viewer
+from superset_assets.server import changes, rules, viewer
 
 try:
     changes.import_all()
     from superset_assets.server.failed_logins import limit_failed_logins
     from superset_assets.server.lean_requests import RequestLog, SecurityManager
-    from superset_assets.server.reader_connections import DASHBOARD_ROLE, connect
+    from superset_assets.server.reader_connections import connect
     from superset_assets.server.request_records import log_samples
 except ImportError as _error:
     raise SystemExit(changes.not_there(_error)) from None
@@ -74,6 +74,7 @@ SQLALCHEMY_ENGINE_OPTIONS = {
     "connect_args": {"options": "-c synchronous_commit=off"},
 }
 PREVENT_UNSAFE_DB_CONNECTIONS = True
+CREDITLENS_DASHBOARD_ROLE = _installation["dashboard_role"]
 
 
 def DB_CONNECTION_MUTATOR(uri: URL, params: dict[str, Any], *_: Any) -> tuple[URL, dict[str, Any]]:
@@ -81,7 +82,7 @@ def DB_CONNECTION_MUTATOR(uri: URL, params: dict[str, Any], *_: Any) -> tuple[UR
     real = _installation["reporting_urls"].get(uri.username)
     if not real:
         return uri, params
-    if uri.username == DASHBOARD_ROLE:
+    if uri.username == CREDITLENS_DASHBOARD_ROLE:
         params = {**params, "creator": lambda: connect(real, who_looks), "use_native_hstore": False}
     return make_url(real), params
 
@@ -126,6 +127,10 @@ ALEMBIC_SKIP_LOG_CONFIG = True
 # --- who gets in, and what a browser may do -----------------------------------------------------------------------
 
 AUTH_USER_REGISTRATION = False
+try:
+    CREDITLENS_SEE_EVERYBODY = rules.read(Path(_installation["assets"])).see_everybody
+except rules.RulesError as _problem:
+    raise SystemExit(str(_problem)) from None
 CUSTOM_SECURITY_MANAGER = SecurityManager
 PUBLIC_ROLE_LIKE = None
 FAB_API_SWAGGER_UI = False
@@ -177,7 +182,7 @@ DATA_CACHE_CONFIG = {
     "CACHE_DEFAULT_TIMEOUT": int(timedelta(minutes=5).total_seconds()),
     "CACHE_THRESHOLD": 2_000,
     "CACHE_OPTIONS": {"mode": 0o600},
-    "CREDITLENS_READER_URL": _installation["reporting_urls"][DASHBOARD_ROLE],
+    "CREDITLENS_READER_URL": _installation["reporting_urls"][CREDITLENS_DASHBOARD_ROLE],
 }
 
 
