@@ -28,7 +28,7 @@ endef
 # Empty where the dashboards cannot be had: no Python fits Superset, and none is installed.
 DASHBOARDS = $(SUPERSET_PYTHON)$(wildcard $(SUPERSET)/installed)
 
-.PHONY: help up preflight down test faults lint bench superset assets screenshots audit requirements clean
+.PHONY: help up preflight down test faults lint types bench superset assets screenshots audit requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ down: $(VENV)/installed ## Stop the services that `make up` left running
 
 # Two sessions side by side: the one of faults waits for much of its time. Its output comes at the end.
 BESIDE := tests/faults tests/superset_assets
-test: lint browser $(SUPERSET)/installed $(AUDIT)/installed ## Run every check and test
+test: lint types browser $(SUPERSET)/installed $(AUDIT)/installed ## Run every check and test
 	@log=$$(mktemp); $(BIN)/pytest -s $(BESIDE) >$$log 2>&1 & beside=$$!; \
 	trap 'kill $$beside 2>/dev/null; rm -f $$log' INT TERM; failed=0; \
 	$(BIN)/pytest $(BESIDE:%=--ignore=%) || failed=1; \
@@ -69,6 +69,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --cache-dir .mypy_cache/imports
+
+# What runs inside Superset, against the packages that it runs with; mypy itself stays out of their environment.
+types: lint $(SUPERSET)/installed
+	$(BIN)/mypy --config-file superset_assets/mypy.ini --python-executable $(SUPERSET)/bin/python
 
 bench: $(VENV)/installed ## Measure speed and memory at full size (about an hour; BENCH="explain night dashboards" chooses parts)
 	$(BIN)/python -m tests.benchmarks $(BENCH)

@@ -18,12 +18,10 @@ from flows.installation import secret_store
 from flows.installation.machine import processors
 
 PROJECT = Path(__file__).resolve().parents[1]
-DASHBOARD_USERS = ("admin", "operator", "analyst", "advisor")
 SUPERSET_KEYS = ("secret_key", "jwt_key", "guest_key", "async_key")
 SECRETS = (
     *("postgres", "migrator", "analyst", "dashboard", "superset", "privacy", "writer", "viewer", "compliance"),
     *(f"superset_{key}" for key in SUPERSET_KEYS),
-    *(f"user_{user}" for user in DASHBOARD_USERS),
 )
 
 
@@ -164,13 +162,15 @@ class Settings(BaseSettings):
         """The date of a moment in the lender's time zone."""
         return moment.astimezone(ZoneInfo(self.time_zone)).date()
 
-    def secrets(self) -> dict[str, str]:
+    def secrets(self, *more: str) -> dict[str, str]:
         """The generated passwords by role, made on first use and kept in `state` readable by its owner only.
+
+        With those that are named, such as a user's of the dashboards.
 
         Raises SettingsError for a file that others may read or own, that is damaged, or with a password that is too
         short.
         """
-        return secret_store.read_or_make(self.state, SECRETS)
+        return secret_store.read_or_make(self.state, (*SECRETS, *more))
 
     def embedded(self) -> EmbeddedPostgres:
         """The embedded server of this installation (not started by this call)."""

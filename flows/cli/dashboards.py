@@ -16,12 +16,6 @@ from flows.services.processes import ServiceError
 from flows.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer()
-RIGHTS = {
-    "advisor": "the dashboards",
-    "analyst": "the dashboards, and SQL as a reader",
-    "operator": "everything but users and roles",
-    "admin": "everything",
-}
 
 
 @app.command("dashboards")
@@ -79,5 +73,5 @@ def as_json(found: superset.Dashboards) -> dict[str, Any]:
 def as_text(found: superset.Dashboards) -> str:
     """The dashboards, for people: address, users, passwords, and what each user may do."""
     done = f"set up in {found.seconds:.0f} s" if found.provisioned else "unchanged"
-    users = [f"  {user:<12}{found.users[user]}  {may}" for user, may in RIGHTS.items()]
+    users = [f"  {user:<12}{found.users[user]}  {may}" for user, may in found.rights.items()]
     return "\n".join([f"Dashboards:   {found.url}  ({done}); sign in as", *users])

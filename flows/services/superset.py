@@ -29,8 +29,8 @@ from db.superset import access_log
 from db.superset import metadata as superset_metadata
 from flows import signals
 from flows.installation import atomic
-from flows.services import database, http, listening, prefect, processes
-from flows.settings import DASHBOARD_USERS, PROJECT, SUPERSET_KEYS, Settings
+from flows.services import accounts, database, http, listening, prefect, processes
+from flows.settings import PROJECT, SUPERSET_KEYS, Settings
 
 log = logging.getLogger("creditlens")
 
@@ -53,10 +53,17 @@ def existing_metadata_url(settings: Settings, engine: Engine) -> URL | None:
 
 @dataclass(frozen=True, slots=True)
 class Dashboards:
-    """Where the dashboards are and who may sign in; `provisioned` is false where nothing was to be done."""
+    """Where the dashboards are and who may sign in; `provisioned` is false where nothing was to be done.
+
+    Attributes
+    ----------
+    users: password by user.
+    rights: what each user may, in words.
+    """
 
     url: str
     users: dict[str, str]
+    rights: dict[str, str]
     provisioned: bool
     seconds: float
     warnings: tuple[str, ...] = ()
@@ -78,7 +85,12 @@ def set_up(settings: Settings, *, assets: Path = ASSETS, force: bool = False) ->
         address = url(settings) or _start(settings)
     exposed = listening.exposure(settings)
     return Dashboards(
-        address, users(settings), provisioned, time.monotonic() - started, (exposed,) if exposed else ()
+        address,
+        accounts.passwords(settings, assets),
+        accounts.rights(assets),
+        provisioned,
+        time.monotonic() - started,
+        (exposed,) if exposed else (),
     )
 
 
@@ -102,23 +114,18 @@ def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False, l
         log.warning("%s", exposed)
     metadata = metadata_url(settings)
     configuration = _write_configuration(settings, metadata, assets)
-    digest = _digest(configuration, users(settings), assets)
+    passwords = accounts.passwords(settings, assets)
+    digest = _digest(configuration, passwords, assets)
     done = provisioned_file(settings)
     needed = force or not done.exists() or done.read_text(errors="replace") != digest
     if needed:
         done.unlink(missing_ok=True)
         access_log.drop(parse_url(metadata))
-        _provision(settings, lock)
+        _provision(settings, passwords, lock)
         atomic.write(done, digest)
     access_log.make(parse_url(metadata), compliance_role(settings))
     superset_metadata.prune_log(parse_url(metadata), settings.superset_log_days)
     return needed
-
-
-def users(settings: Settings) -> dict[str, str]:
-    """The password of each user."""
-    secrets = settings.secrets()
-    return {user: secrets[f"user_{user}"] for user in DASHBOARD_USERS}
 
 
 def server(settings: Settings) -> processes.Background:
@@ -202,6 +209,7 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
         "metadata_url": metadata,
         # By the names that stand in the committed addresses.
         "reporting_urls": {role: database.reader_url(settings, role) for role in (DASHBOARD, ANALYST)},
+        "dashboard_role": DASHBOARD,
         "viewer_key": secrets["viewer"],
         "state": str(home),
         "assets": str(assets),
@@ -223,7 +231,7 @@ def _digest(configuration: Mapping[str, Any], passwords: Mapping[str, str], asse
     return digest.hexdigest()
 
 
-def _provision(settings: Settings, lock: IO[str] | None) -> None:
+def _provision(settings: Settings, passwords: Mapping[str, str], lock: IO[str] | None) -> None:
     """Run provision.py in Superset's environment and pass on what it says of its progress.
 
     It holds the lock too: if this process is killed, the next one waits until what it began has ended.
@@ -241,7 +249,7 @@ def _provision(settings: Settings, lock: IO[str] | None) -> None:
         )
         assert process.stdin is not None and process.stdout is not None
         with process, signals.stopping(process):
-            json.dump(users(settings), process.stdin)
+            json.dump(passwords, process.stdin)
             process.stdin.close()
             problem = None
             for line in process.stdout:

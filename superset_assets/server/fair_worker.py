@@ -11,12 +11,19 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from superset_assets.server import changes
+
 WORKERS = 2
 SECONDS_PER_CONNECTION = 0.0005
 SECONDS_AT_MOST = 0.02
 
 
-class FairWorker(ThreadWorker):  # type: ignore[misc]
+@changes.derives(
+    "The worker with the fewest connections takes the next one.",
+    upstream="benoitc/gunicorn#3433",
+    accept="(self, listener)",
+)
+class FairWorker(ThreadWorker):
     """A worker that lets those go first who have fewer connections."""
 
     def accept(self, listener: Any) -> None:

@@ -19,7 +19,7 @@ from flask import g
 from superset.security import SupersetSecurityManager
 from superset.utils.log import DBEventLogger
 
-from superset_assets.server import viewer
+from superset_assets.server import changes, viewer
 from superset_assets.server.request_records import CHART_DATA, SAMPLES, look, remember
 
 SECONDS_REMEMBERED = 15.0
@@ -34,7 +34,13 @@ INNER_STEPS = frozenset(
 )
 
 
-class RequestLog(DBEventLogger):  # type: ignore[misc]
+@changes.derives(
+    "Superset's log has one row for each request, which says what was looked at.",
+    upstream="apache/superset#33283",
+    log_with_context="(self, action, duration=None, object_ref=None, log_to_statsd=True, database=None,"
+    " **payload_override)",
+)
+class RequestLog(DBEventLogger):
     """Superset's log with one row per request: who asked for what is all in it, the inner steps are not."""
 
     def log_with_context(self, action: str, *args: Any, **payload: Any) -> None:
@@ -71,7 +77,16 @@ class Memory:
         return answer
 
 
-class SecurityManager(SupersetSecurityManager):  # type: ignore[misc]
+@changes.derives(
+    "What a role may is looked up once in some seconds, not dozens of times for each chart; nobody can register.",
+    register_superset_registeruser_view="True",
+    exist_permission_on_roles="(self, view_name, permission_name, role_ids)",
+    user_view_menu_names="(self, permission_name)",
+    is_item_public="(self, permission_name, view_name)",
+    raise_for_access="(self, dashboard=None, chart=None, database=None, datasource=None, query=None,"
+    " query_context=None, table=None, viz=None, sql=None, catalog=None, schema=None, template_params=None)",
+)
+class SecurityManager(SupersetSecurityManager):
     """Superset's own, which remembers what a role may for some seconds.
 
     Whether a user is active, and which roles are theirs, is looked up for every request as before: taking a role
@@ -141,14 +156,16 @@ class ChartSettings:
     cache_timeout: int | None
 
 
-def remember_charts() -> None:
+@changes.replaces(
+    "superset.common.query_context_factory.QueryContextFactory._get_slice",
+    "(self, slice_id)",
+    why="How long a saved chart's data may be kept is looked up once in some seconds.",
+)
+def remember_charts(find: changes.Original) -> changes.Original:
     """Remember for some seconds how long a chart's data may be kept.
 
     Superset reads the chart and its dataset for it, by a query that filters by what the user may see.
     """
-    from superset.common.query_context_factory import QueryContextFactory
-
-    find = QueryContextFactory._get_slice
     remember = Memory(SECONDS_REMEMBERED)
 
     def settings(self: Any, slice_id: Any) -> ChartSettings | None:
@@ -157,13 +174,22 @@ def remember_charts() -> None:
             return None if found is None else ChartSettings(found.cache_timeout)
 
         user = viewer.current_user()
-        return remember((None if user is None else user.id, str(slice_id)), ask)
+        known: ChartSettings | None = remember((None if user is None else user.id, str(slice_id)), ask)
+        return known
 
-    QueryContextFactory._get_slice = settings
+    return settings
 
 
-def read_addresses_once() -> None:
-    """Take a database's address apart once, not ninety times for each chart; what comes of it never changes."""
-    from superset.models import core
+@changes.replaces(
+    "superset.models.core.make_url_safe",
+    "(raw_url)",
+    why="A database's address is taken apart once, not ninety times for each chart.",
+)
+def read_addresses_once(read: changes.Original) -> changes.Original:
+    """Remember what comes of an address: it never changes."""
 
-    core.make_url_safe = lru_cache(maxsize=256)(core.make_url_safe)
+    @lru_cache(maxsize=256)
+    def once(address: Any) -> Any:
+        return read(address)
+
+    return once

@@ -10,26 +10,29 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from superset_assets.server import viewer
+from superset_assets.server import changes, viewer
 from superset_assets.server.request_records import chart_asked
 
 # What Superset puts before an expression to have it parsed.
 PREFIXES = ("SELECT 1 ORDER BY ", "SELECT ")
 
 
-def refuse_own_sql() -> None:
+@changes.replaces(
+    "superset.models.helpers.ExploreMixin._process_sql_expression",
+    "(self, expression, database_id, engine, schema, template_processor)",
+    why="A chart's data is asked for in SQL of one's own by those who have SQL Lab only.",
+    upstream="apache/superset#22960",
+)
+def refuse_own_sql(process: changes.Original) -> changes.Original:
     """Have an expression refused that is neither a column nor part of the saved chart that is asked for."""
     from superset.exceptions import QueryObjectValidationError
-    from superset.models.helpers import ExploreMixin
-
-    process = ExploreMixin._process_sql_expression
 
     def checked(self: Any, expression: str | None, *args: Any, **kwargs: Any) -> Any:
         if expression and not _may_ask(self, expression):
             raise QueryObjectValidationError("A chart's data can be asked for as the chart was saved only.")
         return process(self, expression, *args, **kwargs)
 
-    ExploreMixin._process_sql_expression = checked
+    return checked
 
 
 def _may_ask(datasource: Any, expression: str) -> bool:

@@ -1,9 +1,9 @@
 """Make Superset what this repository says: schema, roles, users, charts, dashboards, and who sees them.
 
 Runs in Superset's own environment, in one process, since starting Superset costs more than everything it does
-here. `creditlens dashboards` calls it with the users' passwords on standard input as JSON, {"admin": ...}, and the
-address of the configuration in the environment. Every step is idempotent. It prints one line per step, marked with
-STEP, and ends with exit code 1 and a sentence marked with FAILED where something is not as the files say.
+here. `creditlens dashboards` calls it with the passwords by user on standard input as JSON, and the address of the
+configuration in the environment. Every step is idempotent. It prints one line per step, marked with STEP, and ends
+with exit code 1 and a sentence marked with FAILED where something is not as the files say.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from superset_assets.server import rules
+
 STEP, FAILED = "step: ", "failed: "
 KINDS = ("databases", "datasets", "charts", "dashboards")
-ROLE_OF_USER = {"admin": "Admin", "advisor": "Advisor", "analyst": "Analyst", "operator": "Operator"}
-# Rights on one thing each, which come and go with the assets; who has everything has them by all_database_access.
-GRANTED_FOR_ALL = ("database_access", "catalog_access", "schema_access", "datasource_access")
 TELEMETRY = "https://apachesuperset.gateway.scarf.sh/pixel/"
 # A picture of one transparent point; what the script appends to the address becomes its fragment.
 NO_TELEMETRY = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7#"
@@ -36,12 +35,11 @@ class ProvisionError(Exception):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the files say: contents by path as Superset imports them, uuids by kind, roles and access."""
+    """What the files say: contents by path as Superset imports them, uuids by kind, users, roles and access."""
 
     contents: dict[str, str]
     uuids: dict[str, dict[str, str]]
-    roles: dict[str, dict[str, Any]]
-    access: dict[str, list[str]]
+    rules: rules.Rules
 
 
 def read_files(folder: Path) -> Wanted:
@@ -57,8 +55,10 @@ def read_files(folder: Path) -> Wanted:
             if not uuid or uuid in uuids[kind]:
                 raise ProvisionError(f"{name} has no uuid of its own.")
             uuids[kind][uuid] = name
-    rules = yaml.safe_load((folder / "roles.yaml").read_text(encoding="utf-8"))
-    return Wanted(contents, uuids, rules["roles"], rules["dashboards"])
+    try:
+        return Wanted(contents, uuids, rules.read(folder))
+    except rules.RulesError as error:
+        raise ProvisionError(str(error)) from None
 
 
 # --- steps --------------------------------------------------------------------------------------------------------
@@ -119,14 +119,14 @@ def make_permissions() -> None:
 
 
 def import_assets(wanted: Wanted) -> None:
-    """Everything in the files, over what is there, as the user admin. Raises ProvisionError naming file and key."""
+    """Everything in the files, over what is there, by an administrator. Raises ProvisionError with file and key."""
     from superset import security_manager
     from superset.commands.exceptions import CommandException
     from superset.commands.importers.v1.assets import ImportAssetsCommand
     from superset.utils.core import override_user
 
     try:
-        with override_user(security_manager.find_user("admin")):
+        with override_user(security_manager.find_user(wanted.rules.administrator)):
             ImportAssetsCommand(dict(wanted.contents)).run()
     except CommandException as error:
         raise ProvisionError(f"The import failed: {reason(error)}") from error
@@ -163,14 +163,14 @@ def make_roles(wanted: Wanted) -> None:
 
     pairs = db.session.query(security_manager.permissionview_model).all()
     known = {f"{pair.permission.name} on {pair.view_menu.name}": pair for pair in pairs}
-    for name in wanted.roles:
-        permissions = permissions_of(name, wanted.roles, known)
+    for name in wanted.rules.roles:
+        permissions = permissions_of(name, wanted.rules.roles, known)
         role = security_manager.find_role(name) or security_manager.add_role(name)
         role.permissions = [known[text] for text in sorted(permissions)]
     db.session.commit()
 
 
-def permissions_of(name: str, roles: dict[str, dict[str, Any]], known: Iterable[str]) -> set[str]:
+def permissions_of(name: str, roles: Mapping[str, Mapping[str, Any]], known: Iterable[str]) -> set[str]:
     """Permissions, as `can_read on Dashboard`, of one role of the file."""
     role = roles[name]
     if "everything_but" in role:
@@ -190,13 +190,13 @@ def forbidden(text: str, patterns: list[str]) -> bool:
     return any(pattern in (text, permission, thing) for pattern in patterns)
 
 
-def make_users(passwords: dict[str, str]) -> None:
-    """The four users, each with its one role and the password of secrets.json."""
+def make_users(wanted: Wanted, passwords: dict[str, str]) -> None:
+    """The users of the file whose passwords these are, each with its one role."""
     from superset import db, security_manager
     from werkzeug.security import check_password_hash
 
     for name, password in passwords.items():
-        role = security_manager.find_role(ROLE_OF_USER[name])
+        role = security_manager.find_role(wanted.rules.users[name])
         user = security_manager.find_user(name)
         if user is None:
             user = security_manager.add_user(
@@ -213,24 +213,25 @@ def grant_dashboards(wanted: Wanted) -> None:
     from superset import db, security_manager
 
     dashboards = db.session.query(model("dashboards")).all()
-    unknown = sorted(set(wanted.access) - {dashboard.slug for dashboard in dashboards})
+    access = wanted.rules.dashboards
+    unknown = sorted(set(access) - {dashboard.slug for dashboard in dashboards})
     if unknown:
         raise ProvisionError(f"roles.yaml names the dashboard {unknown[0]!r}, which is in no file.")
     for dashboard in dashboards:
-        if dashboard.slug not in wanted.access:
+        if dashboard.slug not in access:
             raise ProvisionError(f"roles.yaml does not say who sees the dashboard {dashboard.slug!r}.")
-        dashboard.roles = [security_manager.find_role(name) for name in wanted.access[dashboard.slug]]
+        dashboard.roles = [security_manager.find_role(name) for name in access[dashboard.slug]]
     db.session.commit()
 
 
-def own_everything() -> None:
-    """Everything to the user admin and to all operators: Superset lets only owners and admins edit."""
+def own_everything(wanted: Wanted) -> None:
+    """Everything to whoever has a role that owns everything: Superset lets only owners and administrators edit."""
     from superset import db, security_manager
 
     owners = [
         user
         for user in security_manager.get_all_users()
-        if {role.name for role in user.roles} & {ROLE_OF_USER["admin"], ROLE_OF_USER["operator"]}
+        if {role.name for role in user.roles} & wanted.rules.own_everything
     ]
     for kind in ("datasets", "charts", "dashboards"):
         for asset in db.session.query(model(kind)).all():
@@ -323,15 +324,16 @@ def provision(passwords: dict[str, str]) -> dict[str, int]:
             step(f"removed from {column} what a lost key had encrypted: {count}")
         step("making permissions, roles and users")
         make_permissions()
-        make_users({"admin": passwords["admin"]})
+        administrator = wanted.rules.administrator
+        make_users(wanted, {administrator: passwords[administrator]})
         step(f"importing {len(wanted.uuids['charts'])} charts and {len(wanted.uuids['dashboards'])} dashboards")
         import_assets(wanted)
         for name in remove_others(wanted):
             step(f"removed {name}, which is in no file")
         make_roles(wanted)
-        make_users(passwords)
+        make_users(wanted, passwords)
         grant_dashboards(wanted)
-        own_everything()
+        own_everything(wanted)
         step("checking that everything arrived")
         counts = check(wanted)
         write_through()

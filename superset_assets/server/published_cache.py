@@ -17,6 +17,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg2
@@ -24,7 +25,7 @@ from flask import Flask
 from flask_caching.backends.base import BaseCache
 from flask_caching.backends.filesystemcache import FileSystemCache
 
-from superset_assets.server import viewer
+from superset_assets.server import changes, viewer
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -32,7 +33,13 @@ SECONDS_BETWEEN_PRUNINGS = 10.0
 UNKNOWN = "unknown"
 
 
-class Files(FileSystemCache):  # type: ignore[misc]
+@changes.derives(
+    "A full cache is pruned every few seconds, not for each answer.",
+    __init__="(self, cache_dir, threshold=500, default_timeout=300, mode=384, hash_method=openssl_md5,"
+    " ignore_errors=False)",
+    _prune="(self)",
+)
+class Files(FileSystemCache):
     """Answers in files, of which the old and the supernumerary go every few seconds.
 
     FileSystemCache, once it is full, opens every file twice for each answer that it files, to make room for that
@@ -40,7 +47,7 @@ class Files(FileSystemCache):  # type: ignore[misc]
     """
 
     def __init__(self, folder: str, most: int, **options: Any) -> None:
-        super().__init__(folder, threshold=0, **options)
+        super().__init__(folder, threshold=0, **options)  # type: ignore[no-untyped-call]
         self._most = most
         self._pruning = threading.Lock()
         self._pruned = float("-inf")
@@ -107,11 +114,22 @@ class Published:
             return UNKNOWN, True
 
 
-class PublishedRunCache(BaseCache):  # type: ignore[misc]
+@changes.derives(
+    "An answer is filed under the published run and, where it matters, under who looks.",
+    __init__="(self, default_timeout=300)",
+    factory="(app, config, args, kwargs)",
+    get="(self, key)",
+    set="(self, key, value, timeout=None)",
+    add="(self, key, value, timeout=None)",
+    has="(self, key)",
+    delete="(self, key)",
+    clear="(self)",
+)
+class PublishedRunCache(BaseCache):
     """Files with the published run in their keys; none while the run is unknown."""
 
     def __init__(self, reader_url: str, files: Files) -> None:
-        super().__init__(default_timeout=files.default_timeout)
+        super().__init__(default_timeout=files.default_timeout)  # type: ignore[no-untyped-call]
         self._files = files
         self._published = Published(reader_url)
         self._asked = threading.local()
@@ -128,12 +146,12 @@ class PublishedRunCache(BaseCache):  # type: ignore[misc]
         self._asked.key, self._asked.run = key, run
         return None if run == UNKNOWN else self._files.get(f"{run}|{key}")
 
-    def set(self, key: str, value: Any, timeout: int | None = None) -> bool | None:
+    def set(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool | None:
         """File an answer under the run of its look-up; whether it was."""
         run = self._asked.run if getattr(self._asked, "key", None) == key else self._published()
         return False if run == UNKNOWN else self._files.set(f"{run}|{key}", value, timeout)
 
-    def add(self, key: str, value: Any, timeout: int | None = None) -> bool:
+    def add(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
         """As `set`, for a key that has no answer yet."""
         return False if self.has(key) else bool(self.set(key, value, timeout))
 

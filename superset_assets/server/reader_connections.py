@@ -14,19 +14,25 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import psycopg2
+from flask import current_app
 from psycopg2.extensions import STATUS_READY
 from psycopg2.extensions import connection as Psycopg2Connection
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.url import make_url
 
+from superset_assets.server import changes
 from superset_assets.server.viewer import SETTING
+
+# The dashboards' role in the database, in Flask's configuration.
+ROLE = "CREDITLENS_DASHBOARD_ROLE"
 
 IDLE_PER_PROCESS = 8
 ENGINES = 100
 _idle: deque[KeptConnection] = deque()
 
 
-class KeptConnection(Psycopg2Connection):  # type: ignore[misc]
+@changes.derives("A connection of the dashboards' role is used again.", close=changes.BUILT_IN)
+class KeptConnection(Psycopg2Connection):
     """A connection that, when closed, waits for the next question instead."""
 
     def close(self) -> None:
@@ -71,11 +77,14 @@ def connect(url: str, who_looks: Callable[[int], str]) -> Any:
     return new
 
 
-def keep_engines(role: str) -> None:
-    """Have the engine of a role made once for everything that it depends on; whom it serves is none of that."""
-    from superset.models.core import Database
-
-    make = Database._get_sqla_engine
+@changes.replaces(
+    "superset.models.core.Database._get_sqla_engine",
+    "(self, catalog=None, schema=None, nullpool=True, source=None, sqlalchemy_uri=None)",
+    why="The engine of the dashboards' role is made once, not four times for each question.",
+    upstream="apache/superset#27897, apache/superset#2321",
+)
+def keep_engines(make: changes.Original) -> changes.Original:
+    """Have the engine of that role made once for everything that it depends on; whom it serves is none of that."""
     engines: dict[Hashable, Engine] = {}
 
     def kept(
@@ -87,7 +96,7 @@ def keep_engines(role: str) -> None:
         sqlalchemy_uri: str | None = None,
     ) -> Engine:
         uri = sqlalchemy_uri or self.sqlalchemy_uri_decrypted
-        if make_url(uri).username != role or self.impersonate_user:
+        if make_url(uri).username != current_app.config[ROLE] or self.impersonate_user:
             return make(self, catalog, schema, nullpool, source, sqlalchemy_uri)
         key = uri, self.extra, self.encrypted_extra, self.server_cert, catalog, schema, nullpool
         engine = engines.get(key)
@@ -97,4 +106,4 @@ def keep_engines(role: str) -> None:
             engine = engines[key] = make(self, catalog, schema, nullpool, source, sqlalchemy_uri)
         return engine
 
-    Database._get_sqla_engine = kept
+    return kept

@@ -17,6 +17,10 @@ from typing import Any
 
 import pandas as pd
 
+from superset_assets.server import changes
+
+CELLS = "What a spreadsheet would run as a formula is plain text in every file."
+KNOWN_CELLS = "apache/superset#43396"
 # What starts a formula; some programs take the wide forms of East Asian fonts for the same.
 _SIGN = r"[=+\-@|%＝＋－＠]"
 _FORMULA = re.compile(rf'\s*"*\s*{_SIGN}|[\t\r\n]|\{{\s*=')
@@ -71,27 +75,64 @@ class _PlainWriter:
         return self._writer.writerow([plain(value) for value in row])
 
 
-def keep_formulas_out() -> None:
-    """Have all of Superset's exports go through here, and stream none of a chart.
+@changes.replaces("superset.utils.csv.escape_value", "(value)", why=CELLS, upstream=KNOWN_CELLS)
+def cells(_original: changes.Original) -> changes.Original:
+    """What makes one cell plain."""
+    return plain
 
-    The worklist, which may have 100,000 rows, would be streamed; but then nobody is known to look any more, and the
+
+@changes.replaces("superset.utils.csv.df_to_escaped_csv", "(df, **kwargs)", why=CELLS, upstream=KNOWN_CELLS)
+def csv_files(_original: changes.Original) -> changes.Original:
+    """What makes a CSV file."""
+    return to_csv
+
+
+@changes.replaces("superset.utils.excel.df_to_excel", "(df, **kwargs)", why=CELLS, upstream=KNOWN_CELLS)
+def excel_files(_original: changes.Original) -> changes.Original:
+    """What makes an Excel file."""
+    return to_excel
+
+
+@changes.replaces(
+    "superset.commands.streaming_export.base.BaseStreamingCSVExportCommand._write_csv_header",
+    "(self, columns, csv_writer, buffer)",
+    why=CELLS,
+    upstream=KNOWN_CELLS,
+)
+def streamed_header(write: changes.Original) -> changes.Original:
+    """What writes the header of a CSV file that is streamed."""
+
+    def write_header(self: Any, columns: list[str], csv_writer: Any, buffer: io.StringIO) -> Any:
+        return write(self, columns, _PlainWriter(csv_writer), buffer)
+
+    return write_header
+
+
+@changes.replaces(
+    "superset.commands.streaming_export.base.BaseStreamingCSVExportCommand._process_rows",
+    "(self, result_proxy, csv_writer, buffer, limit)",
+    why=CELLS,
+    upstream=KNOWN_CELLS,
+)
+def streamed_rows(process: changes.Original) -> changes.Original:
+    """What writes the rows of a CSV file that is streamed."""
+
+    def process_rows(self: Any, result_proxy: Any, csv_writer: Any, buffer: io.StringIO, limit: int | None) -> Any:
+        return process(self, result_proxy, _PlainWriter(csv_writer), buffer, limit)
+
+    return process_rows
+
+
+@changes.replaces(
+    "superset.charts.data.api.ChartDataRestApi._should_use_streaming",
+    "(self, result, form_data=None)",
+    why="No export of a chart is streamed: while it is, nobody is known to look any more.",
+    upstream="apache/superset#40465",
+)
+def stream_no_chart(_original: changes.Original) -> changes.Original:
+    """Have no export of a chart streamed.
+
+    The worklist, which may have 100,000 rows, would be; but then nobody is known to look any more, and the
     connection that tells Postgres who does (see viewer.py) is refused.
     """
-    from superset.charts.data.api import ChartDataRestApi
-    from superset.commands.streaming_export.base import BaseStreamingCSVExportCommand as Streaming
-    from superset.utils import csv, excel
-
-    csv.escape_value = plain
-    csv.df_to_escaped_csv = to_csv
-    excel.df_to_excel = to_excel
-    ChartDataRestApi._should_use_streaming = lambda *_: False
-    header, rows = Streaming._write_csv_header, Streaming._process_rows
-
-    def write_header(self: Any, columns: list[str], writer: Any, buffer: io.StringIO) -> Any:
-        return header(self, columns, _PlainWriter(writer), buffer)
-
-    def process_rows(self: Any, result: Any, writer: Any, buffer: io.StringIO, limit: int | None) -> Any:
-        return rows(self, result, _PlainWriter(writer), buffer, limit)
-
-    Streaming._write_csv_header = write_header
-    Streaming._process_rows = process_rows
+    return lambda *_args, **_options: False

@@ -15,19 +15,22 @@ from typing import Any
 
 import yaml
 from flask import Blueprint, Flask, Response, g, jsonify, redirect, request, send_from_directory, session
+from flask.typing import ResponseReturnValue
 from flask_babel import refresh
 from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
 
-from superset_assets.server import viewer
-from superset_assets.server.failed_logins import limit_failed_logins
-from superset_assets.server.lean_requests import RequestLog, SecurityManager, read_addresses_once, remember_charts
-from superset_assets.server.own_sql import refuse_own_sql
-from superset_assets.server.reader_connections import connect, keep_engines
-from superset_assets.server.request_records import log_samples
-from superset_assets.server.spreadsheets import keep_formulas_out
-from superset_assets.server.upstream_fixes import keep_the_smaller_limit
+from superset_assets.server import changes, rules, viewer
+
+try:
+    changes.import_all()
+    from superset_assets.server.failed_logins import limit_failed_logins
+    from superset_assets.server.lean_requests import RequestLog, SecurityManager
+    from superset_assets.server.reader_connections import connect
+    from superset_assets.server.request_records import log_samples
+except ImportError as _error:
+    raise SystemExit(changes.not_there(_error)) from None
 
 SERVER = Path(__file__).resolve().parent
 MINIMUM_KEY_LENGTH = 32
@@ -71,6 +74,7 @@ SQLALCHEMY_ENGINE_OPTIONS = {
     "connect_args": {"options": "-c synchronous_commit=off"},
 }
 PREVENT_UNSAFE_DB_CONNECTIONS = True
+CREDITLENS_DASHBOARD_ROLE = _installation["dashboard_role"]
 
 
 def DB_CONNECTION_MUTATOR(uri: URL, params: dict[str, Any], *_: Any) -> tuple[URL, dict[str, Any]]:
@@ -78,7 +82,7 @@ def DB_CONNECTION_MUTATOR(uri: URL, params: dict[str, Any], *_: Any) -> tuple[UR
     real = _installation["reporting_urls"].get(uri.username)
     if not real:
         return uri, params
-    if uri.username == "creditlens_dashboard":
+    if uri.username == CREDITLENS_DASHBOARD_ROLE:
         params = {**params, "creator": lambda: connect(real, who_looks), "use_native_hstore": False}
     return make_url(real), params
 
@@ -123,7 +127,10 @@ ALEMBIC_SKIP_LOG_CONFIG = True
 # --- who gets in, and what a browser may do -----------------------------------------------------------------------
 
 AUTH_USER_REGISTRATION = False
-
+try:
+    CREDITLENS_SEE_EVERYBODY = rules.read(Path(_installation["assets"])).see_everybody
+except rules.RulesError as _problem:
+    raise SystemExit(str(_problem)) from None
 CUSTOM_SECURITY_MANAGER = SecurityManager
 PUBLIC_ROLE_LIKE = None
 FAB_API_SWAGGER_UI = False
@@ -175,7 +182,7 @@ DATA_CACHE_CONFIG = {
     "CACHE_DEFAULT_TIMEOUT": int(timedelta(minutes=5).total_seconds()),
     "CACHE_THRESHOLD": 2_000,
     "CACHE_OPTIONS": {"mode": 0o600},
-    "CREDITLENS_READER_URL": _installation["reporting_urls"]["creditlens_dashboard"],
+    "CREDITLENS_READER_URL": _installation["reporting_urls"][CREDITLENS_DASHBOARD_ROLE],
 }
 
 
@@ -219,7 +226,7 @@ APP_ICON = "/creditlens/logo.svg"
 LOGO_TOOLTIP = "creditlens"
 FAVICONS = [{"href": "/creditlens/favicon.svg", "type": "image/svg+xml"}]
 ENABLE_UI_THEME_ADMINISTRATION = False
-THEME_DEFAULT = {
+THEME_DEFAULT: dict[str, Any] = {
     "token": {
         **SUPERSETS_THEME["token"],
         "brandAppName": APP_NAME,
@@ -304,12 +311,7 @@ _patched_scripts = {file.name: file for file in (_state / "scripts").glob("*.js"
 
 def FLASK_APP_MUTATOR(app: Flask) -> None:
     """Hooks that no setting of Superset's reaches."""
-    keep_the_smaller_limit()
-    remember_charts()
-    read_addresses_once()
-    keep_engines("creditlens_dashboard")
-    keep_formulas_out()
-    refuse_own_sql()
+    changes.apply()
     log_samples(app)
     limit_failed_logins(app)
 
@@ -344,7 +346,7 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
                 refresh()
 
     @app.before_request
-    def open_on_the_customer_file() -> Response | None:
+    def open_on_the_customer_file() -> ResponseReturnValue | None:
         """Who has signed in is with a customer: Superset's own welcome page offers an advisor nothing to do."""
         if request.path not in {"/", "/superset/welcome/"} or g.user.is_anonymous:
             return None

@@ -12,8 +12,8 @@ import time
 from typing import Any
 
 SETTING = "creditlens.viewer"
-# Roles of people whose work is with all customers; everybody else is held to the own ones.
-SEE_EVERYBODY = {"Admin", "Operator", "Analyst"}
+# The roles of roles.yaml whose users are never held to the own customers, in Flask's configuration.
+SEE_EVERYBODY = "CREDITLENS_SEE_EVERYBODY"
 
 
 def current_user() -> Any:
@@ -26,7 +26,9 @@ def current_user() -> Any:
 
 def sees_everybody(user: Any) -> bool:
     """Whether a user is never held to the own customers."""
-    return user is not None and bool({role.name for role in user.roles} & SEE_EVERYBODY)
+    from flask import current_app
+
+    return user is not None and bool({role.name for role in user.roles} & current_app.config[SEE_EVERYBODY])
 
 
 def name(user: Any) -> str:

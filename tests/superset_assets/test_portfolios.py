@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from db.access import portfolios
+from flows.services import superset as superset_service
 from tests import portfolio
-from tests.superset_fixture import Superset
+from tests.superset_fixture import Superset, sign_in
 
 OWN, OTHER = 500_003, 500_011
 SECOND = "second"
@@ -153,6 +157,29 @@ def test_analysts_and_operators_see_everybody_in_charts_and_in_sql(
     query = {"database_id": sql, "sql": "SELECT count(*) AS n FROM reporting.customer", "client_id": "portfolio1"}
     answer = superset.client("analyst").post("/api/v1/sqllab/execute/", json=query)
     assert answer.json().get("data") == [{"n": 300}], answer.text
+
+
+def test_who_sees_everybody_is_what_roles_yaml_says_of_an_installation_that_stands(
+    superset: Superset, limited: None, chart_data: Callable[..., httpx.Response], tmp_path: Path
+) -> None:
+    assets = tmp_path / "assets"
+    shutil.copytree(superset_service.ASSETS, assets)
+    said = yaml.safe_load((assets / "roles.yaml").read_text())
+    said["roles"]["Analyst"]["sees_everybody"] = False
+    said["users"]["deputy"] = {"role": "Advisor", "may": "the dashboards"}
+    (assets / "roles.yaml").write_text(yaml.safe_dump(said))
+    assert len(rows(chart_data("analyst", "worklist", ["customer_id"]))) == 300
+    try:
+        changed = superset_service.set_up(superset.settings, assets=assets)
+        assert (changed.provisioned, changed.url) == (True, superset.url)
+        assert rows(chart_data("analyst", "worklist", ["customer_id"])) == []
+        assert len(rows(chart_data("operator", "worklist", ["customer_id"]))) == 300
+        with httpx.Client(base_url=superset.url, timeout=60, trust_env=False) as deputy:
+            signed_in = sign_in(deputy, "deputy", changed.users["deputy"])
+            assert "/login" not in signed_in.headers["location"]
+    finally:
+        assert superset_service.set_up(superset.settings).provisioned
+    assert len(rows(chart_data("analyst", "worklist", ["customer_id"]))) == 300
 
 
 def test_the_night_as_a_whole_stays_visible(limited: None, chart_data: Callable[..., httpx.Response]) -> None:
