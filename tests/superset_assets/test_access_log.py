@@ -18,8 +18,6 @@ from db.superset import access_log
 from flows.cli.main import app
 from flows.services import superset as superset_service
 from tests.flows.cli.json_schema import checked
-from tests.superset_assets.test_portfolios import chart_data as chart_data
-from tests.superset_assets.test_portfolios import second_advisor as second_advisor
 from tests.superset_fixture import Superset
 
 # Whom no other test looks at.

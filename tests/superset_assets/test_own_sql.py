@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.superset_assets.test_portfolios import chart_data as chart_data
 from tests.superset_fixture import Superset
 
 HIDDEN = "(ts_stat('SELECT array_to_tsvector(ARRAY[c::text]) FROM reporting.former_customer AS c LIMIT 1')).word"
