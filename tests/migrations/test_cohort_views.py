@@ -308,7 +308,7 @@ def test_features_have_words_and_the_predecessors_come_first(world: World) -> No
         "AMT_GOODS_PRICE",
         "SCORE",
     ]
-    assert (rows[2]["feature_en"], rows[2]["feature_fr"], rows[2]["unit_en"]) == ("Annuity (€)", "Annuité (€)", "€")
+    assert (rows[2]["feature_en"], rows[2]["feature_fr"], rows[2]["unit_en"]) == ("Annuity (€)", "Échéance (€)", "€")
     assert rows[4]["feature_en"] == "Score"
     assert world.ask("SELECT feature_order, feature, feature_en, feature_fr, unit_en FROM reporting.cohort_feature"
                      " ORDER BY feature_order LIMIT 5") == rows  # fmt: skip

@@ -310,7 +310,7 @@ NNBSP, NBSP = "\u202f", "\u00a0"
         ("APARTMENTS_AVG", 0.0247, "0.025", "0,025"),
         ("CREDIT_INCOME_PERCENT", 4.2133, "4.2 × income", f"4,2{NBSP}× revenu"),
         ("ANNUITY_INCOME_PERCENT", 0.1523, "15.2%", f"15,2{NNBSP}%"),
-        ("CREDIT_TERM", 20.04, "20.0 annuities", f"20,0{NBSP}annuités"),
+        ("CREDIT_TERM", 20.04, "20.0 annuities", f"20,0{NBSP}échéances"),
         ("SK_ID_CURR", 100_001, "100001", "100001"),
         ("FLAG_EMAIL", 0, "No", "Non"),
         ("FLAG_EMAIL", 1.0, "Yes", "Oui"),
