@@ -28,7 +28,8 @@ def render(
     not_told: NotTold | None = None,
 ) -> str:
     """Everything held about one person as one page that needs nothing else; a subject that is left out is empty."""
-    return _environment().get_template("export.html.jinja").render(
+    page = _environment().get_template("export.html.jinja")
+    return page.render(
         customer_id=customer_id,
         made=made,
         held={subject: held.get(subject, ()) for subject in _SUBJECTS},
@@ -39,7 +40,7 @@ def render(
         when=_when,
         number=partial(_number, language=language),
         percent=partial(_percent, language=language),
-    ).lstrip() + "\n"  # fmt: skip
+    ).lstrip()
 
 
 @cache
@@ -64,6 +65,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     made.filters["cell"] = _cell
     return made

@@ -11,7 +11,7 @@ import polars as pl
 from sqlalchemy import URL, Connection, Engine
 
 from db.access import roles
-from db.people import rows
+from db.people import copy, rows
 from flows.privacy import record
 from flows.privacy.stores.base import Erased, Found, Held, Store
 from flows.settings import Settings
@@ -51,7 +51,7 @@ class Database(Store):
 
     def export(self, customer_id: int) -> Held:
         hashed = record.customer_hash(self._settings, customer_id)
-        everything = rows.everything(self.engine, customer_id)
+        everything = copy.everything(self.engine, customer_id)
         return Held({**everything, "requests": rows.requests(self.engine, hashed)})
 
     def erase(self, customer_id: int) -> Erased:

@@ -16,7 +16,7 @@ from sqlalchemy import Column, Integer, MetaData, Table
 from db.about import Holds, columns_that
 from db.engine import driver
 from db.models import metadata
-from db.people import rows
+from db.people import copy
 from flows.privacy.stores.base import Store
 from flows.privacy.stores.registry import every_store
 from tests.flows.privacy.personal_columns import places_of, uncovered, uncovered_files, undeclared
@@ -77,7 +77,7 @@ def test_a_table_of_ours_that_does_not_say_how_it_holds_people_is_noticed() -> N
 
 
 def test_every_table_of_customers_is_in_the_copy() -> None:
-    told = " ".join(rows.COPY.values())
+    told = " ".join(copy.COPY.values())
     tables = {table.name for table, _, _ in columns_that(metadata.sorted_tables, Holds.NUMBER, Holds.REFUSED)}
     assert len(tables) >= 7
     assert [name for name in sorted(tables) if not re.search(rf"credit\.{name}\b", told)] == []

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from db.access.roles import DASHBOARD
 from db.engine import psql_url
 from db.errors import BusyError
+from db.people import copy as people_copy
 from db.people import rows as people_rows
 from db.runs import ledger
 from flows.privacy import erase, export, record
@@ -244,7 +245,7 @@ def test_erasing_leaves_no_trace_in_any_store_and_nothing_else_changes(
                                     " FROM credit.privacy_request WHERE kind = 'erase'")  # fmt: skip
     assert requests[:3] == ("erase", "petra", True)
     assert str(NEW) not in str(requests[3])
-    everything = people_rows.everything(installation.engine, NEW)
+    everything = people_copy.everything(installation.engine, NEW)
     assert not any(everything.values())
 
 

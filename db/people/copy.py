@@ -1,0 +1,125 @@
+"""What the database holds about one person, as the person is told: every row, in codes and in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from sqlalchemy import Engine
+
+from db.engine import connect, driver
+from db.people.rows import HIS_REJECTED, parameters
+
+# Categories and flags are held as codes; words, units and digits are the dictionary's.
+_IN_WORDS = """
+    f.name AS column_name, f.label_en, f.label_fr, f.description_en, f.description_fr,
+    CASE WHEN f.kind IN ('category', 'flag') THEN reporting.category_en({code}, k.label_en)
+         ELSE reporting.quantity_en({number} * f.display_scale, f.display_decimals, f.unit_en) END AS value_en,
+    CASE WHEN f.kind IN ('category', 'flag') THEN reporting.category_fr({code}, k.label_fr)
+         ELSE reporting.quantity_fr({number} * f.display_scale, f.display_decimals, f.unit_fr) END AS value_fr,
+    CASE WHEN f.kind IN ('category', 'flag') THEN k.value ELSE {number}::text END AS value
+"""
+_WIDE_IN_WORDS = _IN_WORDS.format(
+    code="CASE WHEN f.kind IN ('category', 'flag') THEN e.value::numeric::smallint END",
+    number="e.value::double precision",
+)
+_APPLICATION = f"""
+    SELECT a.run_id, r.as_of, r.source_name, {_WIDE_IN_WORDS}
+    FROM credit.new_customer AS a
+    JOIN credit.scoring_run AS r ON r.run_id = a.run_id
+    CROSS JOIN jsonb_each_text(to_jsonb(a)) AS e
+    JOIN credit.feature AS f ON f.name = upper(e.key) AND f.kind <> 'id'
+    LEFT JOIN credit.feature_category AS k
+        ON k.feature_id = f.feature_id AND f.kind IN ('category', 'flag') AND k.code = e.value::numeric
+    WHERE a.customer_id = %(id)s
+    ORDER BY r.as_of, a.run_id, f.feature_id
+"""
+_FORMER = f"""
+    SELECT a.model_id, m.trained_at, a.target, a.score, a.default_probability, a.log_odds, {_WIDE_IN_WORDS}
+    FROM credit.former_customer AS a
+    JOIN credit.model_version AS m ON m.model_id = a.model_id
+    CROSS JOIN jsonb_each_text(to_jsonb(a)) AS e
+    JOIN credit.feature AS f ON f.name = upper(e.key) AND f.kind <> 'id'
+    LEFT JOIN credit.feature_category AS k
+        ON k.feature_id = f.feature_id AND f.kind IN ('category', 'flag') AND k.code = e.value::numeric
+    WHERE a.customer_id = %(id)s
+    ORDER BY a.model_id, f.feature_id
+"""
+_SCORES = """
+    WITH every AS (
+        SELECT customer_id, run_id, log_odds, default_probability, score, band, decision, percentile,
+               true AS details_kept
+        FROM credit.score
+        UNION ALL
+        SELECT customer_id, run_id, log_odds, default_probability, score, band, decision, percentile, false
+        FROM credit.past_score
+    )
+    SELECT s.run_id, r.as_of, r.published_at, r.model_id, m.base_value, s.score, s.default_probability, s.log_odds,
+           s.percentile, s.band, b.label_en AS band_en, b.label_fr AS band_fr, s.decision,
+           b.decision_en, b.decision_fr, s.details_kept
+    FROM every AS s
+    JOIN credit.scoring_run AS r ON r.run_id = s.run_id
+    JOIN credit.model_version AS m ON m.model_id = r.model_id
+    LEFT JOIN credit.score_band AS b ON b.band = s.band
+    WHERE s.customer_id = %(id)s
+    ORDER BY r.as_of, s.run_id
+"""
+_CONTRIBUTIONS = """
+    SELECT v.run_id, r.as_of, {words}, v.contribution,
+           v.contribution * reporting.points_per_log_odds(m.base_value, s.log_odds) AS score_points, v.rank
+    FROM credit.shap_value AS v
+    JOIN credit.score AS s ON s.run_id = v.run_id AND s.customer_id = v.customer_id
+    JOIN credit.scoring_run AS r ON r.run_id = v.run_id
+    JOIN credit.model_version AS m ON m.model_id = r.model_id
+    JOIN credit.feature AS f ON f.feature_id = v.feature_id
+    LEFT JOIN credit.feature_category AS k ON k.feature_id = v.feature_id AND k.code = v.category_code
+    WHERE v.customer_id = %(id)s
+    ORDER BY r.as_of, v.run_id, v.rank
+""".format(words=_IN_WORDS.format(code="v.category_code", number="v.numeric_value"))
+_REJECTED = """
+    SELECT x.run_id, r.as_of, r.source_name, x.row_number, x.customer_id, x.column_name, x.rule, x.value
+    FROM credit.rejected_application AS x
+    JOIN credit.scoring_run AS r ON r.run_id = x.run_id
+    WHERE {his}
+    ORDER BY r.as_of, x.run_id, x.row_number
+"""
+# By name, or with the whole of a region in which the published run has the person.
+_ASSIGNMENTS = """
+    SELECT p.username, p.region_rating, p.assigned_at, p.assigned_by
+    FROM credit.advisor_portfolio AS p
+    WHERE p.customer_id = %(id)s
+        OR p.region_rating = (
+            SELECT a.region_rating_client
+            FROM credit.new_customer AS a
+            JOIN credit.published_run AS r ON r.run_id = a.run_id
+            WHERE a.customer_id = %(id)s
+        )
+    ORDER BY p.assigned_at, p.assignment_id
+"""
+# What a person is given, by subject.
+COPY = {
+    "applications": _APPLICATION,
+    "scores": _SCORES,
+    "contributions": _CONTRIBUTIONS,
+    "rejected": _REJECTED.format(his=HIS_REJECTED),
+    "former": _FORMER,
+    "assignments": _ASSIGNMENTS,
+}
+
+
+def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any]]]:
+    """All that is held about one person, in codes and in words of both languages, as of one moment.
+
+    Returns rows of `applications` and `former` (one per run or model and column), `scores` (one per run, dropped
+    details included), `contributions` (one per retained run and feature), `rejected`, and `assignments` to
+    advisors.
+    """
+    with connect(engine) as connection:
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with driver(connection).cursor(row_factory=dict_row) as cursor:
+            return {name: _rows(cursor, query, customer_id) for name, query in COPY.items()}
+
+
+def _rows(cursor: psycopg.Cursor[dict[str, Any]], query: str, customer_id: int) -> list[dict[str, Any]]:
+    return cursor.execute(query, parameters(customer_id)).fetchall()
