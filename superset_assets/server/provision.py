@@ -19,12 +19,10 @@ from typing import Any
 import yaml
 
 from superset_assets.server import rules
+from superset_assets.server.telemetry import patch_scripts
 
 STEP, FAILED = "step: ", "failed: "
 KINDS = ("databases", "datasets", "charts", "dashboards")
-TELEMETRY = "https://apachesuperset.gateway.scarf.sh/pixel/"
-# A picture of one transparent point; what the script appends to the address becomes its fragment.
-NO_TELEMETRY = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7#"
 # Rights on one thing each come and go with the things; who may everything has them all by another right.
 RIGHTS_ON_ONE_THING = ("database_access", "catalog_access", "schema_access", "datasource_access")
 
@@ -287,22 +285,6 @@ def model(kind: str) -> Any:
     from superset.models.slice import Slice
 
     return {"databases": Database, "datasets": SqlaTable, "charts": Slice, "dashboards": Dashboard}[kind]
-
-
-def patch_scripts(folder: Path) -> None:
-    """Copy the script that asks for a telemetry pixel and take the address out: Superset has no setting for it.
-
-    The content security policy would stop the request too, but with an error in every console.
-    """
-    import superset
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.glob("*.js"):
-        file.unlink()
-    for file in (Path(superset.__file__).parent / "static" / "assets").glob("*.js"):
-        text = file.read_text(encoding="utf-8")
-        if TELEMETRY in text:
-            (folder / file.name).write_text(text.replace(TELEMETRY, NO_TELEMETRY), encoding="utf-8")
 
 
 # --- all of it ----------------------------------------------------------------------------------------------------

@@ -13,10 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-from flask import Blueprint, Flask, Response, g, jsonify, redirect, request, send_from_directory, session
+from flask import Blueprint, Flask, Response, g, redirect, request, session
 from flask.typing import ResponseReturnValue
-from flask_babel import refresh
 from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
@@ -26,9 +24,11 @@ from superset_assets.server import changes, rules, viewer
 try:
     changes.import_all()
     from superset_assets.server.failed_logins import limit_failed_logins
+    from superset_assets.server.languages import formats, speak
     from superset_assets.server.lean_requests import RequestLog, SecurityManager
     from superset_assets.server.reader_connections import connect
     from superset_assets.server.request_records import log_samples
+    from superset_assets.server.telemetry import serve_without_pixel
 except ImportError as _error:
     raise SystemExit(changes.not_there(_error)) from None
 
@@ -190,30 +190,7 @@ DATA_CACHE_CONFIG = {
 
 LANGUAGES = {"en": {"flag": "gb", "name": "English"}, "fr": {"flag": "fr", "name": "Français"}}
 BABEL_DEFAULT_LOCALE = _installation["locale"]
-NUMBERS = {
-    "en": {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["", ""]},
-    "fr": {"decimal": ",", "thousands": "\u202f", "grouping": [3], "currency": ["", "\u00a0€"]},
-}
-DATES = {
-    "fr": {
-        "dateTime": "%A %e %B %Y à %X",
-        "date": "%d/%m/%Y",
-        "time": "%H:%M:%S",
-        "periods": ["AM", "PM"],
-        "days": ["dimanche", "lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi"],
-        "shortDays": ["dim.", "lun.", "mar.", "mer.", "jeu.", "ven.", "sam."],
-        "months": ["janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre",
-                   "novembre", "décembre"],
-        "shortMonths": ["janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.",
-                        "déc."],
-    },
-}  # fmt: skip
-
-
-def COMMON_BOOTSTRAP_OVERRIDES_FUNC(data: dict[str, Any]) -> dict[str, Any]:
-    """Separators of numbers and names of months follow the reader's language."""
-    language = data["locale"]
-    return {"d3_format": NUMBERS.get(language, NUMBERS["en"]), "d3_time_format": DATES.get(language, {})}
+COMMON_BOOTSTRAP_OVERRIDES_FUNC = formats
 
 
 # --- looks --------------------------------------------------------------------------------------------------------
@@ -294,19 +271,6 @@ def icon_of_pages_that_name_none() -> Response:
 
 LOGO_TARGET_PATH = "/"
 HOME = "customer"
-# What the reporting views say when they refuse to answer, and how it is told to people.
-REFUSALS = {
-    "Choose exactly one customer.": {
-        "en": "Choose exactly one customer: type the number on the left and apply, or open one from the list.",
-        "fr": "Choisissez un client, et un seul\u00a0: saisissez son numéro à gauche puis appliquez, ou ouvrez-le"
-        " depuis la liste.",
-    },
-    "Choose a value (or All) in every cohort filter.": {
-        "en": "Choose a value, or All, in every filter on the left.",
-        "fr": "Choisissez une valeur, ou Tous, dans chaque filtre à gauche.",
-    },
-}
-_patched_scripts = {file.name: file for file in (_state / "scripts").glob("*.js")}
 
 
 def FLASK_APP_MUTATOR(app: Flask) -> None:
@@ -314,14 +278,8 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
     changes.apply()
     log_samples(app)
     limit_failed_logins(app)
-
-    @app.before_request
-    def without_telemetry() -> Response | None:
-        """Serve our copy of the one script that asks for a telemetry pixel (see provision.py)."""
-        name = request.path.removeprefix("/static/assets/")
-        if name in _patched_scripts and name != request.path:
-            return send_from_directory(_state / "scripts", name, max_age=app.config["SEND_FILE_MAX_AGE_DEFAULT"])
-        return None
+    serve_without_pixel(app, _state / "scripts")
+    speak(app)
 
     @app.before_request
     def colours_stay_as_they_are() -> Response | None:
@@ -336,16 +294,6 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
         return Response("{}", mimetype="application/json")
 
     @app.before_request
-    def speak_the_dashboards_language() -> None:
-        """A dashboard whose name ends in a language is shown in it, with its separators of numbers."""
-        parts = request.path.strip("/").split("/")
-        if len(parts) == 3 and parts[:2] == ["superset", "dashboard"]:
-            language = parts[2].rpartition("-")[2]
-            if language in LANGUAGES and session.get("locale") != language:
-                session["locale"] = language
-                refresh()
-
-    @app.before_request
     def open_on_the_customer_file() -> ResponseReturnValue | None:
         """Who has signed in is with a customer: Superset's own welcome page offers an advisor nothing to do."""
         if request.path not in {"/", "/superset/welcome/"} or g.user.is_anonymous:
@@ -356,26 +304,3 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
         slug = f"{HOME}-{session.get('locale', BABEL_DEFAULT_LOCALE)}"
         known = db.session.query(Dashboard.id).filter_by(slug=slug).first()
         return redirect(f"/superset/dashboard/{slug}/") if known else None
-
-    @app.before_request
-    def speak_french() -> Response | None:
-        """Serve Superset's French with ours in the place of what it gets wrong."""
-        if request.path != "/superset/language_pack/fr/":
-            return None
-        from superset.translations.utils import get_language_pack
-
-        pack = copy.deepcopy(get_language_pack("fr"))
-        for english, french in yaml.safe_load((SERVER / "french.yaml").read_text(encoding="utf-8")).items():
-            pack["locale_data"]["superset"][english] = french if isinstance(french, list) else [french]
-        return jsonify(pack)
-
-    @app.after_request
-    def say_it_plainly(response: Response) -> Response:
-        """A chart that was refused says why, in one sentence and in the reader's language."""
-        if request.path == "/api/v1/chart/data" and response.status_code == 400 and response.is_json:
-            answer = response.get_json()
-            for sentence, in_language in REFUSALS.items():
-                if sentence in str(answer.get("message")):
-                    language = session.get("locale", BABEL_DEFAULT_LOCALE)
-                    response.set_data(json.dumps({**answer, "message": in_language.get(language, sentence)}))
-        return response
