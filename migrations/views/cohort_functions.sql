@@ -2,8 +2,8 @@
 -- chosen options is the cohort, in the order of a feature's values. Who shares the first digits of a value is an
 -- interval of places there, which each further digit divides. Groups under 30 get no statistics.
 --
--- Aggregates collect what the rows know of the cohort (cohort_types.sql), and only at the end go to the bitmaps, once
--- for all figures. Several rows are one cohort: those of both outcomes, or of several options of an attribute.
+-- Aggregates collect what the rows know of the cohort (cohort_types.sql), and only at the end go to the bitmaps,
+-- once for all figures. Several rows are one cohort: those of both outcomes, or of several options of an attribute.
 --
 -- Readers may not read the bitmaps, so what they call runs with its owner's rights.
 
