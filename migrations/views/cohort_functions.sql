@@ -2,38 +2,10 @@
 -- chosen options is the cohort, in the order of a feature's values. Who shares the first digits of a value is an
 -- interval of places there, which each further digit divides. Groups under 30 get no statistics.
 --
--- A cell is what a row of the views knows of the cohort, as one list of 14 numbers: model, feature, outcome (0
--- repaid, 1 defaulted), the customer's own code, and the chosen option of each attribute in this order: credit,
--- age, annuity_income, gender, education, family, housing, occupation, region, contract. Aggregates put the cells
--- of their rows one after the other, and only at the end go to the bitmaps, once for all figures.
+-- Aggregates collect what the rows know of the cohort (cohort_types.sql), and only at the end go to the bitmaps,
+-- once for all figures. Several rows are one cohort: those of both outcomes, or of several options of an attribute.
 --
 -- Readers may not read the bitmaps, so what they call runs with its owner's rights.
-
-CREATE TYPE reporting.cohort_figures AS (
-    members integer,
-    given integer,
-    q10 double precision,
-    q25 double precision,
-    median double precision,
-    q75 double precision,
-    q90 double precision,
-    mean double precision,
-    percentile double precision
-);
-
-CREATE TYPE reporting.cohort_rates AS (
-    members integer,
-    repaid integer,
-    defaulted integer,
-    default_rate double precision,
-    mean_score double precision
-);
-
-CREATE TYPE reporting.cohort_bar_figures AS (
-    members integer,
-    given integer,
-    share double precision
-);
 
 CREATE FUNCTION reporting.choose_every_filter() RETURNS boolean
     LANGUAGE plpgsql VOLATILE COST 10000 AS $$
@@ -44,34 +16,34 @@ COMMENT ON FUNCTION reporting.choose_every_filter() IS
     'An error: what a row without words, which any condition on the words would have taken away, comes to.';
 
 -- All of an attribute, chosen together with some of it, counts as not chosen.
-CREATE FUNCTION reporting.cohort_choice(cells integer[]) RETURNS TABLE (attribute text, code integer)
+CREATE FUNCTION reporting.cohort_choice(cohort reporting.cohort_row[]) RETURNS TABLE (attribute text, code integer)
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-DECLARE
-    names CONSTANT text[] :=
-        '{credit,age,annuity_income,gender,education,family,housing,occupation,region,contract}';
-    last CONSTANT integer := cardinality(cells) / 14 - 1;
 BEGIN
-    IF last > 0 AND (
-        SELECT count(DISTINCT cells[14 * r + 5:14 * r + 14]) FROM generate_series(0, last) AS r
+    IF cardinality(cohort) > 1 AND (
+        SELECT count(DISTINCT r.options) FROM unnest(cohort) AS r
     ) <> (
         SELECT exp(sum(ln(a.choices)))::bigint
         FROM (
-            SELECT count(DISTINCT cells[14 * r + 4 + n]) AS choices
-            FROM generate_series(0, last) AS r, generate_series(1, 10) AS n
-            GROUP BY n
+            SELECT count(DISTINCT o.code) AS choices
+            FROM unnest(cohort) AS r
+            CROSS JOIN LATERAL unnest(r.options) WITH ORDINALITY AS o (code, n)
+            GROUP BY o.n
         ) AS a
     ) THEN
         RAISE EXCEPTION 'Cohort filters can be combined by AND only.';
     END IF;
     RETURN QUERY
-    SELECT DISTINCT names[n], cells[14 * r + 4 + n]
-    FROM generate_series(0, last) AS r, generate_series(1, 10) AS n
-    WHERE cells[14 * r + 4 + n] <> 0;
+    SELECT DISTINCT o.attribute, o.code
+    FROM unnest(cohort) AS r
+    CROSS JOIN LATERAL unnest(reporting.cohort_attributes(), r.options) AS o (attribute, code)
+    WHERE o.code <> 0;
 END $$;
-COMMENT ON FUNCTION reporting.cohort_choice(integer[]) IS
-    'The options that cells restrict a cohort to; none for everybody.';
+COMMENT ON FUNCTION reporting.cohort_choice(reporting.cohort_row[]) IS
+    'The options that a cohort is restricted to; none for everybody.';
 
-CREATE FUNCTION reporting.cohort_bitmap(model integer, feature integer, outcome integer, cells integer[])
+CREATE FUNCTION reporting.cohort_bitmap(
+    model integer, feature integer, outcome integer, cohort reporting.cohort_row[]
+)
     RETURNS bit varying
     LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
@@ -80,7 +52,7 @@ BEGIN
             SELECT bit_and(chosen.members)
             FROM (
                 SELECT bit_or(m.members) AS members
-                FROM reporting.cohort_choice(cells) AS c
+                FROM reporting.cohort_choice(cohort) AS c
                 JOIN credit.cohort_member AS m
                     ON m.model_id = model
                     AND m.feature_id = feature
@@ -97,24 +69,22 @@ BEGIN
         )
     );
 END $$;
-COMMENT ON FUNCTION reporting.cohort_bitmap(integer, integer, integer, integer[]) IS
-    'Who of the former customers with one outcome and a value of a feature is in the cohort of some cells, in '
-    'the order of the values.';
+COMMENT ON FUNCTION reporting.cohort_bitmap(integer, integer, integer, reporting.cohort_row[]) IS
+    'Who of the former customers with one outcome and a value of a feature is in a cohort, in the order of the '
+    'values.';
 
-CREATE FUNCTION reporting.describe_cohort(cells integer[]) RETURNS reporting.cohort_figures
+CREATE FUNCTION reporting.describe_cohort(cohort reporting.cohort_row[]) RETURNS reporting.cohort_figures
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     shares CONSTANT double precision[] := '{0.1,0.25,0.5,0.75,0.9}';
-    model CONSTANT integer := cells[1];
-    feature CONSTANT integer := cells[2];
-    own CONSTANT bigint := cells[4];
-    outcomes CONSTANT integer[] := ARRAY(
-        SELECT DISTINCT cells[14 * r + 3] FROM generate_series(0, cardinality(cells) / 14 - 1) AS r ORDER BY 1
-    );
+    model CONSTANT integer := cohort[1].model_id;
+    feature CONSTANT integer := cohort[1].feature_id;
+    own CONSTANT bigint := cohort[1].customer_code;
+    outcomes CONSTANT integer[] := ARRAY(SELECT DISTINCT r.outcome FROM unnest(cohort) AS r ORDER BY 1);
     grid credit.cohort_feature;
     scale double precision;
     slice record;
-    cohorts bit varying[];
+    bitmaps bit varying[];
     total bigint := 0;
     -- Of each quantile, and last of the customer: the digits so far, the interval of places per outcome that have
     -- them, and how many of the cohort in it come before the one that is looked for.
@@ -132,9 +102,7 @@ DECLARE
     found reporting.cohort_figures;
 BEGIN
     -- Of several features together there is nothing to say.
-    IF cells IS NULL OR feature <> ANY (ARRAY(
-        SELECT cells[14 * r + 2] FROM generate_series(0, cardinality(cells) / 14 - 1) AS r
-    )) THEN
+    IF cohort IS NULL OR EXISTS (SELECT FROM unnest(cohort) AS r WHERE r.feature_id <> feature) THEN
         RETURN NULL;
     END IF;
     SELECT * INTO grid FROM credit.cohort_feature AS f WHERE f.model_id = model AND f.feature_id = feature;
@@ -144,13 +112,13 @@ BEGIN
     found.members := 0;
     found.given := 0;
     FOR o IN 1..cardinality(outcomes) LOOP
-        cohorts[o] := reporting.cohort_bitmap(model, feature, outcomes[o], cells);
-        found.given := found.given + bit_count(cohorts[o]);
+        bitmaps[o] := reporting.cohort_bitmap(model, feature, outcomes[o], cohort);
+        found.given := found.given + bit_count(bitmaps[o]);
         -- Everybody has a score.
-        found.members := found.members + bit_count(reporting.cohort_bitmap(model, 0, outcomes[o], cells));
+        found.members := found.members + bit_count(reporting.cohort_bitmap(model, 0, outcomes[o], cohort));
         FOR i IN 1..6 LOOP
             lows[2 * i + o] := 0;
-            highs[2 * i + o] := length(cohorts[o]);
+            highs[2 * i + o] := length(bitmaps[o]);
         END LOOP;
     END LOOP;
     IF found.given < 30 THEN
@@ -174,7 +142,7 @@ BEGIN
     LOOP
         total := 2 * total;
         FOR o IN 1..cardinality(outcomes) LOOP
-            total := total + bit_count(cohorts[o] & slice.digits[o]);
+            total := total + bit_count(bitmaps[o] & slice.digits[o]);
         END LOOP;
         digits_so_far := -1;
         FOR i IN 1..searches LOOP
@@ -186,7 +154,7 @@ BEGIN
                         slice.digits[o] FROM lows[2 * i + o] + 1 FOR highs[2 * i + o] - lows[2 * i + o]
                     ));
                     zeros := zeros + bit_count(substring(
-                        cohorts[o] FROM lows[2 * i + o] + 1 FOR division[o] - lows[2 * i + o]
+                        bitmaps[o] FROM lows[2 * i + o] + 1 FOR division[o] - lows[2 * i + o]
                     ));
                 END LOOP;
             END IF;
@@ -222,7 +190,7 @@ BEGIN
         IF scale > 0 THEN
             FOR o IN 1..cardinality(outcomes) LOOP
                 below := below + bit_count(substring(
-                    cohorts[o] FROM lows[12 + o] + 1 FOR highs[12 + o] - lows[12 + o]
+                    bitmaps[o] FROM lows[12 + o] + 1 FOR highs[12 + o] - lows[12 + o]
                 ));
             END LOOP;
         END IF;
@@ -234,35 +202,35 @@ BEGIN
     END IF;
     RETURN found;
 END $$;
-COMMENT ON FUNCTION reporting.describe_cohort(integer[]) IS
-    'What cohort_summary comes to, from the cells of its rows.';
+COMMENT ON FUNCTION reporting.describe_cohort(reporting.cohort_row[]) IS
+    'What cohort_summary comes to, from what its rows know of the cohort.';
 
-CREATE AGGREGATE reporting.cohort_summary(integer[]) (
-    SFUNC = array_cat,
-    STYPE = integer[],
+CREATE AGGREGATE reporting.cohort_summary(reporting.cohort_row) (
+    SFUNC = array_append,
+    STYPE = reporting.cohort_row[],
     FINALFUNC = reporting.describe_cohort
 );
-COMMENT ON AGGREGATE reporting.cohort_summary(integer[]) IS
+COMMENT ON AGGREGATE reporting.cohort_summary(reporting.cohort_row) IS
     'One feature of a cohort, from column cohort of cohort_comparison: members, members with a value (given), '
     'and of these, in the unit that people are shown, q10, q25, median, q75, q90 (values that somebody has), '
     'mean, and percentile (share in % at or below the customer''s value); empty for fewer than 30. Group by '
     'feature; without outcome it is of all former customers. Take a figure by '
     '(reporting.cohort_summary(cohort)).median: all figures of a row are worked out once.';
 
-CREATE FUNCTION reporting.rate_cohort(cells integer[]) RETURNS reporting.cohort_rates
+CREATE FUNCTION reporting.rate_cohort(cohort reporting.cohort_row[]) RETURNS reporting.cohort_rates
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
-    model CONSTANT integer := cells[1];
+    model CONSTANT integer := cohort[1].model_id;
     repaid bit varying;
     defaulted bit varying;
     found reporting.cohort_rates;
 BEGIN
-    IF cells IS NULL THEN
+    IF cohort IS NULL THEN
         RETURN NULL;
     END IF;
     -- In the order of the score, which everybody has.
-    repaid := reporting.cohort_bitmap(model, 0, 0, cells);
-    defaulted := reporting.cohort_bitmap(model, 0, 1, cells);
+    repaid := reporting.cohort_bitmap(model, 0, 0, cohort);
+    defaulted := reporting.cohort_bitmap(model, 0, 1, cohort);
     found.members := bit_count(repaid) + bit_count(defaulted);
     IF found.members < 30 THEN
         RETURN found;
@@ -283,19 +251,20 @@ BEGIN
     GROUP BY f.origin, f.per_unit;
     RETURN found;
 END $$;
-COMMENT ON FUNCTION reporting.rate_cohort(integer[]) IS 'What cohort_rate comes to, from the cells of its rows.';
+COMMENT ON FUNCTION reporting.rate_cohort(reporting.cohort_row[]) IS
+    'What cohort_rate comes to, from what its rows know of the cohort.';
 
-CREATE AGGREGATE reporting.cohort_rate(integer[]) (
-    SFUNC = array_cat,
-    STYPE = integer[],
+CREATE AGGREGATE reporting.cohort_rate(reporting.cohort_row) (
+    SFUNC = array_append,
+    STYPE = reporting.cohort_row[],
     FINALFUNC = reporting.rate_cohort
 );
-COMMENT ON AGGREGATE reporting.cohort_rate(integer[]) IS
+COMMENT ON AGGREGATE reporting.cohort_rate(reporting.cohort_row) IS
     'A cohort as a whole, from column cohort of cohort_default_rate: members, and unless they are fewer than 30 '
     'how many repaid and defaulted, default_rate in % and mean_score. Take a figure by '
     '(reporting.cohort_rate(cohort)).default_rate.';
 
-CREATE FUNCTION reporting.cohort_bars(cell integer[])
+CREATE FUNCTION reporting.cohort_bars(cohort reporting.cohort_row)
     RETURNS TABLE (
         bin smallint,
         bin_en text,
@@ -309,7 +278,9 @@ CREATE FUNCTION reporting.cohort_bars(cell integer[])
     )
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog ROWS 25 AS $$
 DECLARE
-    cohort CONSTANT bit varying := reporting.cohort_bitmap(cell[1], cell[2], cell[3], cell);
+    bitmap CONSTANT bit varying := reporting.cohort_bitmap(
+        cohort.model_id, cohort.feature_id, cohort.outcome, ARRAY[cohort]
+    );
 BEGIN
     RETURN QUERY
     SELECT
@@ -321,37 +292,30 @@ BEGIN
         b.first_code,
         b.last_code,
         bit_count(
-            CASE cell[3]
-                WHEN 0 THEN substring(cohort FROM b.repaid_before + 1 FOR b.repaid)
-                ELSE substring(cohort FROM b.defaulted_before + 1 FOR b.defaulted)
+            CASE cohort.outcome
+                WHEN 0 THEN substring(bitmap FROM b.repaid_before + 1 FOR b.repaid)
+                ELSE substring(bitmap FROM b.defaulted_before + 1 FOR b.defaulted)
             END
         )::integer,
-        bit_count(cohort)::integer
+        bit_count(bitmap)::integer
     FROM credit.cohort_bin AS b
-    WHERE b.model_id = cell[1] AND b.feature_id = cell[2];
+    WHERE b.model_id = cohort.model_id AND b.feature_id = cohort.feature_id;
 END $$;
-COMMENT ON FUNCTION reporting.cohort_bars(integer[]) IS
-    'The histogram of the cohort of one cell: the bins, the members of each, and how many members have a value '
+COMMENT ON FUNCTION reporting.cohort_bars(reporting.cohort_row) IS
+    'The histogram of a cohort of one outcome: the bins, the members of each, and how many members have a value '
     'at all.';
 
-CREATE FUNCTION reporting.total_bar(cells integer[]) RETURNS reporting.cohort_bar_figures
+-- Who has a value is counted once, however many bins the bar is made of.
+CREATE FUNCTION reporting.total_bar(bars reporting.cohort_bar_row[]) RETURNS reporting.cohort_bar_figures
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (
-        WITH cell AS (
-            SELECT
-                cells[14 * r + 1] AS members,
-                cells[14 * r + 2] AS given,
-                cells[14 * r + 3] AS outcome,
-                cells[14 * r + 5:14 * r + 14] AS codes
-            FROM generate_series(0, cardinality(cells) / 14 - 1) AS r
-        ),
-        chosen AS (
-            SELECT c.*
-            FROM cell AS c
+        WITH chosen AS (
+            SELECT b.*
+            FROM unnest(bars) AS b
             WHERE NOT EXISTS (
                 SELECT
-                FROM generate_series(1, 10) AS n
-                WHERE c.codes[n] = 0 AND (SELECT max(o.codes[n]) FROM cell AS o) <> 0
+                FROM unnest(b.options) WITH ORDINALITY AS o (code, n)
+                WHERE o.code = 0 AND (SELECT max(other.options[o.n]) FROM unnest(bars) AS other) <> 0
             )
         ),
         summed AS (
@@ -359,7 +323,7 @@ CREATE FUNCTION reporting.total_bar(cells integer[]) RETURNS reporting.cohort_ba
                 (SELECT sum(c.members) FROM chosen AS c)::integer AS members,
                 (
                     SELECT sum(d.given)
-                    FROM (SELECT DISTINCT c.outcome, c.codes, c.given FROM chosen AS c) AS d
+                    FROM (SELECT DISTINCT c.outcome, c.options, c.given FROM chosen AS c) AS d
                 )::integer AS given
         )
         SELECT ROW(
@@ -369,14 +333,15 @@ CREATE FUNCTION reporting.total_bar(cells integer[]) RETURNS reporting.cohort_ba
         )::reporting.cohort_bar_figures
         FROM summed AS s
     );
-COMMENT ON FUNCTION reporting.total_bar(integer[]) IS 'What cohort_bar comes to, from the cells of its rows.';
+COMMENT ON FUNCTION reporting.total_bar(reporting.cohort_bar_row[]) IS
+    'What cohort_bar comes to, from what its rows know of the bar.';
 
-CREATE AGGREGATE reporting.cohort_bar(integer[]) (
-    SFUNC = array_cat,
-    STYPE = integer[],
+CREATE AGGREGATE reporting.cohort_bar(reporting.cohort_bar_row) (
+    SFUNC = array_append,
+    STYPE = reporting.cohort_bar_row[],
     FINALFUNC = reporting.total_bar
 );
-COMMENT ON AGGREGATE reporting.cohort_bar(integer[]) IS
+COMMENT ON AGGREGATE reporting.cohort_bar(reporting.cohort_bar_row) IS
     'A bar of a histogram, from column cohort of cohort_histogram: members of the bin, members of the cohort '
     'with a value (given), and share of the first in the second in %, empty for fewer than 30. Group by bin and '
     'outcome, or by bin and series.';

@@ -24,8 +24,8 @@ CREATE FUNCTION reporting.cohort_statistics(
     )
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
-    names CONSTANT text[] :=
-        '{credit,age,annuity_income,gender,education,family,housing,occupation,region,contract}';
+    names CONSTANT text[] := reporting.cohort_attributes();
+    -- In the same order.
     wanted CONSTANT text[] := ARRAY[
         credit, age, annuity_income, gender, education, family, housing, occupation, region, contract
     ];
@@ -35,7 +35,9 @@ DECLARE
         FROM reporting.cohort_feature AS f
         WHERE cohort_statistics.feature IN (f.feature, f.label_en, f.label_fr, f.feature_en, f.feature_fr)
     );
-    codes integer[] := '{0,0,0,0,0,0,0,0,0,0}';
+    codes integer[] := array_fill(0, ARRAY[cardinality(names)]);
+    repaid reporting.cohort_row;
+    defaulted reporting.cohort_row;
 BEGIN
     IF NOT EXISTS (SELECT FROM credit.cohort_option AS o WHERE o.model_id = model) THEN
         RETURN;
@@ -43,7 +45,7 @@ BEGIN
     IF number IS NULL THEN
         RAISE EXCEPTION 'There is no feature "%" to compare by; reporting.cohort_feature lists them.', feature;
     END IF;
-    FOR n IN 1..10 LOOP
+    FOR n IN 1..cardinality(names) LOOP
         CONTINUE WHEN wanted[n] IS NULL;
         codes[n] := (
             SELECT o.code
@@ -58,16 +60,15 @@ BEGIN
             );
         END IF;
     END LOOP;
+    repaid := ROW(model, number, 0, NULL, codes);
+    defaulted := ROW(model, number, 1, NULL, codes);
     RETURN QUERY
     SELECT o.outcome, (d.figures).members, (d.figures).given, (d.figures).q10, (d.figures).q25, (d.figures).median,
         (d.figures).q75, (d.figures).q90, (d.figures).mean
     FROM (
-        VALUES
-            ('repaid', ARRAY[model, number, 0, NULL] || codes),
-            ('defaulted', ARRAY[model, number, 1, NULL] || codes),
-            ('all', ARRAY[model, number, 0, NULL] || codes || ARRAY[model, number, 1, NULL] || codes)
-    ) AS o (outcome, cells)
-    CROSS JOIN LATERAL (SELECT reporting.describe_cohort(o.cells) AS figures OFFSET 0) AS d;
+        VALUES ('repaid', ARRAY[repaid]), ('defaulted', ARRAY[defaulted]), ('all', ARRAY[repaid, defaulted])
+    ) AS o (outcome, cohort)
+    CROSS JOIN LATERAL (SELECT reporting.describe_cohort(o.cohort) AS figures OFFSET 0) AS d;
 END $$;
 COMMENT ON FUNCTION reporting.cohort_statistics(
     text, text, text, text, text, text, text, text, text, text, text

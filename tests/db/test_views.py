@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from db import schema, views
@@ -64,6 +64,40 @@ def test_views_that_were_made_by_a_migration_of_an_older_version_are_made_anew(
         connection.execute(text("DROP VIEW reporting.worklist"))
     assert schema.upgrade(engine) is True
     assert analyst("SELECT count(*) FROM reporting.worklist") == [0]
+
+
+def test_functions_and_types_that_only_an_older_version_had_are_gone(engine: Engine) -> None:
+    schema.upgrade(engine)
+    with transaction(engine) as connection:
+        now = made(connection)
+        # As in version 0.3, where a cohort was a list of integers.
+        connection.exec_driver_sql(
+            "CREATE TYPE reporting.old_figures AS (members integer);"
+            "CREATE FUNCTION reporting.old_rate(cells integer[]) RETURNS reporting.old_figures"
+            " LANGUAGE sql RETURN ROW(cardinality(cells))::reporting.old_figures;"
+            "CREATE AGGREGATE reporting.cohort_rate(integer[])"
+            " (SFUNC = array_cat, STYPE = integer[], FINALFUNC = reporting.old_rate);"
+            "CREATE VIEW reporting.old_default_rate AS SELECT reporting.cohort_rate(ARRAY[1]);"
+            "COMMENT ON SCHEMA reporting IS NULL"
+        )
+        assert len(made(connection)) == len(now) + 6
+    assert schema.upgrade(engine) is True
+    with transaction(engine) as connection:
+        assert made(connection) == now
+
+
+def made(connection: Connection) -> list[str]:
+    """Every function, type and view of the schema, functions with their arguments."""
+    return list(
+        connection.scalars(
+            text(
+                "SELECT oid::regprocedure::text AS name FROM pg_proc"
+                " WHERE pronamespace = 'reporting'::regnamespace"
+                " UNION ALL SELECT oid::regtype::text FROM pg_type WHERE typnamespace = 'reporting'::regnamespace"
+                " ORDER BY name"
+            )
+        )
+    )
 
 
 def test_a_view_that_cannot_be_made_leaves_readers_the_old_ones(

@@ -464,10 +464,26 @@ def test_readers_cannot_read_the_tables(world: World) -> None:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             world.ask(f"SELECT * FROM credit.{table}")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        world.ask(f"SELECT reporting.cohort_bitmap({world.model_id}, 0, 0, ARRAY[1])")
+        world.ask(f"SELECT reporting.cohort_bitmap({world.model_id}, 0, 0, NULL)")
 
 
 # Options
+
+
+def test_the_filters_are_the_attributes_of_scoring_in_their_order(world: World) -> None:
+    assert world.ask("SELECT reporting.cohort_attributes() AS names") == [{"names": NAMES}]
+    columns = world.ask(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'reporting.cohort_words'::regclass ORDER BY attnum"
+    )
+    assert [row["attname"] for row in columns] == [f"cohort_{name}_{language}" for name in NAMES for language in ALL]
+
+
+def test_an_option_stands_at_the_place_of_its_attribute_in_a_cohort(world: World) -> None:
+    for place, name in enumerate(NAMES):
+        (row,) = world.ask(
+            f"SELECT (cohort).options AS options FROM reporting.cohort_selection WHERE {world.where({name: [1]})}"
+        )
+        assert row["options"] == [int(place == other) for other in range(len(NAMES))]
 
 
 def test_a_filters_values_begin_with_all_and_are_those_of_the_views(world: World) -> None:
