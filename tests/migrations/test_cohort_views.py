@@ -308,7 +308,11 @@ def test_features_have_words_and_the_predecessors_come_first(world: World) -> No
         "AMT_GOODS_PRICE",
         "SCORE",
     ]
-    assert (rows[2]["feature_en"], rows[2]["feature_fr"], rows[2]["unit_en"]) == ("Annuity (€)", "Échéance (€)", "€")
+    assert (rows[2]["feature_en"], rows[2]["feature_fr"], rows[2]["unit_en"]) == (
+        "Annuity (€)",
+        "Échéance (€)",
+        "€",
+    )
     assert rows[4]["feature_en"] == "Score"
     assert world.ask("SELECT feature_order, feature, feature_en, feature_fr, unit_en FROM reporting.cohort_feature"
                      " ORDER BY feature_order LIMIT 5") == rows  # fmt: skip
@@ -475,7 +479,9 @@ def test_the_filters_are_the_attributes_of_scoring_in_their_order(world: World) 
     columns = world.ask(
         "SELECT attname FROM pg_attribute WHERE attrelid = 'reporting.cohort_words'::regclass ORDER BY attnum"
     )
-    assert [row["attname"] for row in columns] == [f"cohort_{name}_{language}" for name in NAMES for language in ALL]
+    assert [row["attname"] for row in columns] == [
+        f"cohort_{name}_{language}" for name in NAMES for language in ALL
+    ]
 
 
 def test_an_option_stands_at_the_place_of_its_attribute_in_a_cohort(world: World) -> None:
