@@ -475,7 +475,8 @@ def test_the_filters_are_the_attributes_of_scoring_in_their_order(world: World) 
     columns = world.ask(
         "SELECT attname FROM pg_attribute WHERE attrelid = 'reporting.cohort_words'::regclass ORDER BY attnum"
     )
-    assert [row["attname"] for row in columns] == [f"cohort_{name}_{language}" for name in NAMES for language in ALL]
+    expected = [f"cohort_{name}_{language}" for name in NAMES for language in ALL]
+    assert [row["attname"] for row in columns] == expected
 
 
 def test_an_option_stands_at_the_place_of_its_attribute_in_a_cohort(world: World) -> None:
