@@ -6,8 +6,10 @@ The content security policy would stop the request too, but with an error in eve
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flask import Flask, Response, request, send_from_directory
+if TYPE_CHECKING:
+    from flask import Flask, Response
 
 PIXEL = "https://apachesuperset.gateway.scarf.sh/pixel/"
 # A picture of one transparent point; what the script appends to the address becomes its fragment.
@@ -29,6 +31,8 @@ def patch_scripts(folder: Path) -> None:
 
 def serve_without_pixel(app: Flask, folder: Path) -> None:
     """Serve the scripts of that folder in the place of Superset's."""
+    from flask import request, send_from_directory
+
     patched = {file.name for file in folder.glob("*.js")}
 
     @app.before_request
