@@ -344,9 +344,12 @@ def test_a_signal_to_sql_leaves_no_psql_behind(machine: Machine, first: dict, nu
     while "begun" not in process.stdout.readline():
         assert process.poll() is None
     started = time.monotonic()
-    process.send_signal(number)
+    while process.poll() is None:
+        # psql takes no notice of a Ctrl+C between two queries; who pressed it presses it again.
+        process.send_signal(number)
+        assert time.monotonic() - started < 15
+        time.sleep(0.2)
     _, errors = process.communicate(timeout=15)
-    assert time.monotonic() - started < 15
     assert process.returncode != 0
     assert "Traceback" not in errors
     with pytest.raises(ProcessLookupError):
