@@ -173,7 +173,7 @@ def nightly(
     ] = False,
     ahead_because: Annotated[
         str | None,
-        typer.Option(help="Why a date after tomorrow is right, which is refused otherwise; recorded with the run."),
+        typer.Option(help="Reason for a date after tomorrow, which is refused without one; recorded with the run."),
     ] = None,
     json_output: Json = False,
 ) -> None:
