@@ -20,8 +20,8 @@ def require_date(as_of: date | None, settings: Settings, because: str | None) ->
     """Raise RefusedError for a date after tomorrow that nobody gave a reason for."""
     if as_of is not None and is_ahead(as_of, settings) and not (because or "").strip():
         raise RefusedError(
-            f"{as_of} is after tomorrow: readers would see no night before that date. If you mean it, give the reason with"
-            " --ahead-because; it is recorded with the run."
+            f"{as_of} is after tomorrow: readers would see no night before that date. If you mean it, give the"
+            " reason with --ahead-because; it is recorded with the run."
         )
 
 
