@@ -16,7 +16,7 @@ from flows.installation import atomic
 WRITER = """
 import sys
 from pathlib import Path
-from flows import atomic
+from flows.installation import atomic
 with atomic.writing(Path(sys.argv[1])) as file:
     file.write(b"half of it")
     file.flush()

@@ -21,7 +21,10 @@ def test_a_state_folder_has_one_name_and_another_folder_another(tmp_path: Path) 
 
 
 def test_many_first_commands_at_once_agree(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from flows import identity; print(identity.of(pathlib.Path(sys.argv[1])).name)"
+    code = (
+        "import sys, pathlib; from flows.installation import identity;"
+        " print(identity.of(pathlib.Path(sys.argv[1])).name)"
+    )
     run = [sys.executable, "-c", code, str(tmp_path / "state")]
     commands = [subprocess.Popen(run, stdout=subprocess.PIPE, text=True) for _ in range(12)]
     names = {command.communicate()[0].strip() for command in commands}
@@ -74,7 +77,7 @@ def test_who_may_not_look_at_the_original_has_a_copy(open_folder: Path) -> None:
     for path in (copy, *copy.iterdir()):
         os.chown(path, 65534, 65534)
     code = (
-        "import os, sys; from pathlib import Path; from flows import identity;"
+        "import os, sys; from pathlib import Path; from flows.installation import identity;"
         " os.setgid(65534); os.setuid(65534); print(identity.of(Path(sys.argv[1])).name)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(copy)], capture_output=True, text=True, check=False)

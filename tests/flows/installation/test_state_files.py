@@ -22,15 +22,18 @@ ON_A_FULL_DISK = """
 import os, resource, signal, sys
 from pathlib import Path
 from db.server.embedded import EmbeddedPostgres
-from flows import export, identity, nights, secret_store, services
+from flows.alerts import last_night
+from flows.installation import identity
+from flows.privacy import export
+from flows.services import processes
 from flows.settings import Settings
 settings = Settings()
 writers = {
-    "sleeper.pid": lambda: services.Background("sleeper", settings.state).adopt(),
-    "prefect.port": lambda: services.note_port(settings.state, "prefect", 1_234_567_890),
+    "sleeper.pid": lambda: processes.Background("sleeper", settings.state).adopt(),
+    "prefect.port": lambda: processes.note_port(settings.state, "prefect", 1_234_567_890),
     "installation.json": lambda: identity._write(identity.of(settings.state)),
     "secrets.json": lambda: settings.secrets(),
-    "night.json": lambda: nights._note(settings, "ended", None),
+    "night.json": lambda: last_night._note(settings, "ended", None),
     "customer-1.json": lambda: export._private(settings.state / "customer-1.json", "x" * 100),
     "postgres/port": lambda: EmbeddedPostgres(settings.state / "postgres", "p" * 20, "q" * 20)._write(
         settings.state / "postgres" / "port", "1234567890"
