@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -63,10 +65,13 @@ def raised() -> Iterator[None]:
         _ending = None
     for number in taken:
         signal.signal(number, _end)
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_not_lost, hook)
     try:
         with translated():
             yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in taken.items():
             signal.signal(number, handler)
 
@@ -79,6 +84,16 @@ def _end(number: int, _frame: FrameType | None) -> None:
         return
     _ending = number
     raise EndedBySignal(number)
+
+
+def _not_lost(hook: Callable[[Any], object], failed: Any) -> None:
+    """Raise the error a moment later if it hit code that can raise none, such as a callback of the collector."""
+    global _ending
+    if not isinstance(failed.exc_value, EndedBySignal):
+        hook(failed)
+        return
+    _ending = None
+    threading.Timer(0.01, os.kill, (os.getpid(), failed.exc_value.number)).start()
 
 
 def asked() -> bool:

@@ -30,13 +30,13 @@ ip route add default via 192.0.2.1
 mount --bind "$RESOLV" /etc/resolv.conf
 sent() { echo "sent $1 $(cat /proc/net/dev | sed -n 's/^ *out: *//p' | awk '{print $10}')"; }
 sent before
-"$PYTHON" -m flows.cli.main up --no-dashboards --json
+"$PYTHON" -m flows.cli up --no-dashboards --json
 if [ "$EVERYTHING" ]; then
-    "$PYTHON" -m flows.cli.main train --json
-    "$PYTHON" -m flows.cli.main nightly --force --json
+    "$PYTHON" -m flows.cli train --json
+    "$PYTHON" -m flows.cli nightly --force --json
 fi
-"$PYTHON" -m flows.cli.main status --json
-"$PYTHON" -m flows.cli.main down --json
+"$PYTHON" -m flows.cli status --json
+"$PYTHON" -m flows.cli down --json
 sent after
 "$PYTHON" -c 'import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("198.51.100.1", 9))'
 "$PYTHON" -c 'import urllib.request; urllib.request.urlopen("http://name.invalid", timeout=1)' 2>/dev/null || true

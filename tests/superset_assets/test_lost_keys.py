@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from db.engine import make_engine, psql_url
 from db.server.embedded import SUPERUSER, EmbeddedPostgres, free_port
+from flows.services import database
 from flows.services import superset as superset_service
 from flows.settings import Settings
 from tests.superset_fixture import Superset, csrf_token, sign_in
@@ -82,7 +83,7 @@ def test_with_new_keys_everybody_signs_in_and_sees_charts(
     before = superset_service.set_up(own)
     admin = signed_in(client_of(before.url), "admin", before.users["admin"])
     # What only the lost key opens: the password of a connection that somebody added.
-    connection = {"database_name": "added", "sqlalchemy_uri": superset_service.services.reader_url(own)}
+    connection = {"database_name": "added", "sqlalchemy_uri": database.reader_url(own)}
     made = admin.post("/api/v1/database/", json=connection)
     assert made.status_code == 201, made.text
     roles = admin.get("/api/v1/security/roles/", params={"q": "(page_size:100)"}).json()["result"]
