@@ -100,7 +100,8 @@ def reads(machine: Machine, query: str = "SELECT session_user") -> str:
 
 def two_nights(machine: Machine, patch: pytest.MonkeyPatch) -> None:
     """Scores of three customers, without the work of a model."""
-    with database_service.database(settings_of(machine, patch)) as engine:
+    # As the writer, as a night does: what it makes is the writer's.
+    with database_service.database(settings_of(machine, patch), writer=True) as engine:
         model = ledger.new_model(engine)
         for day in (0, 1):
             ledger.night(engine, model, day=ledger.DAY + timedelta(days=day), sha256=str(day) * 64)
@@ -304,6 +305,32 @@ MEMBERSHIPS = (
     "SELECT string_agg(roleid::regrole::text, ',' ORDER BY 1) FROM pg_auth_members"
     " WHERE member = '{user}'::regrole AND roleid::regrole::text ~ '^{prefix}_(owner|writer|reader|reporting)$'"
 )
+
+
+def test_who_shared_the_roles_of_0_3_is_no_member_of_the_other_databases_owner_any_more(
+    server: ForeignServer, production: Machine, tmp_path: Path
+) -> None:
+    server.run("CREATE DATABASE second TEMPLATE scores")
+    server.run(
+        f"CREATE ROLE second LOGIN CREATEROLE PASSWORD '{server.password}'",
+        "ALTER DATABASE second OWNER TO second",
+        # As 0.3 did for each that migrated a database of the server.
+        "GRANT creditlens_owner, creditlens_writer, creditlens_reader, creditlens_reporting TO second",
+    )
+    machine = installation(server, tmp_path, "second", server.url("second", "second"))
+    succeeds(machine("migrate", "--take-over"))
+    assert server.value(MEMBERSHIPS.format(user="second", prefix="creditlens")) is None
+    assert "creditlens_second_owner" in str(
+        server.value(MEMBERSHIPS.format(user="second", prefix="creditlens_second"))
+    )
+    refusal = pytest.raises(psycopg.errors.InsufficientPrivilege)
+    with psycopg.connect(server.url("second", "second")) as second, refusal:
+        second.execute("SET ROLE creditlens_owner")
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(server.url("scores", "second"))
+    succeeds(machine("migrate"))
+    assert reads(machine) == "creditlens_second_analyst"
+    assert reads(production) == "creditlens_analyst"
 
 
 def test_one_user_of_two_databases_stays_a_member_of_the_roles_of_both(
