@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, Row, Select, insert, select, tuple_, update
 
 from db.engine import connect, transaction
 from db.errors import RefusedError
@@ -34,14 +34,8 @@ def move(engine: Engine, run_id: int, *, by: str) -> Move:
     details any more or is the one that readers see; BusyError while a run is under way, which might retire it.
     """
     with exclusive(engine), transaction(engine) as connection:
-        run = connection.execute(
-            select(scoring_run.c.status, scoring_run.c.as_of, scoring_run.c.retired_at).where(
-                scoring_run.c.run_id == run_id
-            )
-        ).one_or_none()
+        run = _known(connection, run_id)
         current = connection.scalar(select(published_run.c.run_id).with_for_update())
-        if run is None:
-            raise RefusedError(f"There is no run {run_id}; `SELECT * FROM reporting.run_history` lists them.")
         if run.status != "published":
             raise RefusedError(f"Run {run_id} of {run.as_of} was not published ({run.status}); readers stay.")
         if run.retired_at is not None:
@@ -61,11 +55,7 @@ def withdraw(engine: Engine, run_id: int, *, by: str, reason: str) -> int:
     for a run that is not published, or if there is none to go back to; BusyError while a run is under way.
     """
     with exclusive(engine), transaction(engine) as connection:
-        run = connection.execute(
-            select(scoring_run.c.status, scoring_run.c.as_of).where(scoring_run.c.run_id == run_id)
-        ).one_or_none()
-        if run is None:
-            raise RefusedError(f"There is no run {run_id}; `SELECT * FROM reporting.run_history` lists them.")
+        run = _known(connection, run_id)
         if run.status != "published":
             raise RefusedError(f"Run {run_id} of {run.as_of} is not published ({run.status}).")
         seen: int | None = connection.scalar(select(published_run.c.run_id).with_for_update())
@@ -82,6 +72,15 @@ def withdraw(engine: Engine, run_id: int, *, by: str, reason: str) -> int:
         connection.execute(insert(run_withdrawal).values(run_id=run_id, withdrawn_by=by, reason=reason))
         assert seen is not None
         return seen
+
+
+def _known(connection: Connection, run_id: int) -> Row[*tuple[Any, ...]]:
+    """Status, date and retirement of a run. Raises RefusedError if there is none of this number."""
+    columns = (scoring_run.c.status, scoring_run.c.as_of, scoring_run.c.retired_at)
+    run = connection.execute(select(*columns).where(scoring_run.c.run_id == run_id)).one_or_none()
+    if run is None:
+        raise RefusedError(f"There is no run {run_id}; `SELECT * FROM reporting.run_history` lists them.")
+    return run
 
 
 def _move(connection: Connection, current: int | None, run_id: int, by: str) -> Move:
