@@ -36,5 +36,5 @@ def warning(run_id: int, check: Check) -> str:
     """What to tell of such a date."""
     return (
         f"Run {run_id} has a date that is still to come ({check.observed}); until that date, nights go to history"
-        f" and readers do not see them. `creditlens withdraw {run_id}` takes it back."
+        f" and readers do not see them. `creditlens withdraw {run_id} --reason ...` takes it back."
     )
