@@ -55,6 +55,8 @@ PREPARED_AHEAD = timedelta(seconds=20)
 # `creditlens up` waits so long for a night to end before it starts the schedule anew.
 NIGHT_SECONDS = 120.0
 RETRY_SECONDS = 5.0
+# How often Prefect may say that its database is busy before we believe that it cannot answer.
+BUSY_ANSWERS = 5
 
 State = Literal[
     "off", "starting", "active", "stopped", "unserved", "paused", "inactive", "missing", "no server", "unknown",
@@ -498,8 +500,17 @@ def _planned(prefect_url: str, deployment: dict[str, Any], after: datetime) -> d
 
 
 def _ask(address: str, body: object = None) -> Any:
+    """What Prefect's API answers. While its database is busy it says 503, which a second question mends."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     headers = {"Content-Type": "application/json", **processes.prefect_headers()}
     request = urllib.request.Request(address, None if body is None else json.dumps(body).encode(), headers)
-    with opener.open(request, timeout=5) as response:
-        return json.load(response)
+    answered = 0
+    while True:
+        try:
+            with opener.open(request, timeout=5) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            answered += 1
+            if error.code != 503 or answered == BUSY_ANSWERS:
+                raise
+            time.sleep(1)

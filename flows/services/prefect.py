@@ -35,6 +35,8 @@ PREFECT_START_SECONDS = 300
 # How long a server that PREFECT_API_URL names may take, which may have been started together with us.
 PREFECT_ELSEWHERE_SECONDS = 30
 PREFECT_TEMPORARY_SECONDS = 600
+# A server of ours that holds its port is alive: on a busy machine its answer takes longer than a stranger's may.
+PREFECT_BUSY_SECONDS = 10.0
 # Another program may take a port between our look and the server's start.
 PORTS_TRIED = 5
 # Names the installation whose local server PREFECT_API_URL means, where we have set it ourselves.
@@ -108,7 +110,7 @@ def _own_prefect_url(settings: Settings) -> str | None:
     if own is None:
         home = as_json(get(f"{url}/admin/settings", headers=prefect_headers()))
         own = isinstance(home, dict) and home.get("home") == str(settings.state / "prefect")
-    return url if own and is_prefect(url) else None
+    return url if own and is_prefect(url, PREFECT_BUSY_SECONDS) else None
 
 
 def use_prefect(settings: Settings, *, quiet: bool = True) -> str:
@@ -254,11 +256,11 @@ def _once_it_answers(settings: Settings, seconds: float) -> str | None:
     return None
 
 
-def is_prefect(url: str) -> bool:
+def is_prefect(url: str, seconds: float = 2.0) -> bool:
     """Whether Prefect's API is at the address: many a program says 200 to every question."""
-    if as_json(get(f"{url}/health")) is not True:
+    if as_json(get(f"{url}/health", seconds)) is not True:
         return False
-    found = get(f"{url}/admin/version", headers=prefect_headers())
+    found = get(f"{url}/admin/version", seconds, headers=prefect_headers())
     # Some want to know who asks, or keep their version to themselves.
     closed = found is not None and found[0] in {401, 403, 404}
     version = as_json(found)

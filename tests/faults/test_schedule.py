@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,13 +26,7 @@ pytestmark = pytest.mark.timeout(400)
 
 def ask(path: str, body: object) -> Any:
     """POST to the Prefect server's API."""
-    request = urllib.request.Request(
-        f"{os.environ['PREFECT_API_URL']}/{path}",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as response:
-        return json.load(response)
+    return schedule._ask(f"{os.environ['PREFECT_API_URL']}/{path}", body)
 
 
 def served() -> dict[str, Any] | None:
