@@ -31,7 +31,7 @@ def load(folder: Path = FOLDER) -> Source:
     common = _yaml(folder / "datasets.yaml")
     charts: dict[str, Any] = {}
     dashboards: dict[str, Any] = {}
-    for name in ("customer", "compare", "portfolio"):
+    for name in ("worklist", "customer", "compare", "portfolio"):
         part = _yaml(folder / f"{name}.yaml")
         if twice := charts.keys() & part["charts"].keys():
             raise ValueError(f"{name}.yaml defines charts of another dashboard: {', '.join(sorted(twice))}")

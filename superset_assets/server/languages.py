@@ -33,9 +33,9 @@ DATES = {
 # What the reporting views say when they refuse to answer, and how it is told to people.
 REFUSALS = {
     "Choose exactly one customer.": {
-        "en": "Choose exactly one customer: type the number on the left and apply, or open one from the list.",
-        "fr": "Choisissez un client, et un seul\u00a0: saisissez son numéro à gauche puis appliquez, ou ouvrez-le"
-        " depuis la liste.",
+        "en": "Choose exactly one customer: type the number above, or open one from the worklist.",
+        "fr": "Choisissez un client, et un seul\u00a0: saisissez son numéro en haut, ou ouvrez-le depuis la liste de"
+        " travail.",
     },
     "Choose a value (or All) in every cohort filter.": {
         "en": "Choose a value, or All, in every filter on the left.",

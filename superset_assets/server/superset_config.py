@@ -19,7 +19,7 @@ from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
 
-from superset_assets.server import changes, rules, viewer
+from superset_assets.server import changes, customer_search, rules, viewer
 
 try:
     changes.import_all()
@@ -270,7 +270,7 @@ def icon_of_pages_that_name_none() -> Response:
 
 
 LOGO_TARGET_PATH = "/"
-HOME = "customer"
+HOME = "worklist"
 
 
 def FLASK_APP_MUTATOR(app: Flask) -> None:
@@ -280,6 +280,7 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
     limit_failed_logins(app)
     serve_without_pixel(app, _state / "scripts")
     speak(app)
+    customer_search.add_to(app)
 
     @app.before_request
     def colours_stay_as_they_are() -> Response | None:
@@ -294,8 +295,8 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
         return Response("{}", mimetype="application/json")
 
     @app.before_request
-    def open_on_the_customer_file() -> ResponseReturnValue | None:
-        """Who has signed in is with a customer: Superset's own welcome page offers an advisor nothing to do."""
+    def open_on_the_worklist() -> ResponseReturnValue | None:
+        """Who has signed in looks for a customer: Superset's own welcome page offers an advisor nothing to do."""
         if request.path not in {"/", "/superset/welcome/"} or g.user.is_anonymous:
             return None
         from superset import db
