@@ -24,16 +24,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
 from sqlalchemy import text
 
 from superset_assets.server import customer_links, viewer
-from superset_assets.server.customer_links import (
-    CUSTOMER,
-    LARGEST,
-    OF_ONE,
-    PERMALINK,
-    STATE,
-    STATE_KEY,
-    WORKLIST,
-    Place,
-)
+from superset_assets.server.customer_links import LARGEST, OF_ONE, WORKLIST, Place
 
 TEXTS = Path(__file__).with_name("customer_search.yaml")
 TEMPLATES = Path(__file__).with_name("templates")
@@ -85,7 +76,7 @@ def show_the_customer_of_the_address() -> ResponseReturnValue | None:
     if place is None or place.page not in OF_ONE or g.user.is_anonymous:
         return None
     _require_right(place)
-    key = request.args.get(STATE_KEY)
+    key = request.args.get(customer_links.STATE_KEY)
     kept = customer_links.customer_in_state(_kept_state(place, key)) if key else None
     typed = customer_links.customer_in_address(request.args) or kept
     if typed is None:
@@ -93,11 +84,14 @@ def show_the_customer_of_the_address() -> ResponseReturnValue | None:
     address = _address(place, typed)
     if address is None:
         return redirect(Place(WORKLIST, place.language).address(missing=typed))
-    stated = customer_links.customer_in_address({STATE: request.args.get(STATE, "")}) or kept
+    stated = (
+        customer_links.customer_in_address({customer_links.STATE: request.args.get(customer_links.STATE, "")})
+        or kept
+    )
     canonical = (
         request.path == place.path
-        and PERMALINK not in request.args
-        and request.args.get(CUSTOMER) == stated == str(customer_links.number(typed))
+        and customer_links.PERMALINK not in request.args
+        and request.args.get(customer_links.CUSTOMER) == stated == str(customer_links.number(typed))
     )
     if not canonical:
         return redirect(address)
@@ -147,7 +141,11 @@ def bar() -> Mapping[str, Any] | None:
     place = _place()
     language = place.language if place else _language(None)
     texts = {name: said[language] for name, said in _texts().items()}
-    number = customer_links.number(request.args.get(CUSTOMER, "")) if place and place.page in OF_ONE else None
+    number = (
+        customer_links.number(request.args.get(customer_links.CUSTOMER, ""))
+        if place and place.page in OF_ONE
+        else None
+    )
     scored = _score_date(number) if number is not None else None
     shown = number if scored is not None else None
     links = [(page, Place(page, language).address(shown)) for page in customer_links.PAGES]

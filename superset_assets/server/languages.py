@@ -34,8 +34,8 @@ DATES = {
 REFUSALS = {
     "Choose exactly one customer.": {
         "en": "Choose exactly one customer: type the number above, or open one from the worklist.",
-        "fr": "Choisissez un client, et un seul\u00a0: saisissez son numéro en haut, ou ouvrez-le depuis la liste de"
-        " travail.",
+        "fr": "Choisissez un client, et un seul\u00a0: saisissez son numéro en haut, ou ouvrez-le depuis la liste"
+        " de travail.",
     },
     "Choose a value (or All) in every cohort filter.": {
         "en": "Choose a value, or All, in every filter on the left.",
