@@ -55,9 +55,12 @@ def number(typed: str) -> int | None:
 
 def customer_in_address(arguments: Mapping[str, str]) -> str | None:
     """The customer that an address of ours, or one that Superset wrote, is about; as typed."""
-    if CUSTOMER in arguments:
-        return arguments[CUSTOMER]
-    found = re.search(rf"{FILTER}:.*?val:(-?\d+)", arguments.get(STATE, ""))
+    return arguments.get(CUSTOMER) or customer_in_filters(arguments)
+
+
+def customer_in_filters(arguments: Mapping[str, str]) -> str | None:
+    """The customer whose data an address gives to the charts."""
+    found = re.search(rf"{FILTER}:.*?val:!?\(?'?(-?\d+)", arguments.get(STATE, ""))
     return found[1] if found else None
 
 

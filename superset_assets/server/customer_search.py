@@ -13,14 +13,14 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import yaml
 from babel.dates import format_date
 from flask import Blueprint, Flask, Response, abort, current_app, g, redirect, request, session
 from flask.typing import ResponseReturnValue
 from flask_babel import refresh
-from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
+from jinja2 import ChoiceLoader, DictLoader, FileSystemLoader, PrefixLoader
 from sqlalchemy import text
 
 from superset_assets.server import customer_links, viewer
@@ -40,8 +40,9 @@ pages = Blueprint("customers", __name__)
 def add_to(app: Flask) -> None:
     """Put the bar above Superset's pages and hold its pages of one customer to the customer of their address."""
     app.register_blueprint(pages)
+    original = app.jinja_env.loader or DictLoader({})
     app.jinja_env.loader = ChoiceLoader(
-        [FileSystemLoader(TEMPLATES), PrefixLoader({"original": app.jinja_env.loader}), app.jinja_env.loader]
+        [FileSystemLoader(TEMPLATES), PrefixLoader({"original": original}), original]
     )
     app.jinja_env.globals["creditlens_bar"] = bar
     app.before_request(switch_the_language_of_the_page)
@@ -55,7 +56,7 @@ def add_to(app: Flask) -> None:
 def open_customer() -> ResponseReturnValue:
     """Whoever typed a number, or follows a link, to the customer's page; the number as typed is in `number`."""
     if g.user.is_anonymous:
-        return redirect(f"/login/?next={request.full_path}")
+        return redirect(f"/login/?{urlencode({'next': request.full_path})}")
     page = request.args.get("page", OF_ONE[0])
     place = Place(page if page in OF_ONE else OF_ONE[0], _language(request.args.get("language")))
     typed = request.args.get("number", "").strip()
@@ -76,27 +77,22 @@ def show_the_customer_of_the_address() -> ResponseReturnValue | None:
     if place is None or place.page not in OF_ONE or g.user.is_anonymous:
         return None
     _require_right(place)
-    key = request.args.get(customer_links.STATE_KEY)
+    arguments = request.args
+    key = arguments.get(customer_links.STATE_KEY)
     kept = customer_links.customer_in_state(_kept_state(place, key)) if key else None
-    typed = customer_links.customer_in_address(request.args) or kept
+    typed = customer_links.customer_in_address(arguments) or kept
     if typed is None:
         return redirect(Place(WORKLIST, place.language).address(missing="-"))
     address = _address(place, typed)
     if address is None:
         return redirect(Place(WORKLIST, place.language).address(missing=typed))
-    stated = (
-        customer_links.customer_in_address({customer_links.STATE: request.args.get(customer_links.STATE, "")})
-        or kept
-    )
-    canonical = (
-        request.path == place.path
-        and customer_links.PERMALINK not in request.args
-        and request.args.get(customer_links.CUSTOMER) == stated == str(customer_links.number(typed))
-    )
-    if not canonical:
+    number = customer_links.number(typed) or 0
+    charts = customer_links.customer_in_filters(arguments) or kept
+    if request.path != place.path or customer_links.PERMALINK in arguments or charts != str(number):
         return redirect(address)
-    recent = [one for one in session.get(RECENT, []) if one != int(stated or 0)]
-    session[RECENT] = [int(stated or 0), *recent][:RECENT_KEPT]
+    if arguments.get(customer_links.CUSTOMER) != charts:
+        return redirect(address)
+    session[RECENT] = [number, *(one for one in session.get(RECENT, []) if one != number)][:RECENT_KEPT]
     return None
 
 
