@@ -62,7 +62,7 @@ PICTURES = (
     Picture("customer-file-dark", "customer-en", of_customer=True, dark=True),
     Picture("customer-features", "customer-en", tab=1, of_customer=True),
     Picture("customer-history", "customer-en", tab=2, of_customer=True, height=1200),
-    Picture("worklist", "customer-en", tab=3, height=1150),
+    Picture("worklist", "worklist-en", height=1150),
     Picture("compare", "compare-en", of_customer=True, height=1650),
     Picture("compare-fr", "compare-fr", of_customer=True, height=1650),
     Picture("portfolio-tonight", "portfolio-en", height=1360),
@@ -239,9 +239,7 @@ def address(url: str, slug: str, customer: int | None) -> str:
     """Address of a dashboard, with the customer chosen."""
     if customer is None:
         return f"{url}/superset/dashboard/{slug}/"
-    condition = f"(filters:!((col:customer_id,op:%27==%27,val:{customer})))"
-    mask = f"(extraFormData:{condition},filterState:(value:!({customer},{customer})),id:NATIVE_FILTER-customer)"
-    return f"{url}/superset/dashboard/{slug}/?native_filters=(NATIVE_FILTER-customer:{mask})"
+    return f"{url}/superset/dashboard/{slug}/?customer={customer}"
 
 
 def settle(page: Page) -> None:

@@ -59,6 +59,7 @@ def open_customer() -> ResponseReturnValue:
         return redirect(f"/login/?{urlencode({'next': request.full_path})}")
     page = request.args.get("page", OF_ONE[0])
     place = Place(page if page in OF_ONE else OF_ONE[0], _language(request.args.get("language")))
+    _require_right(place)
     typed = request.args.get("number", "").strip()
     return redirect(_address(place, typed) or Place(WORKLIST, place.language).address(missing=typed or "-"))
 

@@ -151,10 +151,7 @@ def executable() -> Path:
 
 def customer_link(slug: str, customer_id: int) -> str:
     """The path of a dashboard with one customer chosen."""
-    chosen = f"extraFormData:(filters:!((col:customer_id,op:'==',val:{customer_id})))"
-    shown = f"filterState:(value:!({customer_id},{customer_id}))"
-    key = "NATIVE_FILTER-customer"
-    return f"/superset/dashboard/{slug}/?native_filters=({key}:({chosen},{shown},id:{key}))"
+    return f"/superset/dashboard/{slug}/?customer={customer_id}"
 
 
 @dataclass
@@ -250,14 +247,20 @@ class Desk:
         script = "canvas => (window.__probe.words.get(canvas) || []).map(([word]) => word).join(' ')"
         return self.chart(title).locator("canvas").first.evaluate(script)
 
-    def type_customer(self, text: str) -> bool:
-        """Type into the customer's filter; whether it may be applied."""
-        box = self.page.get_by_test_id("range-filter-from-input").first
-        box.fill("")
-        box.press_sequentially(text)
-        box.press("Tab")
-        self.page.wait_for_timeout(400)
-        return self.page.get_by_test_id("filter-bar__apply-button").is_enabled()
+    def find(self, typed: str) -> None:
+        """Type into the box above the page and press Enter; until what this leads to is drawn."""
+        self.page.fill("#creditlens-number", typed)
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
+        self.arrive()
+
+    def message(self) -> str:
+        """What the bar above the page says of what was typed."""
+        return self.page.locator("#creditlens [role=alert]").inner_text()
+
+    def heading(self) -> str:
+        """Whose page it is, and of when."""
+        return self.page.locator("#creditlens h1").inner_text()
 
     def apply(self) -> None:
         """Apply the filters, until everything is drawn."""

@@ -48,8 +48,8 @@ def looked(
     nul = {"filters": [{"col": "decision", "op": "==", "val": "a\0b"}]}
     chart_data("advisor", "worklist", ["customer_id"], **nul)
     link = f"(NATIVE_FILTER-customer:(extraFormData:(filters:!((col:customer_id,op:IN,val:!({THIRD}))))))"
-    page = superset.client("advisor").get("/superset/dashboard/customer-en/", params={"native_filters": link})
-    assert page.status_code == 200
+    address = superset.client("advisor").get("/superset/dashboard/customer-en/", params={"native_filters": link})
+    assert superset.client("advisor").get(address.headers["location"]).status_code == 200
     analyst = superset.client("analyst")
     databases = superset.client("admin").get("/api/v1/database/").json()["result"]
     sql = next(one["id"] for one in databases if one["database_name"] == "creditlens SQL")

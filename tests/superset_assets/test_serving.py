@@ -33,7 +33,7 @@ def test_the_login_page_answers_and_so_does_the_health_check(superset: Superset)
 
 
 def test_the_content_security_policy_names_no_other_host_and_no_unsafe_script(superset: Superset) -> None:
-    for page in ("/login/", "/superset/dashboard/customer-en/"):
+    for page in ("/login/", "/superset/dashboard/worklist-en/"):
         policy = superset.client("advisor").get(page, follow_redirects=True).headers["content-security-policy"]
         assert not re.search(r"https?://|\b[\w-]+\.(com|org|net|io|sh|de)\b", policy)
         script = re.search(r"script-src ([^;]+)", policy)
@@ -70,7 +70,7 @@ def test_a_write_without_the_pages_token_is_refused(superset: Superset) -> None:
 
 
 def test_pages_and_scripts_ask_for_nothing_from_elsewhere(superset: Superset) -> None:
-    page = superset.client("advisor").get("/superset/dashboard/customer-en/").text
+    page = superset.client("advisor").get("/superset/dashboard/worklist-en/").text
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
     patched = list((superset.settings.state / "superset" / "scripts").glob("*.js"))
     assert len(patched) == 1
@@ -101,7 +101,7 @@ def test_a_dashboard_is_shown_in_its_own_language(superset: Superset) -> None:
 
 
 def test_the_theme_is_ours_in_light_and_dark(superset: Superset) -> None:
-    told = bootstrap(superset.client("advisor").get("/superset/dashboard/customer-en/").text)
+    told = bootstrap(superset.client("advisor").get("/superset/dashboard/worklist-en/").text)
     assert told["theme"]["default"]["token"]["colorPrimary"] == "#0072B2"
     assert told["theme"]["dark"]["token"]["brandLogoUrl"] == "/creditlens/logo-dark.svg"
     assert "creditlens" in [scheme["id"] for scheme in told["extra_categorical_color_schemes"]]
@@ -113,7 +113,7 @@ def test_the_theme_is_ours_in_light_and_dark(superset: Superset) -> None:
      "DRILL_TO_DETAIL", "ENABLE_JAVASCRIPT_CONTROLS", "ALLOW_ADHOC_SUBQUERY"],
 )  # fmt: skip
 def test_what_is_not_needed_is_off(superset: Superset, feature: str) -> None:
-    told = bootstrap(superset.client("advisor").get("/superset/dashboard/customer-en/").text)
+    told = bootstrap(superset.client("advisor").get("/superset/dashboard/worklist-en/").text)
     assert told["feature_flags"][feature] is False
 
 

@@ -30,6 +30,8 @@ def mentioned(text: str, customer_id: int, *, certain: bool = False) -> int:
         ("SELECT 1\\n500005", 500_005),
         ("/superset/explore/?form_data=%7B%22val%22%3A%5B500005%5D%7D", 500_005),
         ("native_filters=(f:(filters:!((col:customer_id,op:IN,val:!(500005)))))", 500_005),
+        ("/superset/dashboard/customer-en/?customer=500005&native_filters_key=a", 500_005),
+        ("/creditlens/customer?number=500005", 500_005),
         ("customer_500005.csv", 500_005),
         ("-- look at 50000 again", 50_000),
     ],
