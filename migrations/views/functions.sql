@@ -58,9 +58,32 @@ CREATE FUNCTION reporting.points_fr(value double precision, decimals integer) RE
         || CASE WHEN abs(round(value::numeric, decimals)) < 2 THEN ' point' ELSE ' points' END;
 COMMENT ON FUNCTION reporting.points_fr(double precision, integer) IS 'Score points in French: ▲ +3,1 points.';
 
+-- Under a year people count months, and under a month days: "0.0 years" says nothing.
+CREATE FUNCTION reporting.under_a_year_en(years double precision) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE
+        WHEN round(abs(years) * 365.25) = 1 THEN '1 day'
+        WHEN round(abs(years) * 365.25) < 31 THEN round(abs(years) * 365.25) || ' days'
+        WHEN round(abs(years) * 12) = 1 THEN '1 month'
+        ELSE round(abs(years) * 12) || ' months'
+    END;
+COMMENT ON FUNCTION reporting.under_a_year_en(double precision) IS
+    'A time of less than a year in months or days in English: 0.25 is 3 months.';
+
+CREATE FUNCTION reporting.under_a_year_fr(years double precision) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE
+        WHEN round(abs(years) * 365.25) < 2 THEN round(abs(years) * 365.25) || U&'\00A0jour'
+        WHEN round(abs(years) * 365.25) < 31 THEN round(abs(years) * 365.25) || U&'\00A0jours'
+        ELSE round(abs(years) * 12) || U&'\00A0mois'
+    END;
+COMMENT ON FUNCTION reporting.under_a_year_fr(double precision) IS
+    'A time of less than a year in months or days in French: 0.25 is 3 mois.';
+
 CREATE FUNCTION reporting.quantity_en(value double precision, decimals integer, unit text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(
+        CASE WHEN unit = 'years' AND abs(value) < 1 THEN reporting.under_a_year_en(value) END,
         reporting.format_number_en(value, decimals)
         -- English sets the percent sign close, French sets it off.
         || CASE unit WHEN '' THEN '' WHEN '%' THEN '%' ELSE ' ' || unit END,
@@ -72,6 +95,7 @@ COMMENT ON FUNCTION reporting.quantity_en(double precision, integer, text) IS
 CREATE FUNCTION reporting.quantity_fr(value double precision, decimals integer, unit text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(
+        CASE WHEN unit = 'ans' AND abs(value) < 1 THEN reporting.under_a_year_fr(value) END,
         reporting.format_number_fr(value, decimals)
         || CASE unit WHEN '' THEN '' WHEN '%' THEN U&'\202F%' ELSE U&'\00A0' || unit END,
         'non renseigné'
