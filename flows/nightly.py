@@ -32,7 +32,7 @@ from flows.settings import Settings, load_settings
 from flows.steps import empty_columns, night_date, night_size
 from flows.steps.chunks import Tally, record_input, require_few_rejected, require_known_values, scoring_pipeline
 from flows.steps.dask import score_on_dask
-from flows.steps.recovery import closed_on_error, published_before, recover, scratch_removed
+from flows.steps.recovery import closed_on_error, recover, scratch_removed
 from flows.steps.retries import io_task, pure_task
 from flows.steps.rows import run_statistics
 from flows.steps.second_opinion import sample_of, second_opinion, start_second_opinion
@@ -245,7 +245,6 @@ def score_and_publish(
             application_files.require_unchanged(survey)
             lock.require_held()
             is_current = publish(engine, run_id, tally, bundle, seconds)
-        with published_before(run_id):
             warnings = warn(settings, run_id, failed)
             retire(engine, settings)
             return Night("published", ledger.get(engine, run_id), is_current, tuple(warnings), notes)

@@ -320,10 +320,10 @@ def close_unpublished(
 ) -> bool:
     """End a run that is not published, as "refused" (its input) or "failed" (anything else); whether it was so.
 
-    A run that is published after all keeps its tables and its status.
+    A run that is published after all keeps its tables and its status. It may be asked again after it failed.
     """
     with transaction(engine) as connection:
-        ended = connection.execute(
+        connection.execute(
             update(scoring_run)
             .where(scoring_run.c.run_id == run_id, scoring_run.c.status == "running")
             .values(
@@ -333,9 +333,10 @@ def close_unpublished(
                 finished_at=func.clock_timestamp(),
             )
         )
-    if ended.rowcount:
+        published = _is_published(connection, run_id)
+    if not published:
         drop_run_tables(engine, run_id)
-    return bool(ended.rowcount)
+    return not published
 
 
 def drop_run_tables(engine: Engine, run_id: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from flows.steps.retries import io_task
 from scoring.errors import ScoringError
 
 log = logging.getLogger("creditlens")
+# A signal has the query under way cancelled, and the server may take that for the next query of the connection.
+CLOSING_ATTEMPTS = 3
+CLOSING_PAUSE_SECONDS = 0.3
 
 
 @io_task
@@ -38,48 +42,44 @@ class Opened:
 def closed_on_error(engine: Engine, seconds: dict[str, float]) -> Iterator[Opened]:
     """If the block fails, end its run in the ledger with the reason, and take its tables away.
 
-    The caller holds the run lock: a run that is open belongs to the block, also one whose number it never got.
+    The caller holds the run lock: a run that is open belongs to the block, also one whose number it never got. A
+    run that is published by then stays so, and a signal that ended the block says so.
     """
     opened = Opened()
     try:
         with signals.translated():
             yield opened
     except BaseException as error:
-        refused = isinstance(error, ScoringError | applications.SourceError)
         if isinstance(error, signals.EndedBySignal):
             error.effect = "nothing was published"
-        message = str(error) or type(error).__name__
-        try:
-            run_id = opened.run_id or ledger.running(engine)
-            if run_id is not None:
-                closed = ledger.close_unpublished(
-                    engine,
-                    run_id,
-                    status="refused" if refused else "failed",
-                    message=message,
-                    stage_seconds=seconds,
-                )
-                if isinstance(error, signals.EndedBySignal) and not closed:
-                    _note_published(error, run_id)
-        except Exception:
-            # The database may be what failed; the next run finds the row and closes it.
-            log.warning("The run could not be closed in the ledger; the next run will do it.")
+        for attempt in range(1, CLOSING_ATTEMPTS + 1):
+            try:
+                _close(engine, opened, seconds, error)
+                break
+            except Exception:
+                if attempt < CLOSING_ATTEMPTS:
+                    time.sleep(CLOSING_PAUSE_SECONDS)
+                    continue
+                # The database may be what failed; the next run finds the row and closes it.
+                log.warning("The run could not be closed in the ledger; the next run will do it.")
+                if isinstance(error, signals.EndedBySignal):
+                    error.effect = "`creditlens status` shows whether it had published"
         raise
 
 
-@contextmanager
-def published_before(run_id: int) -> Iterator[None]:
-    """A signal that ends the block ends a night that has published."""
-    try:
-        with signals.translated():
-            yield
-    except signals.EndedBySignal as error:
-        _note_published(error, run_id)
-        raise
-
-
-def _note_published(error: signals.EndedBySignal, run_id: int) -> None:
-    error.done, error.effect = True, f"run {run_id} was published before"
+def _close(engine: Engine, opened: Opened, seconds: dict[str, float], error: BaseException) -> None:
+    run_id = opened.run_id or ledger.running(engine)
+    if run_id is None:
+        return
+    closed = ledger.close_unpublished(
+        engine,
+        run_id,
+        status="refused" if isinstance(error, ScoringError | applications.SourceError) else "failed",
+        message=str(error) or type(error).__name__,
+        stage_seconds=seconds,
+    )
+    if isinstance(error, signals.EndedBySignal) and not closed:
+        error.done, error.effect = True, f"run {run_id} was published before"
 
 
 @contextmanager

@@ -221,7 +221,7 @@ THEME_DEFAULT: dict[str, Any] = {
         "colorError": VERMILLION,
         "borderRadius": 6,
         # Charts are there at once: a second of movement for every customer says nothing and takes the processor.
-        "echartsOptionsOverrides": {"animation": False},
+        "echartsOptionsOverrides": {"animation": False, "aria": {"enabled": True}},
         # The figure under the lowest step would stand on the names below it.
         "echartsOptionsOverridesByChartType": {"waterfall": {"xAxis": {"axisLabel": {"margin": 22}}}},
     },

@@ -108,11 +108,14 @@ class Clocked:
         psutil.wait_procs(family, timeout=10)
 
     def prefect_runs(self) -> list[dict[str, Any]]:
-        """What Prefect's server knows of nights that were due, oldest first."""
-        found = schedule._ask(
-            f"{prefect.prefect_url(self.settings)}/flow_runs/filter",
-            {"sort": "EXPECTED_START_TIME_ASC", "flow_runs": {"tags": {"all_": ["auto-scheduled"]}}},
-        )
+        """What Prefect's server knows of nights that were due, oldest first; none while it does not answer."""
+        address = f"{prefect.local_prefect_url(self.settings)}/flow_runs/filter"
+        try:
+            found = schedule._ask(
+                address, {"sort": "EXPECTED_START_TIME_ASC", "flow_runs": {"tags": {"all_": ["auto-scheduled"]}}}
+            )
+        except OSError:
+            return []
         now = time.time()
         return [
             run for run in found if schedule.datetime.fromisoformat(run["expected_start_time"]).timestamp() < now

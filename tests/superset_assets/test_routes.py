@@ -206,5 +206,6 @@ def test_who_is_let_in_is_who_the_matrix_says(
         else:
             right = let_in == LET_IN[word]
         if not right:
-            wrong.append((*route, statuses))
+            leads_to = {user: answer.headers.get("location") for user, answer in given.items()}
+            wrong.append((*route, statuses, leads_to))
     assert wrong == []

@@ -92,11 +92,11 @@ def test_logo_and_icon_are_served_to_everybody(superset: Superset, path: str) ->
 def test_a_dashboard_is_shown_in_its_own_language(superset: Superset) -> None:
     client = superset.client("advisor")
     for language, decimal in (("fr", ","), ("en", ".")):
-        told = bootstrap(client.get(f"/superset/dashboard/customer-{language}/").text)
+        told = bootstrap(client.get(f"/superset/dashboard/portfolio-{language}/").text)
         assert told["locale"] == language
         assert told["d3_format"]["decimal"] == decimal
         home = client.get("/")
-        assert home.headers["location"] == f"/superset/dashboard/customer-{language}/"
+        assert home.headers["location"] == f"/superset/dashboard/worklist-{language}/"
     assert client.get("/superset/language_pack/fr/").status_code == 200
 
 

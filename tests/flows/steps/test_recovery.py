@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, Engine, event
 
 from db.runs import ledger as run_ledger
+from flows import signals
 from flows.alerts import last_night
 from flows.operations import status
+from flows.steps.recovery import CLOSING_ATTEMPTS, closed_on_error
 from tests.db import ledger
 from tests.installation import Installation
 
@@ -77,3 +84,53 @@ def test_a_bad_night_of_a_time_that_is_still_to_come_is_told_until_another_has_e
     with last_night.accounted(installation.settings):
         pass
     assert problems(installation) == []
+
+
+@contextmanager
+def cancelled(engine: Engine, times: int) -> Iterator[None]:
+    """The server takes a cancelling, which was meant for a query before, for the first of the next ones."""
+    left = [times]
+
+    def late(connection: Connection, cursor: Any, statement: str, *_: object) -> None:
+        if left[0] and statement.lstrip().startswith("UPDATE credit.scoring_run"):
+            left[0] -= 1
+            cursor.execute("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(5)")
+
+    event.listen(engine, "before_cursor_execute", late)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", late)
+
+
+def end(engine: Engine, run_id: int) -> None:
+    """A night that a signal ends."""
+    with closed_on_error(engine, {}) as opened:
+        opened.run_id = run_id
+        raise signals.EndedBySignal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_a_run_is_closed_rightly_though_the_cancelling_of_a_query_hits_the_next_ones(
+    installation: Installation, published: bool
+) -> None:
+    engine = installation.engine
+    model_id = ledger.new_model(engine)
+    run_id = ledger.open_run(engine, model_id, sha256="4" * 64)
+    if published:
+        run_ledger.publish(engine, run_id, customers=0, rejected=0, unknown_categories=0, stage_seconds={})
+    with cancelled(engine, CLOSING_ATTEMPTS - 1), pytest.raises(signals.EndedBySignal) as ended:
+        end(engine, run_id)
+    said = f"run {run_id} was published before" if published else "nothing was published"
+    assert str(ended.value) == f"Ended by SIGTERM; {said}."
+    assert ended.value.done is published
+    assert run_ledger.get(engine, run_id).status == ("published" if published else "failed")
+
+
+def test_what_cannot_be_known_is_not_claimed(installation: Installation) -> None:
+    engine = installation.engine
+    run_id = ledger.open_run(engine, ledger.new_model(engine), sha256="5" * 64)
+    with cancelled(engine, CLOSING_ATTEMPTS), pytest.raises(signals.EndedBySignal) as ended:
+        end(engine, run_id)
+    assert str(ended.value) == "Ended by SIGTERM; `creditlens status` shows whether it had published."
+    assert run_id in run_ledger.recover(engine)
