@@ -118,6 +118,7 @@ def test_a_run_is_closed_rightly_though_the_cancelling_of_a_query_hits_the_next_
     model_id = ledger.new_model(engine)
     run_id = ledger.open_run(engine, model_id, sha256="4" * 64)
     if published:
+        ledger.load(engine, run_id)
         run_ledger.publish(engine, run_id, customers=0, rejected=0, unknown_categories=0, stage_seconds={})
     with cancelled(engine, CLOSING_ATTEMPTS - 1), pytest.raises(signals.EndedBySignal) as ended:
         end(engine, run_id)
