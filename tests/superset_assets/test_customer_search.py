@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
@@ -121,25 +122,30 @@ def test_links_to_other_pages_and_to_the_other_language_keep_the_customer(supers
         assert f'href="{path}"' in page
 
 
-def test_the_flag_turns_the_page_with_its_customer(superset: Superset) -> None:
-    client = superset.client("advisor")
-    answer = client.get("/lang/fr", headers={"Referer": superset.url + FILE.address(CUSTOMER)})
+@pytest.fixture
+def own(superset: Superset) -> Iterator[httpx.Client]:
+    """An advisor whose browser nobody else uses: Superset and the bar remember where it was."""
+    with httpx.Client(base_url=superset.url, timeout=60, trust_env=False) as client:
+        sign_in(client, "advisor", superset.users["advisor"])
+        yield client
+
+
+def test_the_flag_turns_the_page_with_its_customer(superset: Superset, own: httpx.Client) -> None:
+    answer = own.get("/lang/fr", headers={"Referer": superset.url + FILE.address(CUSTOMER)})
     assert answer.headers["location"] == Place("customer", "fr").address(CUSTOMER)
-    answer = client.get("/lang/en", headers={"Referer": superset.url + "/superset/dashboard/portfolio-fr/?x=1"})
+    answer = own.get("/lang/en", headers={"Referer": superset.url + "/superset/dashboard/portfolio-fr/?x=1"})
     assert answer.headers["location"] == "/superset/dashboard/portfolio-en/"
-    elsewhere = client.get(
+    elsewhere = own.get(
         "/lang/en", headers={"Referer": "https://elsewhere.example/superset/dashboard/customer-fr/"}
     )
     assert "customer-en" not in elsewhere.headers["location"]
 
 
-def test_files_opened_before_are_at_hand_the_newest_first(superset: Superset) -> None:
-    with httpx.Client(base_url=superset.url, timeout=60, trust_env=False) as client:
-        sign_in(client, "advisor", superset.users["advisor"])
-        for number in (500_001, 500_002, 500_003, 500_002):
-            assert client.get(FILE.address(number)).status_code == 200
-        said = bar(client.get("/superset/dashboard/worklist-en/").text)
-        assert said.endswith("Recently opened: 500002 · 500003 · 500001")
+def test_files_opened_before_are_at_hand_the_newest_first(own: httpx.Client) -> None:
+    for number in (500_001, 500_002, 500_003, 500_002):
+        assert own.get(FILE.address(number)).status_code == 200
+    said = bar(own.get("/superset/dashboard/worklist-en/").text)
+    assert said.endswith("Recently opened: 500002 · 500003 · 500001")
 
 
 def test_nobody_learns_whom_there_is_without_signing_in_or_without_the_right(superset: Superset) -> None:
