@@ -9,7 +9,7 @@ SELECT
     s.customers,
     s.mean_score,
     (m.metrics ->> 'mean_score')::double precision AS former_mean_score,
-    100 * s.mean_default_probability AS default_percent,
+    100 * s.mean_default_probability AS mean_default_percent,
     100 * s.approval_rate AS approval_rate,
     r.rejected,
     r.model_id,
@@ -47,7 +47,7 @@ COMMENT ON COLUMN reporting.score_drift.customers IS 'How many customers were sc
 COMMENT ON COLUMN reporting.score_drift.mean_score IS 'Their mean score before rounding.';
 COMMENT ON COLUMN reporting.score_drift.former_mean_score IS
     'Mean score before rounding of the former customers that the run''s model learned from.';
-COMMENT ON COLUMN reporting.score_drift.default_percent IS 'Mean probability of default, in %.';
+COMMENT ON COLUMN reporting.score_drift.mean_default_percent IS 'Their mean probability of default, in %.';
 COMMENT ON COLUMN reporting.score_drift.approval_rate IS
     'Share of the customers for whom the suggested decision is to accept, in %.';
 COMMENT ON COLUMN reporting.score_drift.rejected IS 'How many rows of the file were rejected.';

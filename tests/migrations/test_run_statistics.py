@@ -149,7 +149,7 @@ def test_drift_over_time_has_a_row_per_night_without_the_superseded(portfolio: P
             run=row["run_id"],
         )
         assert row["mean_score"] == pytest.approx(score["mean"])
-        assert row["default_percent"] == pytest.approx(100 - score["mean"])
+        assert row["mean_default_percent"] == pytest.approx(100 - score["mean"])
         assert row["approval_rate"] == pytest.approx(100 * float(score["accepted"]))
         reference = trained.out_of_fold_log_odds
         assert row["former_mean_score"] == pytest.approx(np.mean(100 / (1 + np.exp(reference))))
@@ -250,6 +250,16 @@ def test_importance_says_what_higher_values_do(portfolio: Portfolio) -> None:
     # Older people have scores that are higher: in the file their days are lower.
     assert rows["DAYS_BIRTH"]["correlation"] > 0
     assert rows["CODE_GENDER"]["direction_fr"] == "dépend de la catégorie"
+
+
+def test_importance_is_ranked_by_what_the_chart_shows(portfolio: Portfolio) -> None:
+    rows = portfolio.query("SELECT * FROM reporting.feature_importance ORDER BY rank, feature_id")
+    points = [row["mean_absolute_points"] for row in rows]
+    assert points == sorted(points, reverse=True)
+    assert [row["share"] for row in rows] == pytest.approx([100 * each / sum(points) for each in points])
+    # The other measure would give another order.
+    contributions = [row["mean_absolute_contribution"] for row in rows]
+    assert contributions != sorted(contributions, reverse=True)
 
 
 def test_gains_and_calibration_are_the_published_models(portfolio: Portfolio, former: Applications) -> None:
