@@ -188,6 +188,7 @@ def run_statistics(summary: Summary) -> RunStatistics:
     """A night as a whole as rows of its tables; a number that there is none of becomes NULL."""
     whole = {each.name: getattr(summary, each.name) for each in fields(summary)}
     lists = {name: [_known(asdict(line)) for line in whole.pop(name)] for name in ("scores", "features", "bins")}
+    whole["groups"] = [asdict(group) for group in summary.groups]
     return RunStatistics(summary=_known(whole), **lists)
 
 

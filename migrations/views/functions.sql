@@ -143,6 +143,86 @@ COMMENT ON FUNCTION reporting.share_at_or_below(double precision, double precisi
     'Share in % of the former customers with a value who are shown the same or a lower one, to a tenth of a percent; '
     'empty without a value or without quantiles.';
 
+-- z is the 97.5 % quantile of the normal distribution.
+CREATE FUNCTION reporting.wilson(hits double precision, people double precision) RETURNS double precision[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (
+        SELECT ARRAY[
+            greatest(0, 100 * (share.middle - share.half)), least(100, 100 * (share.middle + share.half))
+        ]
+        FROM (SELECT 1.959963984540054::double precision AS z, hits / NULLIF(people, 0) AS p, people AS n) AS x
+        CROSS JOIN LATERAL (
+            SELECT
+                (x.p + x.z ^ 2 / (2 * x.n)) / (1 + x.z ^ 2 / x.n) AS middle,
+                x.z * sqrt(x.p * (1 - x.p) / x.n + x.z ^ 2 / (4 * x.n ^ 2)) / (1 + x.z ^ 2 / x.n) AS half
+        ) AS share
+        WHERE people > 0
+    );
+COMMENT ON FUNCTION reporting.wilson(double precision, double precision) IS
+    'Both ends, in %, of the 95 % interval of a share of so many people (Wilson 1927); empty for nobody.';
+
+CREATE FUNCTION reporting.newcombe(
+    hits double precision, people double precision, other_hits double precision, other_people double precision
+) RETURNS double precision[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (
+        SELECT ARRAY[
+            x.p - x.q - sqrt((x.p - x.own[1]) ^ 2 + (x.other[2] - x.q) ^ 2),
+            x.p - x.q + sqrt((x.own[2] - x.p) ^ 2 + (x.q - x.other[1]) ^ 2)
+        ]
+        FROM (
+            SELECT
+                100 * hits / people AS p,
+                100 * other_hits / other_people AS q,
+                reporting.wilson(hits, people) AS own,
+                reporting.wilson(other_hits, other_people) AS other
+            WHERE people > 0 AND other_people > 0
+        ) AS x
+    );
+COMMENT ON FUNCTION reporting.newcombe(double precision, double precision, double precision, double precision) IS
+    'Both ends, in percentage points, of the 95 % interval of the difference of two shares (Newcombe 1998, method '
+    '10, from the two Wilson intervals); empty where a group has nobody.';
+
+CREATE FUNCTION reporting.with_interval_en(value double precision, ends double precision[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(
+        reporting.format_number_en(value, 1) || ' (' || reporting.format_number_en(ends[1], 1) || ' to '
+        || reporting.format_number_en(ends[2], 1) || ')',
+        '–'
+    );
+COMMENT ON FUNCTION reporting.with_interval_en(double precision, double precision[]) IS
+    'A number and the interval around it in English, 78.1 (76.0 to 80.1); a dash for none.';
+
+CREATE FUNCTION reporting.with_interval_fr(value double precision, ends double precision[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(
+        reporting.format_number_fr(value, 1) || ' (' || reporting.format_number_fr(ends[1], 1) || ' à '
+        || reporting.format_number_fr(ends[2], 1) || ')',
+        '–'
+    );
+COMMENT ON FUNCTION reporting.with_interval_fr(double precision, double precision[]) IS
+    'A number and the interval around it in French, 78,1 (76,0 à 80,1); a dash for none.';
+
+CREATE FUNCTION reporting.difference_en(value double precision, ends double precision[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(
+        reporting.signed_en(value, 1) || ' (' || reporting.signed_en(ends[1], 1) || ' to '
+        || reporting.signed_en(ends[2], 1) || ')',
+        '–'
+    );
+COMMENT ON FUNCTION reporting.difference_en(double precision, double precision[]) IS
+    'A difference and the interval around it with their signs in English, +3.1 (+1.0 to +5.2); a dash for none.';
+
+CREATE FUNCTION reporting.difference_fr(value double precision, ends double precision[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(
+        reporting.signed_fr(value, 1) || ' (' || reporting.signed_fr(ends[1], 1) || ' à '
+        || reporting.signed_fr(ends[2], 1) || ')',
+        '–'
+    );
+COMMENT ON FUNCTION reporting.difference_fr(double precision, double precision[]) IS
+    'A difference and the interval around it with their signs in French, +3,1 (+1,0 à +5,2); a dash for none.';
+
 CREATE FUNCTION reporting.drift_level(psi double precision) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN psi >= 0.25 THEN 'shifted' WHEN psi >= 0.1 THEN 'watch' WHEN psi < 0.1 THEN 'stable' END;

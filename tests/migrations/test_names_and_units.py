@@ -128,9 +128,9 @@ def test_a_share_is_in_percent_and_says_so(world: World) -> None:
             assert least >= -1e-9, (view, name)
             assert largest <= 100 + 1e-9 or name in MAY_EXCEED_100, (view, name)
             seen.append((view, name, largest))
-    # A share of 0 to 1 would be within the limits too: no column of many values may stay that small.
+    # A share of 0 to 1 would be within the limits too. Only the lower end of an interval is that small here.
     assert len(seen) > 25
-    assert [(view, name) for view, name, largest in seen if 0 < largest <= 1] == []
+    assert [(view, name) for view, name, largest in seen if 0 < largest <= 1 and not name.endswith("_lower")] == []
 
 
 def test_a_probability_is_of_0_to_1_and_has_a_twin_in_percent(world: World) -> None:

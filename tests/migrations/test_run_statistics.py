@@ -10,6 +10,7 @@ from importlib import import_module
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import binomtest
 from sqlalchemy import Engine, text
 
 from db.access import roles
@@ -66,6 +67,11 @@ def portfolio(
     reader = make_engine(owner.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST]))
     yield Portfolio(owner, Query(reader), found)
     reader.dispose()
+
+
+def wilson(hits: int, people: int) -> tuple[float, float]:
+    ends = binomtest(int(hits), people).proportion_ci(method="wilson")
+    return 100 * ends.low, 100 * ends.high
 
 
 # Against the rows themselves
@@ -275,7 +281,7 @@ def test_gains_and_calibration_are_the_published_models(portfolio: Portfolio, fo
     assert published == [{"is_published": True}]
 
 
-def test_fairness_tells_groups_in_words_and_small_ones_without_rates(
+def test_fairness_tells_groups_in_words_and_rates_with_their_intervals(
     portfolio: Portfolio, trained: Trained, former: Applications
 ) -> None:
     rows = portfolio.query("SELECT * FROM reporting.group_fairness ORDER BY ord")
@@ -291,15 +297,115 @@ def test_fairness_tells_groups_in_words_and_small_ones_without_rates(
     values, _ = feature_values(former.values)
     women = values[:, 1] == 1
     accepted = 100 / (1 + np.exp(trained.out_of_fold_log_odds)) >= 84.5
+    defaulted = former.target == 1
     row = next(row for row in by_kind["Gender"] if row["group_en"] == "Woman")
     assert row["customers"] == women.sum()
-    assert row["approval_rate"] == pytest.approx(100 * accepted[women].mean())
+    shares = {
+        "approval_rate": accepted[women],
+        "default_rate": defaulted[women],
+        "repaid_declined_rate": 100 / (1 + np.exp(trained.out_of_fold_log_odds[women & ~defaulted])) < 74.5,
+        "defaulted_accepted_rate": accepted[women & defaulted],
+    }
+    for name, told in shares.items():
+        assert row[name] == pytest.approx(100 * told.mean()), name
+        assert (row[f"{name}_lower"], row[f"{name}_upper"]) == pytest.approx(wilson(told.sum(), len(told))), name
+    assert row["approval_en"] == (
+        f"{row['approval_rate']:.1f} ({row['approval_rate_lower']:.1f} to {row['approval_rate_upper']:.1f})"
+    )
+    assert row["approval_fr"] == row["approval_en"].replace(".", ",").replace("to", "à")
+    probability = 1 / (1 + np.exp(-trained.out_of_fold_log_odds[women]))
+    assert row["mean_default_percent"] == pytest.approx(100 * probability.mean())
     for row in rows:
         small = row["customers"] < 30
-        assert (row["approval_rate"] is None) == (row["ratio_to_best"] is None) == small
+        assert (row["approval_rate"] is None) == (row["mean_default_percent"] is None) == small
         assert ("fewer than 30" in row["note_en"]) == ("moins de 30" in row["note_fr"]) == small
-        if not small:
-            assert row["below_four_fifths"] == (row["ratio_to_best"] < 0.8)
+        assert (row["approval_en"] == "–") == small
+
+
+def test_fairness_compares_with_the_largest_group_and_gives_no_verdict(portfolio: Portfolio) -> None:
+    rows = portfolio.query("SELECT * FROM reporting.group_fairness WHERE approval_rate IS NOT NULL ORDER BY ord")
+    assert not any("fifth" in str(value) for row in rows for value in row.values())
+    for kind in ("Gender", "Age"):
+        own = [row for row in rows if row["group_kind_en"] == kind]
+        largest = max(own, key=lambda row: row["customers"])
+        assert largest["approval_difference"] is None and largest["difference_fr"] == "–"
+        for row in own:
+            if row is largest:
+                continue
+            difference = row["approval_difference"]
+            assert difference == pytest.approx(row["approval_rate"] - largest["approval_rate"])
+            (own_down, own_up), (down, up) = (
+                (
+                    each["approval_rate"] - each["approval_rate_lower"],
+                    each["approval_rate_upper"] - each["approval_rate"],
+                )
+                for each in (row, largest)
+            )
+            found = (row["approval_difference_lower"], row["approval_difference_upper"])
+            assert found == pytest.approx(
+                (difference - np.hypot(own_down, up), difference + np.hypot(own_up, down))
+            )
+            if abs(difference) > 0.05:
+                assert row["difference_en"].startswith("+" if difference > 0 else "\u2212")
+
+
+def test_intervals_are_those_of_the_papers(portfolio: Portfolio) -> None:
+    # Newcombe 1998, "Interval estimation for the difference between independent proportions", table II, method 10.
+    for hits, ends in (
+        ((56, 70, 48, 80), (5.24, 33.39)),
+        ((9, 10, 3, 10), (17.05, 80.90)),
+        ((0, 10, 0, 20), (-16.11, 27.75)),
+    ):
+        asked = dict(zip("abcd", hits, strict=True))
+        found = portfolio.query.one("SELECT reporting.newcombe(:a, :b, :c, :d) AS ends", **asked)
+        assert found["ends"] == pytest.approx(ends, abs=0.006)
+    for share, people in ((0, 30), (1, 30), (30, 30), (17, 1000)):
+        row = portfolio.query.one("SELECT reporting.wilson(:share, :people) AS e", share=share, people=people)
+        assert row["e"] == pytest.approx(wilson(share, people), abs=1e-9)
+    nobody = portfolio.query.one("SELECT reporting.wilson(0, 0) AS w, reporting.newcombe(1, 2, 0, 0) AS n")
+    assert nobody == {"w": None, "n": None}
+
+
+def test_fairness_of_the_night_is_that_of_its_scores(portfolio: Portfolio) -> None:
+    told = portfolio.query("SELECT * FROM reporting.group_fairness WHERE tonight_customers IS NOT NULL")
+    counted = {
+        row["gender_en"]: row
+        for row in portfolio.query(
+            "SELECT gender_en, count(*) AS n, 100.0 * avg((decision = 'accept')::int) AS accepted,"
+            " avg(default_percent) AS risk FROM reporting.customer GROUP BY 1"
+        )
+    }
+    genders = {row["group_en"]: row for row in told if row["group_kind_en"] == "Gender"}
+    assert genders.keys() == counted.keys() >= {"Woman", "Man"}
+    for name, row in genders.items():
+        assert row["tonight_customers"] == counted[name]["n"]
+        if row["tonight_customers"] >= 30:
+            assert row["tonight_approval_rate"] == pytest.approx(float(counted[name]["accepted"]))
+            assert row["tonight_mean_default_percent"] == pytest.approx(counted[name]["risk"])
+            assert row["tonight_approval_rate_lower"] < row["tonight_approval_rate"]
+    total = sum(row["tonight_customers"] for row in told if row["group_kind_en"] == "Age")
+    assert total == portfolio.query.one("SELECT customers FROM reporting.published_run")["customers"]
+
+
+def test_fairness_of_models_and_runs_of_before_is_empty_and_no_error(portfolio: Portfolio) -> None:
+    with portfolio.owner.connect() as connection:
+        connection.execute(text("UPDATE credit.run_summary SET groups = NULL"))
+        connection.execute(
+            text(
+                "UPDATE credit.model_version SET metrics = jsonb_set(metrics, '{groups}',"
+                """ '[{"kind": "gender", "code": 1, "upper": null, "customers": 200, "approval_rate": 0.75,"""
+                """ "default_rate": 0.1, "mean_score": 90, "ratio_to_best": 1}]')"""
+            )
+        )
+        (row,) = connection.execute(text("SELECT * FROM reporting.group_fairness")).mappings().all()
+        assert (row["approval_rate"], row["default_rate"], row["mean_score"]) == (75, 10, 90)
+        assert row["approval_rate_lower"] < 75 < row["approval_rate_upper"]
+        for name in ("mean_default_percent", "repaid_declined_rate", "tonight_customers", "tonight_approval_rate"):
+            assert row[name] is None
+        assert (row["repaid_declined_en"], row["tonight_approval_fr"], row["note_en"]) == ("–", "–", "")
+        connection.execute(text("UPDATE credit.model_version SET metrics = metrics - 'groups'"))
+        assert connection.execute(text("SELECT * FROM reporting.group_fairness")).all() == []
+        connection.rollback()
 
 
 def test_portfolio_views_read_no_long_table(portfolio: Portfolio) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -634,6 +635,15 @@ def test_the_model_card_tells_quality_and_base(query: Query, nights: Nights) -> 
     assert [(row["bin"], row["customers"]) for row in bins] == [(1, 60), (2, 40)]
     rates = [rate for row in bins for rate in (row["mean_default_percent"], row["default_rate"])]
     assert rates == pytest.approx([5, 4, 12, 14])
+
+
+def test_a_group_of_fewer_than_30_has_no_rates_and_says_why(query: Query) -> None:
+    row = query.one("SELECT * FROM reporting.group_fairness")
+    assert (row["group_en"], row["group_fr"], row["customers"]) == ("Woman", "Femme", 12)
+    rates = [name for name in row if re.search(r"(rate|percent|score|difference|lower|upper)$", name)]
+    assert len(rates) > 20 and {row[name] for name in rates} == {None}
+    assert (row["note_en"], row["approval_en"]) == ("fewer than 30 people: no rates", "–")
+    assert row["note_fr"].startswith("moins de 30 personnes")
 
 
 # Applications as they came
