@@ -1,5 +1,5 @@
--- quantiles[i] is the quantile (i - 1) / 1000 of the raw values; where people are shown a negated value (days before
--- today as years), everything is mirrored.
+-- quantiles[i] is the quantile (i - 1) / 1000 of the raw values, one that somebody has; where people are shown a negated
+-- value (days before today as years), everything is mirrored.
 CREATE VIEW reporting.customer_comparison AS
 WITH outcome (outcome) AS (
     VALUES ('all'), ('repaid'), ('defaulted')

@@ -111,9 +111,9 @@ CREATE FUNCTION reporting.points_per_log_odds(base_value double precision, log_o
 COMMENT ON FUNCTION reporting.points_per_log_odds(double precision, double precision) IS
     'How many score points one unit of contribution (log-odds of default) is worth to a customer; negative.';
 
--- quantiles[i] is the quantile (i - 1) / 1000 of the raw values, so width_bucket, which searches the sorted list,
--- counts in thousandths. Where people are shown a negated value (days before today as years), the list is read from
--- the other end. Values that were stored in single precision once may be half a unit in the last place beside their
+-- quantiles[i] is the quantile (i - 1) / 1000 of the raw values, one that somebody has (scoring.scorecard.quantiles),
+-- so width_bucket, which searches the sorted list, counts in whole thousandths. Where people are shown a negated value
+-- (days before today as years), the list is of those, and is read from the other end. Values that were stored in single precision once may be half a unit in the last place beside their
 -- quantile: what is that near counts as equal, and the least number makes it so for zero too.
 CREATE FUNCTION reporting.share_below(
     value double precision, quantiles double precision[], display_scale double precision
