@@ -223,6 +223,14 @@ CREATE FUNCTION reporting.difference_fr(value double precision, ends double prec
 COMMENT ON FUNCTION reporting.difference_fr(double precision, double precision[]) IS
     'A difference and the interval around it with their signs in French, +3,1 (+1,0 à +5,2); a dash for none.';
 
+-- As scoring.monitoring.stability_index counts: a share under 0.0001 counts as 0.0001.
+CREATE FUNCTION reporting.stability_term(actual double precision, expected double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (greatest(actual, 0.0001) - greatest(expected, 0.0001))
+        * ln(greatest(actual, 0.0001) / greatest(expected, 0.0001));
+COMMENT ON FUNCTION reporting.stability_term(double precision, double precision) IS
+    'What one bin adds to a population stability index, from its two shares of 0 to 1; nothing counts as 0.0001.';
+
 CREATE FUNCTION reporting.drift_level(psi double precision) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN psi >= 0.25 THEN 'shifted' WHEN psi >= 0.1 THEN 'watch' WHEN psi < 0.1 THEN 'stable' END;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
@@ -67,6 +67,12 @@ def portfolio(
     reader = make_engine(owner.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST]))
     yield Portfolio(owner, Query(reader), found)
     reader.dispose()
+
+
+def plain_index(actual: Sequence[float], expected: Sequence[float]) -> float:
+    """The stability index as it is written in books; bins that are empty in both count nothing."""
+    a, e = (np.maximum(np.asarray(shares, dtype=float), 1e-4) for shares in (actual, expected))
+    return float(np.sum((a - e) * np.log(a / e)))
 
 
 def wilson(hits: int, people: int) -> tuple[float, float]:
@@ -164,6 +170,76 @@ def test_drift_over_time_has_a_row_per_night_without_the_superseded(portfolio: P
             np.bincount(np.searchsorted(edges, each), minlength=10) for each in (score["log_odds"], reference)
         ]
         assert row["psi"] == pytest.approx(stability_index(*counts))
+
+
+def test_drift_is_told_against_the_nights_before_too(
+    new_database: Callable[[], Engine], trained: Trained, former: Applications, new_frame: pl.DataFrame
+) -> None:
+    """What is new tonight (incomes have tripled), and not what differs from the training."""
+    owner = new_database()
+    model_id = load_model(owner, trained, former)
+    richer = new_frame.with_columns(pl.col("AMT_INCOME_TOTAL") * 3)
+    runs = [publish_night(owner, model_id, trained, checked(richer), date(2026, 4, 1))[0]]
+    for day in range(2, 10):
+        frame = richer if day == 9 else new_frame.slice(20 * day, 150)
+        runs.append(publish_night(owner, model_id, trained, checked(frame), date(2026, 4, day))[0])
+    query = Query(owner)
+    counts = {
+        run: {
+            (row["feature_id"], row["bin"]): row["share"]
+            for row in query(
+                "SELECT b.feature_id, b.bin, b.customers::float8 / f.customers AS share"
+                " FROM credit.run_feature_bin b JOIN credit.run_feature f USING (run_id, feature_id)"
+                " WHERE run_id = :run",
+                run=run,
+            )
+        }
+        for run in runs
+    }
+    # The first of the nights is the eighth before, and not looked at.
+    before = runs[1:-1]
+    assert len(before) == 7
+    told = query("SELECT * FROM reporting.feature_drift WHERE is_current")
+    assert len(told) == 128
+    for row in told:
+        bins = sorted({bin for run in counts.values() for feature, bin in run if feature == row["feature_id"]})
+        own = [counts[runs[-1]].get((row["feature_id"], bin), 0) for bin in bins]
+        mean = [np.mean([counts[run].get((row["feature_id"], bin), 0) for run in before]) for bin in bins]
+        assert row["recent_psi"] == pytest.approx(plain_index(own, mean), abs=1e-9), row["feature"]
+    income = next(row for row in told if row["feature"] == "AMT_INCOME_TOTAL")
+    assert income["recent_psi"] > 0.25
+    others = query("SELECT DISTINCT recent_psi FROM reporting.feature_drift WHERE NOT is_current")
+    assert others == [{"recent_psi": None}]
+
+    nights = query("SELECT run_id, recent_psi FROM reporting.score_drift ORDER BY as_of")
+    assert [row["run_id"] for row in nights] == runs
+    assert nights[0]["recent_psi"] is None
+    scores = {run: np.zeros(101) for run in runs}
+    for row in query("SELECT run_id, score, customers FROM credit.run_score"):
+        scores[row["run_id"]][row["score"]] = row["customers"]
+    shares = [scores[run] / scores[run].sum() for run in runs]
+    for place in range(1, len(runs)):
+        mean = np.mean(shares[max(0, place - 7) : place], axis=0)
+        tenth = np.maximum(np.ceil(10 * np.cumsum(mean) - 1e-9), 1).astype(int)
+        sums = [np.bincount(tenth, weights, minlength=11)[1:] for weights in (shares[place], mean)]
+        assert nights[place]["recent_psi"] == pytest.approx(plain_index(*sums), abs=1e-6)
+
+    # Another model's scores and bins are no measure.
+    with owner.connect() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO credit.model_version SELECT (jsonb_populate_record(m, jsonb_build_object("
+                "'model_id', 99, 'stage', 'retired', 'artefact_sha256', repeat('9', 64)))).*"
+                " FROM credit.model_version AS m"
+            )
+        )
+        connection.execute(
+            text("UPDATE credit.scoring_run SET model_id = 99 WHERE run_id < :run"), {"run": runs[-1]}
+        )
+        for view in ("score_drift", "feature_drift"):
+            found = connection.scalars(text(f"SELECT recent_psi FROM reporting.{view} WHERE nights_ago = 1")).all()
+            assert set(found) == {None}, view
+        connection.rollback()
 
 
 def test_trends_end_with_what_readers_see(portfolio: Portfolio) -> None:

@@ -251,6 +251,15 @@ def test_former_customers_have_not_drifted_from_themselves_and_changed_ones_have
     assert psi["AMT_CREDIT"] == 0
 
 
+def test_a_value_that_a_tenth_share_drifts_no_more_than_others() -> None:
+    """As the 20 annuities of every revolving credit: it must not lie now in one bin, now in the next."""
+    rng = np.random.default_rng(3)
+    values = np.where(rng.random(20_000) < 0.1, 20.0, rng.uniform(8, 40, 20_000))
+    bins = Bins.of_numbers(values[:10_000])
+    found = np.bincount(np.searchsorted(bins.edges, values[10_000:], side="left"), minlength=len(bins.counts))
+    assert stability_index(found, bins.counts) < 0.01
+
+
 # Fairness and gains
 
 
