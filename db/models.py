@@ -552,9 +552,11 @@ run_summary = Table(
     Column("mean_default_probability", Double, nullable=False),
     Column("approval_rate", Double, nullable=False),
     Column("score_psi", Double),
+    # Empty for runs of before version 0.4.
+    Column("groups", JSONB),
     _probability("mean_default_probability"),
     _probability("approval_rate"),
-    comment="A run as a whole, kept for ever: means, approval rate, drift of its scores",
+    comment="A run as a whole, kept for ever: means, approval rate, drift of its scores, groups of its customers",
 )
 
 run_score = Table(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scoring import scorecard
 from scoring.baseline import Baseline, Counts, Vector, bin_number
 from scoring.batch import Scored
+from scoring.fairness import GroupRates, count, night_groups, places
 from scoring.features import Feature
 from scoring.preprocess import explained_features
 
@@ -39,6 +40,7 @@ class Sums:
     ----------
     customers: how many; default_probability: the sum of theirs.
     scores: customers per score 0 to 100, shape (101,); log_odds: per bin of the log-odds, shape (at most 11,).
+    group_customers, group_accepted, group_default_probability: per group of `fairness.known_groups`.
     absolute_contribution, absolute_points: shape (k,).
     count, contribution, points, squared_points: per feature and bin, shape (b,), in the order of `Baseline.starts`.
     """
@@ -47,6 +49,9 @@ class Sums:
     default_probability: float
     scores: Counts
     log_odds: Counts
+    group_customers: Counts
+    group_accepted: Counts
+    group_default_probability: Vector
     absolute_contribution: Vector
     absolute_points: Vector
     count: Counts
@@ -59,6 +64,8 @@ class Sums:
         """The sums of one batch."""
         bins, features = int(baseline.starts[-1]), len(baseline.features)
         reference = baseline.log_odds
+        groups = places(scored.values)
+        accepted = np.array([band.decision == "accept" for band in scorecard.bands()])[scored.band_index]
         sums = Sums(
             customers=len(scored.log_odds),
             default_probability=float(scored.default_probability.sum()),
@@ -66,6 +73,9 @@ class Sums:
             log_odds=np.bincount(
                 np.searchsorted(reference.edges, scored.log_odds, side="left"), minlength=len(reference.counts)
             ),
+            group_customers=count(groups),
+            group_accepted=count(groups, accepted).astype(np.int64),
+            group_default_probability=count(groups, scored.default_probability),
             absolute_contribution=np.zeros(features),
             absolute_points=np.zeros(features),
             count=np.zeros(bins, dtype=np.int64),
@@ -139,13 +149,17 @@ class ScoreSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A night as a whole; `score_psi` is the drift of its log-odds from the former customers' out-of-fold ones."""
+    """A night as a whole; `score_psi` is the drift of its log-odds from the former customers' out-of-fold ones.
+
+    `groups` are those by gender and by age that somebody is in.
+    """
 
     customers: int
     mean_score: float
     mean_default_probability: float
     approval_rate: float
     score_psi: float
+    groups: tuple[GroupRates, ...]
     scores: tuple[ScoreSummary, ...]
     features: tuple[FeatureSummary, ...]
     bins: tuple[BinSummary, ...]
@@ -169,6 +183,7 @@ def summarise(sums: Sums, baseline: Baseline) -> Summary | None:
         mean_default_probability=default,
         approval_rate=accepted / sums.customers,
         score_psi=stability_index(sums.log_odds, baseline.log_odds.counts),
+        groups=night_groups(sums.group_customers, sums.group_accepted, sums.group_default_probability),
         scores=scores,
         features=tuple(_feature(sums, baseline, at) for at in range(len(baseline.features))),
         bins=tuple(line for at in range(len(baseline.features)) for line in _bins(sums, baseline, at)),

@@ -100,7 +100,8 @@ def load_former(staging: Staging, former: Applications, log_odds: NDArray[np.flo
 def former_distributions(former: Applications) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """What the features of former customers look like, for comparison with a new one.
 
-    Returns per numeric feature and outcome the mean and 1,001 quantiles (raw units), and per category or flag
+    Returns per numeric feature and outcome the mean and 1,001 quantiles (raw units, in the
+    direction that people are shown), and per category or flag
     code (-1 = missing) how many there are and how many of them defaulted.
     """
     assert former.target is not None
@@ -134,7 +135,7 @@ def former_distributions(former: Applications) -> tuple[list[dict[str, Any]], li
                     "customers": len(group),
                     "missing": len(group) - len(present),
                     "mean": float(present.mean()) if len(present) else None,
-                    "quantiles": list(scorecard.quantiles(group)) or None,
+                    "quantiles": list(scorecard.quantiles(group, mirrored=feature.display_scale < 0)) or None,
                 }
             )
     return distributions, categories
@@ -188,6 +189,7 @@ def run_statistics(summary: Summary) -> RunStatistics:
     """A night as a whole as rows of its tables; a number that there is none of becomes NULL."""
     whole = {each.name: getattr(summary, each.name) for each in fields(summary)}
     lists = {name: [_known(asdict(line)) for line in whole.pop(name)] for name in ("scores", "features", "bins")}
+    whole["groups"] = [asdict(group) for group in summary.groups]
     return RunStatistics(summary=_known(whole), **lists)
 
 

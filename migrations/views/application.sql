@@ -122,7 +122,8 @@ SELECT
     a.amt_req_credit_bureau_qrt,
     a.amt_req_credit_bureau_year,
     s.score,
-    s.default_probability
+    s.default_probability,
+    100 * s.default_probability AS default_percent
 FROM credit.new_customer AS a
 JOIN credit.score AS s ON s.run_id = a.run_id AND s.customer_id = a.customer_id
 CROSS JOIN reporting.category_list AS known
@@ -402,3 +403,4 @@ COMMENT ON COLUMN reporting.application.amt_req_credit_bureau_year IS
 COMMENT ON COLUMN reporting.application.score IS 'Score from 0 (worst) to 100 (best).';
 COMMENT ON COLUMN reporting.application.default_probability IS
     'Probability from 0 to 1 that the applicant will have payment difficulties, as the model sees it.';
+COMMENT ON COLUMN reporting.application.default_percent IS 'The default probability in %.';

@@ -76,7 +76,7 @@ COMMENT ON FUNCTION reporting.cohort_bitmap(integer, integer, integer, reporting
 CREATE FUNCTION reporting.describe_cohort(cohort reporting.cohort_row[]) RETURNS reporting.cohort_figures
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
-    shares CONSTANT double precision[] := '{0.1,0.25,0.5,0.75,0.9}';
+    percents CONSTANT bigint[] := '{10,25,50,75,90}';
     model CONSTANT integer := cohort[1].model_id;
     feature CONSTANT integer := cohort[1].feature_id;
     own CONSTANT bigint := cohort[1].customer_code;
@@ -125,8 +125,9 @@ BEGIN
         RETURN found;
     END IF;
     FOR i IN 1..5 LOOP
-        -- As percentile_disc counts; where people are shown a negated value, from the other end.
-        ranks[i] := ceil(shares[i] * found.given);
+        -- As percentile_disc counts, but in whole numbers: 0.07 x 100 is more than 7 in floating point. Where people
+        -- are shown a negated value, from the other end.
+        ranks[i] := (percents[i] * found.given + 99) / 100;
         ranks[i] := CASE WHEN scale > 0 THEN ranks[i] - 1 ELSE found.given - ranks[i] END;
     END LOOP;
     IF own >= 0 AND own < 1::bigint << grid.bits THEN

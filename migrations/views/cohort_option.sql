@@ -14,7 +14,8 @@ COMMENT ON VIEW reporting.cohort_option IS
     'What former customers can be filtered by: categories, and fifths of credit amount, age and annuity/income.';
 COMMENT ON COLUMN reporting.cohort_option.attribute IS
     'Name of the filter, as in the columns cohort_..._en and cohort_..._fr of the views of cohorts.';
-COMMENT ON COLUMN reporting.cohort_option.code IS 'Place in the list of the attribute; 0 is everybody.';
+COMMENT ON COLUMN reporting.cohort_option.code IS
+    'Number of the option among those of its attribute, in the order of lists; 0 is everybody.';
 COMMENT ON COLUMN reporting.cohort_option.value IS
     'Category as written in the application file, or number of the band; empty for everybody and for a missing '
     'value.';

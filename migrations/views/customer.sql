@@ -46,7 +46,8 @@ SELECT
     a.region_rating_client AS region_rating,
     a.ext_source_1 AS external_score_1,
     a.ext_source_2 AS external_score_2,
-    a.ext_source_3 AS external_score_3
+    a.ext_source_3 AS external_score_3,
+    100 * s.default_probability AS default_percent
 FROM credit.score AS s
 JOIN credit.new_customer AS a ON a.run_id = s.run_id AND a.customer_id = s.customer_id
 CROSS JOIN reporting.published_run AS run
@@ -97,8 +98,9 @@ COMMENT ON COLUMN reporting.customer.percentile IS
 COMMENT ON COLUMN reporting.customer.run_id IS 'Run that the row is from, see run_history.';
 COMMENT ON COLUMN reporting.customer.as_of IS 'Date that the score is of.';
 COMMENT ON COLUMN reporting.customer.base_score IS
-    'Score before rounding from which the model starts before it looks at a customer; base score + points = exact '
-    'score.';
+    'Starting point: the score, before rounding, at the mean log-odds of the training data (base value), where the '
+    'model is before it looks at a customer; 0 to 100. It is not the mean score of former customers. Base score '
+    '+ points = exact score.';
 COMMENT ON COLUMN reporting.customer.score_exact IS 'Score before rounding, 0 to 100.';
 COMMENT ON COLUMN reporting.customer.previous_score IS
     'Score in the run published just before this one; empty if the customer was not in it.';
@@ -136,3 +138,4 @@ COMMENT ON COLUMN reporting.customer.external_score_2 IS
     'Score from a second outside source, 0 to 1; empty if there is none.';
 COMMENT ON COLUMN reporting.customer.external_score_3 IS
     'Score from a third outside source, 0 to 1; empty if there is none.';
+COMMENT ON COLUMN reporting.customer.default_percent IS 'The default probability in %.';

@@ -3,7 +3,7 @@ SELECT
     e.customer_id,
     e.rank AS ord,
     e.feature,
-    e.label || ' = ' || e.value AS feature_label_en,
+    e.label_en || ' = ' || e.value_en AS feature_label_en,
     e.label_fr || ' = ' || e.value_fr AS feature_label_fr,
     e.score_points,
     CASE e.direction WHEN 'raises' THEN 'Raises the score' ELSE 'Lowers the score' END AS direction_en,

@@ -113,10 +113,10 @@ FROM (
     SELECT
         e.customer_id,
         fact.ord,
-        e.label,
+        e.label_en,
         e.label_fr,
         -- The files have no empty value here but a code for "no job".
-        CASE WHEN fact.feature = 'DAYS_EMPLOYED' AND e.raw_value IS NULL THEN 'no current job' ELSE e.value END,
+        CASE WHEN fact.feature = 'DAYS_EMPLOYED' AND e.raw_value IS NULL THEN 'no current job' ELSE e.value_en END,
         CASE WHEN fact.feature = 'DAYS_EMPLOYED' AND e.raw_value IS NULL THEN 'sans emploi actuel' ELSE e.value_fr END,
         CASE WHEN fact.ord < 30 THEN 'Person' ELSE 'Credit' END,
         CASE WHEN fact.ord < 30 THEN 'Personne' ELSE 'Crédit' END,

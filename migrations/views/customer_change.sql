@@ -34,18 +34,18 @@ change AS (
 SELECT
     c.customer_id,
     f.name AS feature,
-    f.label_en AS label,
+    f.label_en,
     f.label_fr,
     c.previous_run_id,
     c.run_id,
     CASE
         WHEN f.kind IN ('category', 'flag') THEN reporting.category_en(c.previous_code, previous.label_en)
         ELSE reporting.quantity_en(c.previous_number * f.display_scale, f.display_decimals, f.unit_en)
-    END AS previous_value,
+    END AS previous_value_en,
     CASE
         WHEN f.kind IN ('category', 'flag') THEN reporting.category_en(c.code, k.label_en)
         ELSE reporting.quantity_en(c.number * f.display_scale, f.display_decimals, f.unit_en)
-    END AS value,
+    END AS value_en,
     CASE
         WHEN f.kind IN ('category', 'flag') THEN reporting.category_fr(c.previous_code, previous.label_fr)
         ELSE reporting.quantity_fr(c.previous_number * f.display_scale, f.display_decimals, f.unit_fr)
@@ -75,14 +75,14 @@ COMMENT ON VIEW reporting.customer_change IS
 COMMENT ON COLUMN reporting.customer_change.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_change.feature IS
     'Column name as in the application file, or name of the derived feature, see feature.';
-COMMENT ON COLUMN reporting.customer_change.label IS 'Short name of the feature in English.';
+COMMENT ON COLUMN reporting.customer_change.label_en IS 'Short name of the feature in English.';
 COMMENT ON COLUMN reporting.customer_change.label_fr IS 'Short name of the feature in French.';
 COMMENT ON COLUMN reporting.customer_change.previous_run_id IS
     'Run published just before, by date and then by number, whose details are still kept.';
 COMMENT ON COLUMN reporting.customer_change.run_id IS 'The published run.';
-COMMENT ON COLUMN reporting.customer_change.previous_value IS
+COMMENT ON COLUMN reporting.customer_change.previous_value_en IS
     'Value in the run before, in words and units in English.';
-COMMENT ON COLUMN reporting.customer_change.value IS 'Value in the published run, in words and units in English.';
+COMMENT ON COLUMN reporting.customer_change.value_en IS 'Value in the published run, in words and units in English.';
 COMMENT ON COLUMN reporting.customer_change.previous_value_fr IS
     'Value in the run before, in words and units in French.';
 COMMENT ON COLUMN reporting.customer_change.value_fr IS 'Value in the published run, in words and units in French.';

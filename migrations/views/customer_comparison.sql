@@ -1,5 +1,5 @@
--- quantiles[i] is the quantile (i - 1) / 1000 of the raw values; where people are shown a negated value (days before
--- today as years), everything is mirrored.
+-- quantiles[i] is the quantile (i - 1) / 1000 of the raw values, one that somebody has; where people are shown a negated
+-- value (days before today as years), everything is mirrored.
 CREATE VIEW reporting.customer_comparison AS
 WITH outcome (outcome) AS (
     VALUES ('all'), ('repaid'), ('defaulted')
@@ -27,9 +27,9 @@ former_total AS (
 SELECT
     e.customer_id,
     e.feature,
-    e.label,
+    e.label_en,
     e.label_fr,
-    e.value,
+    e.value_en,
     e.value_fr,
     e.numeric_value,
     o.outcome,
@@ -73,9 +73,9 @@ COMMENT ON VIEW reporting.customer_comparison IS
 COMMENT ON COLUMN reporting.customer_comparison.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_comparison.feature IS
     'Column name as in the application file, or name of the derived feature, see feature.';
-COMMENT ON COLUMN reporting.customer_comparison.label IS 'Short name of the feature in English.';
+COMMENT ON COLUMN reporting.customer_comparison.label_en IS 'Short name of the feature in English.';
 COMMENT ON COLUMN reporting.customer_comparison.label_fr IS 'Short name of the feature in French.';
-COMMENT ON COLUMN reporting.customer_comparison.value IS 'The applicant''s value in words and units in English.';
+COMMENT ON COLUMN reporting.customer_comparison.value_en IS 'The applicant''s value in words and units in English.';
 COMMENT ON COLUMN reporting.customer_comparison.value_fr IS 'The applicant''s value in words and units in French.';
 COMMENT ON COLUMN reporting.customer_comparison.numeric_value IS
     'The applicant''s value as a number in the unit that people are shown (unit_en); empty if missing or a '

@@ -2,11 +2,11 @@ CREATE VIEW reporting.customer_explanation AS
 SELECT
     v.customer_id,
     f.name AS feature,
-    f.label_en AS label,
+    f.label_en,
     CASE
         WHEN f.kind IN ('category', 'flag') THEN reporting.category_en(v.category_code, k.label_en)
         ELSE reporting.quantity_en(v.numeric_value * f.display_scale, f.display_decimals, f.unit_en)
-    END AS value,
+    END AS value_en,
     v.contribution::double precision AS contribution,
     v.contribution * scale.points_per_log_odds AS score_points,
     v.rank,
@@ -46,8 +46,8 @@ COMMENT ON VIEW reporting.customer_explanation IS
 COMMENT ON COLUMN reporting.customer_explanation.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_explanation.feature IS
     'Column name as in the application file, or name of the derived feature, see feature.';
-COMMENT ON COLUMN reporting.customer_explanation.label IS 'Short name of the feature in English.';
-COMMENT ON COLUMN reporting.customer_explanation.value IS
+COMMENT ON COLUMN reporting.customer_explanation.label_en IS 'Short name of the feature in English.';
+COMMENT ON COLUMN reporting.customer_explanation.value_en IS
     'The applicant''s value in words and units in English; "not given" if missing, "unknown" if not in the '
     'dictionary.';
 COMMENT ON COLUMN reporting.customer_explanation.contribution IS

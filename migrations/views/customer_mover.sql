@@ -24,18 +24,18 @@ CROSS JOIN reporting.published_run AS run
 CROSS JOIN LATERAL (
     SELECT
         c.rank_of_change::integer AS ord,
-        c.label || CASE
-            WHEN c.value = c.previous_value THEN ' = ' || c.value
-            ELSE ': ' || c.previous_value || ' → ' || c.value
+        c.label_en || CASE
+            WHEN c.value_en = c.previous_value_en THEN ' = ' || c.value_en
+            ELSE ': ' || c.previous_value_en || ' → ' || c.value_en
         END AS feature_label_en,
         c.label_fr || CASE
             WHEN c.value_fr = c.previous_value_fr THEN ' = ' || c.value_fr
             ELSE U&'\00A0: ' || c.previous_value_fr || ' → ' || c.value_fr
         END AS feature_label_fr,
         c.points_change,
-        c.previous_value AS previous_value_en,
+        c.previous_value_en,
         c.previous_value_fr,
-        c.value AS value_en,
+        c.value_en,
         c.value_fr,
         c.value_changed,
         c.feature

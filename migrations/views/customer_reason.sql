@@ -3,13 +3,13 @@ CREATE VIEW reporting.customer_reason AS
 SELECT
     e.customer_id,
     (CASE e.direction WHEN 'lowers' THEN e.place ELSE 4 + e.place END)::integer AS ord,
-    reporting.points_en(e.score_points, 1) || ': ' || e.label || said.rest_en AS reason_en,
+    reporting.points_en(e.score_points, 1) || ': ' || e.label_en || said.rest_en AS reason_en,
     reporting.points_fr(e.score_points, 1) || U&'\00A0: ' || e.label_fr || said.rest_fr AS reason_fr,
     e.direction,
     e.score_points,
     CASE e.direction WHEN 'raises' THEN 'Raises the score' ELSE 'Lowers the score' END AS direction_en,
     CASE e.direction WHEN 'raises' THEN 'Augmente le score' ELSE 'Diminue le score' END AS direction_fr,
-    badge.opening || reporting.arrow_en(e.score_points, 1) || '</span> <b>' || e.label || '</b>' || said.rest_en
+    badge.opening || reporting.arrow_en(e.score_points, 1) || '</span> <b>' || e.label_en || '</b>' || said.rest_en
         AS reason_html_en,
     badge.opening || reporting.arrow_fr(e.score_points, 1) || '</span> <b>' || e.label_fr || '</b>' || said.rest_fr
         AS reason_html_fr,
@@ -54,7 +54,7 @@ CROSS JOIN LATERAL (
     SELECT
         CASE
             WHEN e.kind IN ('category', 'flag') THEN
-                ' = ' || e.value || CASE
+                ' = ' || e.value_en || CASE
                     WHEN same.customers >= 30 THEN
                         '; ' || reporting.quantity_en(same.default_rate::double precision, 1, '%')
                         || ' of such former customers defaulted, '
@@ -66,7 +66,7 @@ CROSS JOIN LATERAL (
                 || reporting.quantity_en(floor(100.0 * d.missing / NULLIF(d.customers, 0)), 0, '%')
                 || ' of former customers'
             ELSE
-                ' is ' || e.value || CASE
+                ' is ' || e.value_en || CASE
                     WHEN share.largest = side.below THEN ', higher than '
                     WHEN share.largest = side.above THEN ', lower than '
                     ELSE ', the same as '

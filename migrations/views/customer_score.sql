@@ -4,7 +4,7 @@ SELECT
     c.score,
     c.score_exact,
     c.default_probability,
-    100 * c.default_probability AS default_percent,
+    c.default_percent,
     c.band,
     c.band_label_en,
     c.band_label_fr,
@@ -39,7 +39,7 @@ COMMENT ON COLUMN reporting.customer_score.score IS 'Score from 0 (worst) to 100
 COMMENT ON COLUMN reporting.customer_score.score_exact IS 'Score before rounding, 0 to 100.';
 COMMENT ON COLUMN reporting.customer_score.default_probability IS
     'Probability from 0 to 1 that the applicant will have payment difficulties.';
-COMMENT ON COLUMN reporting.customer_score.default_percent IS 'The same probability in %.';
+COMMENT ON COLUMN reporting.customer_score.default_percent IS 'The default probability in %.';
 COMMENT ON COLUMN reporting.customer_score.band IS 'Band of the score, A best, see score_band.';
 COMMENT ON COLUMN reporting.customer_score.band_label_en IS 'The band in English.';
 COMMENT ON COLUMN reporting.customer_score.band_label_fr IS 'The band in French.';
@@ -58,7 +58,8 @@ COMMENT ON COLUMN reporting.customer_score.score_change IS 'Score less previous 
 COMMENT ON COLUMN reporting.customer_score.accept_threshold IS 'Lowest score for which the suggestion is to accept.';
 COMMENT ON COLUMN reporting.customer_score.review_threshold IS 'Lowest score for which the suggestion is to review.';
 COMMENT ON COLUMN reporting.customer_score.base_score IS
-    'Score before rounding from which the model starts before it looks at a customer.';
+    'Starting point: the score, before rounding, at the mean log-odds of the training data (base value), where the '
+    'model is before it looks at a customer; 0 to 100. It is not the mean score of former customers.';
 COMMENT ON COLUMN reporting.customer_score.run_id IS 'Run that the row is from, see run_history.';
 COMMENT ON COLUMN reporting.customer_score.as_of IS 'Date that the score is of.';
 COMMENT ON COLUMN reporting.customer_score.previous_as_of IS 'Date of the run published just before this one.';

@@ -29,7 +29,7 @@ COMMENT ON COLUMN reporting.customer_timeline.score IS 'Score from 0 (worst) to 
 COMMENT ON COLUMN reporting.customer_timeline.score_exact IS 'Score before rounding, 0 to 100.';
 COMMENT ON COLUMN reporting.customer_timeline.default_probability IS
     'Probability from 0 to 1 that the applicant will have payment difficulties.';
-COMMENT ON COLUMN reporting.customer_timeline.default_percent IS 'The same probability in %.';
+COMMENT ON COLUMN reporting.customer_timeline.default_percent IS 'The default probability in %.';
 COMMENT ON COLUMN reporting.customer_timeline.band IS 'Band of the score at the time, A best.';
 COMMENT ON COLUMN reporting.customer_timeline.band_label_en IS 'The band in English.';
 COMMENT ON COLUMN reporting.customer_timeline.band_label_fr IS 'The band in French.';

@@ -1,4 +1,27 @@
 CREATE VIEW reporting.feature_drift AS
+WITH night AS (
+    -- Bins are a model's: nights of another one cannot be compared.
+    SELECT s.run_id, s.nights_ago, count(*) OVER () - 1 AS before
+    FROM reporting.score_drift AS s
+    WHERE s.nights_ago <= 8 AND s.model_id = (SELECT run.model_id FROM reporting.published_run AS run)
+),
+recent AS (
+    SELECT x.feature_id, sum(reporting.stability_term(x.own, x.before)) AS psi
+    FROM (
+        SELECT
+            b.feature_id,
+            b.bin,
+            COALESCE(sum(b.customers::double precision / f.customers) FILTER (WHERE n.nights_ago = 1), 0) AS own,
+            COALESCE(sum(b.customers::double precision / f.customers) FILTER (WHERE n.nights_ago > 1), 0)
+                / max(n.before) AS before
+        FROM night AS n
+        JOIN credit.run_feature_bin AS b ON b.run_id = n.run_id
+        JOIN credit.run_feature AS f ON f.run_id = b.run_id AND f.feature_id = b.feature_id
+        WHERE n.before > 0
+        GROUP BY b.feature_id, b.bin
+    ) AS x
+    GROUP BY x.feature_id
+)
 SELECT
     s.run_id,
     s.as_of,
@@ -12,7 +35,8 @@ SELECT
     100.0::double precision * d.missing / d.customers AS missing_share,
     s.is_current,
     s.nights_ago,
-    d.feature_id
+    d.feature_id,
+    recent.psi AS recent_psi
 FROM reporting.score_drift AS s
 JOIN credit.run_feature AS d ON d.run_id = s.run_id
 JOIN credit.feature AS f ON f.feature_id = d.feature_id
@@ -21,7 +45,8 @@ CROSS JOIN LATERAL (
         reporting.drift_level(d.psi) AS level,
         reporting.drift_level_en(d.psi) AS level_en,
         reporting.drift_level_fr(d.psi) AS level_fr
-) AS level;
+) AS level
+LEFT JOIN recent ON recent.feature_id = d.feature_id AND s.nights_ago = 1;
 
 COMMENT ON VIEW reporting.feature_drift IS
     'How far each feature has drifted from the former customers that the model learned from, over the last 30 nights: '
@@ -42,3 +67,6 @@ COMMENT ON COLUMN reporting.feature_drift.missing_share IS 'Share of the custome
 COMMENT ON COLUMN reporting.feature_drift.is_current IS 'Whether this is the run that readers see.';
 COMMENT ON COLUMN reporting.feature_drift.nights_ago IS 'Place of the run by date, 1 is what readers see.';
 COMMENT ON COLUMN reporting.feature_drift.feature_id IS 'Number of the feature, see feature.';
+COMMENT ON COLUMN reporting.feature_drift.recent_psi IS
+    'Of the run that readers see, the index against the mean of the seven nights before with the same model, or fewer '
+    'where there are not so many; empty where there is none, and for other runs.';

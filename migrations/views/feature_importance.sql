@@ -1,13 +1,13 @@
 CREATE VIEW reporting.feature_importance AS
 SELECT
     f.name AS feature,
-    f.label_en AS label,
+    f.label_en,
     f.label_fr,
     m.mean_absolute_contribution,
     m.mean_contribution,
     m.mean_absolute_points,
-    100 * m.mean_absolute_contribution / NULLIF(sum(m.mean_absolute_contribution) OVER (), 0) AS share,
-    rank() OVER (ORDER BY m.mean_absolute_contribution DESC) AS rank,
+    100 * m.mean_absolute_points / NULLIF(sum(m.mean_absolute_points) OVER (), 0) AS share,
+    rank() OVER (ORDER BY m.mean_absolute_points DESC) AS rank,
     m.customers,
     f.kind,
     f.actionable,
@@ -49,7 +49,7 @@ COMMENT ON VIEW reporting.feature_importance IS
     'How much each feature moves the scores of the published run, over all applicants.';
 COMMENT ON COLUMN reporting.feature_importance.feature IS
     'Column name as in the application file, or name of the derived feature, see feature.';
-COMMENT ON COLUMN reporting.feature_importance.label IS 'Short name of the feature in English.';
+COMMENT ON COLUMN reporting.feature_importance.label_en IS 'Short name of the feature in English.';
 COMMENT ON COLUMN reporting.feature_importance.label_fr IS 'Short name of the feature in French.';
 COMMENT ON COLUMN reporting.feature_importance.mean_absolute_contribution IS
     'Mean of the contributions without their sign, in log-odds of default.';
@@ -59,8 +59,8 @@ COMMENT ON COLUMN reporting.feature_importance.mean_contribution IS
 COMMENT ON COLUMN reporting.feature_importance.mean_absolute_points IS
     'By how many score points the feature moves an applicant''s score up or down, on average.';
 COMMENT ON COLUMN reporting.feature_importance.share IS
-    'Mean absolute contribution as a share of the total over all features, in %.';
-COMMENT ON COLUMN reporting.feature_importance.rank IS 'Place by mean absolute contribution, 1 is the largest.';
+    'Mean absolute points as a share of the total over all features, in %.';
+COMMENT ON COLUMN reporting.feature_importance.rank IS 'Place by mean absolute points, 1 is the largest.';
 COMMENT ON COLUMN reporting.feature_importance.customers IS 'How many applicants the means are over.';
 COMMENT ON COLUMN reporting.feature_importance.kind IS 'What sort of value it is, see feature.';
 COMMENT ON COLUMN reporting.feature_importance.actionable IS

@@ -123,7 +123,8 @@ SELECT
     a.amt_req_credit_bureau_week,
     a.amt_req_credit_bureau_mon,
     a.amt_req_credit_bureau_qrt,
-    a.amt_req_credit_bureau_year
+    a.amt_req_credit_bureau_year,
+    100 * a.default_probability AS default_percent
 FROM credit.former_customer AS a
 CROSS JOIN reporting.category_list AS known
 WHERE a.model_id = (SELECT run.model_id FROM reporting.published_run AS run);
@@ -405,3 +406,4 @@ COMMENT ON COLUMN reporting.former_customer.amt_req_credit_bureau_qrt IS
 COMMENT ON COLUMN reporting.former_customer.amt_req_credit_bureau_year IS
     'How many times the credit bureau was asked about the applicant in the year before the application, without '
     'the last three months.';
+COMMENT ON COLUMN reporting.former_customer.default_percent IS 'The default probability in %.';

@@ -135,9 +135,9 @@ CREATE FUNCTION reporting.points_per_log_odds(base_value double precision, log_o
 COMMENT ON FUNCTION reporting.points_per_log_odds(double precision, double precision) IS
     'How many score points one unit of contribution (log-odds of default) is worth to a customer; negative.';
 
--- quantiles[i] is the quantile (i - 1) / 1000 of the raw values, so width_bucket, which searches the sorted list,
--- counts in thousandths. Where people are shown a negated value (days before today as years), the list is read from
--- the other end. Values that were stored in single precision once may be half a unit in the last place beside their
+-- quantiles[i] is the quantile (i - 1) / 1000 of the raw values, one that somebody has (scoring.scorecard.quantiles),
+-- so width_bucket, which searches the sorted list, counts in whole thousandths. Where people are shown a negated value
+-- (days before today as years), the list is of those, and is read from the other end. Values that were stored in single precision once may be half a unit in the last place beside their
 -- quantile: what is that near counts as equal, and the least number makes it so for zero too.
 CREATE FUNCTION reporting.share_below(
     value double precision, quantiles double precision[], display_scale double precision
@@ -166,6 +166,94 @@ CREATE FUNCTION reporting.share_at_or_below(
 COMMENT ON FUNCTION reporting.share_at_or_below(double precision, double precision[], double precision) IS
     'Share in % of the former customers with a value who are shown the same or a lower one, to a tenth of a percent; '
     'empty without a value or without quantiles.';
+
+-- z is the 97.5 % quantile of the normal distribution.
+CREATE FUNCTION reporting.wilson(hits double precision, people double precision) RETURNS double precision[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (
+        SELECT ARRAY[
+            greatest(0, 100 * (share.middle - share.half)), least(100, 100 * (share.middle + share.half))
+        ]
+        FROM (SELECT 1.959963984540054::double precision AS z, hits / NULLIF(people, 0) AS p, people AS n) AS x
+        CROSS JOIN LATERAL (
+            SELECT
+                (x.p + x.z ^ 2 / (2 * x.n)) / (1 + x.z ^ 2 / x.n) AS middle,
+                x.z * sqrt(x.p * (1 - x.p) / x.n + x.z ^ 2 / (4 * x.n ^ 2)) / (1 + x.z ^ 2 / x.n) AS half
+        ) AS share
+        WHERE people > 0
+    );
+COMMENT ON FUNCTION reporting.wilson(double precision, double precision) IS
+    'Both ends, in %, of the 95 % interval of a share of so many people (Wilson 1927); empty for nobody.';
+
+CREATE FUNCTION reporting.newcombe(
+    hits double precision, people double precision, other_hits double precision, other_people double precision
+) RETURNS double precision[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (
+        SELECT ARRAY[
+            x.p - x.q - sqrt((x.p - x.own[1]) ^ 2 + (x.other[2] - x.q) ^ 2),
+            x.p - x.q + sqrt((x.own[2] - x.p) ^ 2 + (x.q - x.other[1]) ^ 2)
+        ]
+        FROM (
+            SELECT
+                100 * hits / people AS p,
+                100 * other_hits / other_people AS q,
+                reporting.wilson(hits, people) AS own,
+                reporting.wilson(other_hits, other_people) AS other
+            WHERE people > 0 AND other_people > 0
+        ) AS x
+    );
+COMMENT ON FUNCTION reporting.newcombe(double precision, double precision, double precision, double precision) IS
+    'Both ends, in percentage points, of the 95 % interval of the difference of two shares (Newcombe 1998, method '
+    '10, from the two Wilson intervals); empty where a group has nobody.';
+
+CREATE FUNCTION reporting.with_interval_en(value double precision, ends double precision[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(
+        reporting.format_number_en(value, 1) || ' (' || reporting.format_number_en(ends[1], 1) || ' to '
+        || reporting.format_number_en(ends[2], 1) || ')',
+        '–'
+    );
+COMMENT ON FUNCTION reporting.with_interval_en(double precision, double precision[]) IS
+    'A number and the interval around it in English, 78.1 (76.0 to 80.1); a dash for none.';
+
+CREATE FUNCTION reporting.with_interval_fr(value double precision, ends double precision[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(
+        reporting.format_number_fr(value, 1) || ' (' || reporting.format_number_fr(ends[1], 1) || ' à '
+        || reporting.format_number_fr(ends[2], 1) || ')',
+        '–'
+    );
+COMMENT ON FUNCTION reporting.with_interval_fr(double precision, double precision[]) IS
+    'A number and the interval around it in French, 78,1 (76,0 à 80,1); a dash for none.';
+
+CREATE FUNCTION reporting.difference_en(value double precision, ends double precision[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(
+        reporting.signed_en(value, 1) || ' (' || reporting.signed_en(ends[1], 1) || ' to '
+        || reporting.signed_en(ends[2], 1) || ')',
+        '–'
+    );
+COMMENT ON FUNCTION reporting.difference_en(double precision, double precision[]) IS
+    'A difference and the interval around it with their signs in English, +3.1 (+1.0 to +5.2); a dash for none.';
+
+CREATE FUNCTION reporting.difference_fr(value double precision, ends double precision[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(
+        reporting.signed_fr(value, 1) || ' (' || reporting.signed_fr(ends[1], 1) || ' à '
+        || reporting.signed_fr(ends[2], 1) || ')',
+        '–'
+    );
+COMMENT ON FUNCTION reporting.difference_fr(double precision, double precision[]) IS
+    'A difference and the interval around it with their signs in French, +3,1 (+1,0 à +5,2); a dash for none.';
+
+-- As scoring.monitoring.stability_index counts: a share under 0.0001 counts as 0.0001.
+CREATE FUNCTION reporting.stability_term(actual double precision, expected double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (greatest(actual, 0.0001) - greatest(expected, 0.0001))
+        * ln(greatest(actual, 0.0001) / greatest(expected, 0.0001));
+COMMENT ON FUNCTION reporting.stability_term(double precision, double precision) IS
+    'What one bin adds to a population stability index, from its two shares of 0 to 1; nothing counts as 0.0001.';
 
 CREATE FUNCTION reporting.drift_level(psi double precision) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

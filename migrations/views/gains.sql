@@ -9,8 +9,8 @@ SELECT
     100 * g.share_of_defaults AS cumulative_defaults_share,
     g.lift,
     g.share_of_defaults / NULLIF(g.share_of_customers, 0) AS cumulative_lift,
-    g.minimum_score,
-    g.maximum_score
+    g.minimum_score AS lowest_score,
+    g.maximum_score AS highest_score
 FROM credit.model_version AS m
 CROSS JOIN LATERAL jsonb_to_recordset(m.metrics -> 'gains') AS g (
     decile integer,
@@ -40,5 +40,5 @@ COMMENT ON COLUMN reporting.gains.cumulative_defaults_share IS
 COMMENT ON COLUMN reporting.gains.lift IS 'Default rate of the tenth, as a multiple of that of all former customers.';
 COMMENT ON COLUMN reporting.gains.cumulative_lift IS
     'Default rate of this tenth and those before it, as a multiple of that of all former customers.';
-COMMENT ON COLUMN reporting.gains.minimum_score IS 'Lowest score before rounding in the tenth.';
-COMMENT ON COLUMN reporting.gains.maximum_score IS 'Highest score before rounding in the tenth.';
+COMMENT ON COLUMN reporting.gains.lowest_score IS 'Lowest score before rounding in the tenth.';
+COMMENT ON COLUMN reporting.gains.highest_score IS 'Highest score before rounding in the tenth.';

@@ -42,8 +42,11 @@ COMMENT ON COLUMN reporting.published_run.previous_run_id IS
     'Run published just before this one, by date and then by number, whose details are still kept; empty if there '
     'is none.';
 COMMENT ON COLUMN reporting.published_run.base_value IS
-    'Where the model starts before it looks at a customer, in log-odds of default.';
-COMMENT ON COLUMN reporting.published_run.base_score IS 'The same as a score before rounding, 0 to 100.';
+    'Mean log-odds of default of the training data as the model sees them: where it starts before it looks at a '
+    'customer.';
+COMMENT ON COLUMN reporting.published_run.base_score IS
+    'Starting point: the score, before rounding, at the mean log-odds of the training data (base value), where the '
+    'model is before it looks at a customer; 0 to 100. It is not the mean score of former customers.';
 COMMENT ON COLUMN reporting.published_run.customers IS 'How many customers were scored.';
 COMMENT ON COLUMN reporting.published_run.source_name IS 'Name of the file that was scored.';
 COMMENT ON COLUMN reporting.published_run.published_at IS 'When readers began to see the run.';

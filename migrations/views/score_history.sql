@@ -11,7 +11,8 @@ SELECT
     r.model_id,
     r.superseded,
     r.is_current,
-    r.is_ahead
+    r.is_ahead,
+    100 * s.default_probability AS default_percent
 FROM (
     SELECT kept.customer_id, kept.run_id, kept.score, kept.default_probability, kept.log_odds, kept.decision, kept.band
     FROM credit.score AS kept
@@ -40,3 +41,4 @@ COMMENT ON COLUMN reporting.score_history.superseded IS 'Whether a later publish
 COMMENT ON COLUMN reporting.score_history.is_current IS 'Whether this is the score that readers see in customer.';
 COMMENT ON COLUMN reporting.score_history.is_ahead IS
     'Whether the run is of a later date than the one that readers see.';
+COMMENT ON COLUMN reporting.score_history.default_percent IS 'The default probability in %.';

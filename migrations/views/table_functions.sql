@@ -19,15 +19,17 @@ COMMENT ON FUNCTION reporting.new_customer(integer) IS
 
 CREATE FUNCTION reporting.shap_values(id integer) RETURNS TABLE (
     feature text,
-    value text,
+    value_en text,
     contribution double precision,
     score_points double precision,
     rank smallint,
-    label text
+    label_en text,
+    value_fr text,
+    label_fr text
 )
     LANGUAGE sql STABLE PARALLEL SAFE
     BEGIN ATOMIC
-        SELECT e.feature, e.value, e.contribution, e.score_points, e.rank, e.label
+        SELECT e.feature, e.value_en, e.contribution, e.score_points, e.rank, e.label_en, e.value_fr, e.label_fr
         FROM reporting.customer_explanation AS e
         WHERE e.customer_id = shap_values.id
         ORDER BY e.rank;

@@ -254,6 +254,12 @@ EXTRA_CATEGORICAL_COLOR_SCHEMES = [
         "description": "Declined, to be reviewed, then accepted from light to dark: told apart by lightness too",
         "colors": [VERMILLION, ORANGE, "#9ECAE1", "#4292C6", "#08519C"],
     },
+    {
+        "id": "creditlens_drift",
+        "label": "creditlens, beside thresholds",
+        "description": "Without the colours of the lines that say watch and shifted",
+        "colors": [BLUE, "#009E73", "#CC79A7", "#7A7A7A", "#56B4E9", "#4D4D4D"],
+    },
 ]
 
 

@@ -102,7 +102,7 @@ def test_typing_a_number_and_enter_shows_that_customers_score_and_reasons(desk: 
         for row in bars
     }
     strongest = sorted(points, key=lambda label: -abs(points[label]))[:5]
-    assert strongest == [f"{row['label']} = {row['value']}" for row in top]
+    assert strongest == [f"{row['label_en']} = {row['value_en']}" for row in top]
     assert [points[label] for label in strongest] == pytest.approx([row["score_points"] for row in top], rel=1e-12)
     written = plain(desk.words("What raises and what lowers the score"))
     assert all(plain(label) in written for label in strongest)
@@ -110,7 +110,7 @@ def test_typing_a_number_and_enter_shows_that_customers_score_and_reasons(desk: 
     rows = desk.table("Everything the score rests on")
     assert len(rows) == len(ask("SELECT FROM reporting.customer_explanation WHERE customer_id = :id", id=CUSTOMER))
     for shown_row, row in zip(rows, top, strict=False):
-        assert shown_row[:3] == [str(row["rank"]), row["label"], row["value"]]
+        assert shown_row[:3] == [str(row["rank"]), row["label_en"], row["value_en"]]
         assert float(shown_row[3].replace("−", "-")) == pytest.approx(row["score_points"], abs=0.005)
 
 

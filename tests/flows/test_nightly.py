@@ -352,7 +352,7 @@ def test_readers_see_the_files_own_numbers_in_every_view(installation, first, ne
     found = {
         str(name): (raw, text)
         for name, raw, text in installation.rows(
-            "SELECT feature, raw_value, value FROM reporting.customer_explanation"
+            "SELECT feature, raw_value, value_en FROM reporting.customer_explanation"
             f" WHERE customer_id = {customer} AND feature IN ('AMT_CREDIT', 'AMT_INCOME_TOTAL', 'AMT_GOODS_PRICE')"
         )
     }

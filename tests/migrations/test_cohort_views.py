@@ -213,7 +213,7 @@ def check_comparison(world: World, customer: int, rows: list[dict[str, Any]], wh
         assert row["note"] == ""
         step = 0 if grids[key].exact else 0.5 * abs(scale) / grids[key].per_unit
         for name, share in SHARES.items():
-            value = shown[int(np.ceil(share * len(shown))) - 1]
+            value = shown[-(-round(100 * share) * len(shown) // 100) - 1]
             assert row[name] == pytest.approx(value, abs=1.01 * step + 1e-12, rel=1e-12), (row, name)
         assert row["mean"] == pytest.approx(shown.mean(), abs=1.01 * step + 1e-9, rel=1e-9)
         if np.isnan(own):
@@ -226,6 +226,28 @@ def check_comparison(world: World, customer: int, rows: list[dict[str, Any]], wh
             assert row["customer_value"] == pytest.approx(own, rel=1e-6)
         compared += len(FIGURES)
     return compared
+
+
+def test_quantiles_of_everybody_are_those_of_the_explanation(world: World) -> None:
+    """What a customer's file says of all former customers is what the cohort of everybody says."""
+    grids = {feature.feature_id: feature.grid for feature in world.made.features}
+    figures = ("q10", "q25", "median", "q75", "q90")
+    rows = world.ask(
+        "SELECT c.feature, c.feature_id, f.display_scale, s.given, to_jsonb(c) AS file, to_jsonb(s) AS cohort"
+        " FROM reporting.customer_comparison AS c JOIN reporting.feature AS f USING (feature_id)"
+        " CROSS JOIN LATERAL reporting.cohort_statistics(c.feature) AS s"
+        f" WHERE c.customer_id = {world.customers[0]} AND c.kind NOT IN ('category', 'flag')"
+        " AND s.outcome = c.outcome AND s.given >= 30"
+    )
+    assert len(rows) > 200
+    # Shown as in the file, and the other way round.
+    assert {row["display_scale"] > 0 for row in rows} == {True, False}
+    for row in rows:
+        grid = grids[row["feature_id"]]
+        step = 0 if grid.exact else 0.5 * abs(row["display_scale"]) / grid.per_unit
+        for name in figures:
+            expected = pytest.approx(row["cohort"][name], abs=1.01 * step + 1e-12, rel=1e-12)
+            assert row["file"][name] == expected, (row["feature"], name)
 
 
 def random_choice(world: World, rng: np.random.Generator, names: Sequence[str]) -> dict[str, list[int]]:

@@ -212,7 +212,7 @@ def test_bars_are_the_strongest_features_with_the_customers_values(file: File) -
         assert [row["feature"] for row in bars] == [row["feature"] for row in expected]
         for bar, row in zip(bars, expected, strict=True):
             assert bar["score_points"] == row["score_points"]
-            assert bar["feature_label_en"] == f"{row['label']} = {row['value']}"
+            assert bar["feature_label_en"] == f"{row['label_en']} = {row['value_en']}"
             assert bar["feature_label_fr"] == f"{row['label_fr']} = {row['value_fr']}"
             raises = bar["score_points"] > 0
             assert bar["direction_en"] == ("Raises the score" if raises else "Lowers the score")
@@ -223,13 +223,13 @@ def test_bars_are_the_strongest_features_with_the_customers_values(file: File) -
                 assert bar["points_fr"] == bar["points_en"].replace(".", ",")
 
 
-def test_a_waterfall_leads_from_the_average_customer_to_the_exact_score(file: File) -> None:
+def test_a_waterfall_leads_from_the_starting_point_to_the_exact_score(file: File) -> None:
     for customer_id in file.customers:
         steps = lines(file.query, "waterfall", customer_id)
         (score,) = lines(file.query, "score", customer_id)
         assert sum(row["points"] for row in steps) == pytest.approx(score["score_exact"], abs=1e-5)
         assert steps[0]["points"] == pytest.approx(score["base_score"])
-        assert (steps[0]["step_en"], steps[0]["step_fr"]) == ("00 Average customer", "00 Client moyen")
+        assert (steps[0]["step_en"], steps[0]["step_fr"]) == ("00 Starting point", "00 Point de départ")
         assert (steps[-1]["step_en"], steps[-1]["step_fr"]) == ("11 All other features", "11 Toutes les autres")
         assert len(steps) == 12
         assert [row["step_fr"] for row in steps] == sorted(row["step_fr"] for row in steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
@@ -10,6 +10,7 @@ from importlib import import_module
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import binomtest
 from sqlalchemy import Engine, text
 
 from db.access import roles
@@ -66,6 +67,17 @@ def portfolio(
     reader = make_engine(owner.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST]))
     yield Portfolio(owner, Query(reader), found)
     reader.dispose()
+
+
+def plain_index(actual: Sequence[float], expected: Sequence[float]) -> float:
+    """The stability index as it is written in books; bins that are empty in both count nothing."""
+    a, e = (np.maximum(np.asarray(shares, dtype=float), 1e-4) for shares in (actual, expected))
+    return float(np.sum((a - e) * np.log(a / e)))
+
+
+def wilson(hits: int, people: int) -> tuple[float, float]:
+    ends = binomtest(int(hits), people).proportion_ci(method="wilson")
+    return 100 * ends.low, 100 * ends.high
 
 
 # Against the rows themselves
@@ -149,7 +161,7 @@ def test_drift_over_time_has_a_row_per_night_without_the_superseded(portfolio: P
             run=row["run_id"],
         )
         assert row["mean_score"] == pytest.approx(score["mean"])
-        assert row["default_percent"] == pytest.approx(100 - score["mean"])
+        assert row["mean_default_percent"] == pytest.approx(100 - score["mean"])
         assert row["approval_rate"] == pytest.approx(100 * float(score["accepted"]))
         reference = trained.out_of_fold_log_odds
         assert row["former_mean_score"] == pytest.approx(np.mean(100 / (1 + np.exp(reference))))
@@ -158,6 +170,76 @@ def test_drift_over_time_has_a_row_per_night_without_the_superseded(portfolio: P
             np.bincount(np.searchsorted(edges, each), minlength=10) for each in (score["log_odds"], reference)
         ]
         assert row["psi"] == pytest.approx(stability_index(*counts))
+
+
+def test_drift_is_told_against_the_nights_before_too(
+    new_database: Callable[[], Engine], trained: Trained, former: Applications, new_frame: pl.DataFrame
+) -> None:
+    """What is new tonight (incomes have tripled), and not what differs from the training."""
+    owner = new_database()
+    model_id = load_model(owner, trained, former)
+    richer = new_frame.with_columns(pl.col("AMT_INCOME_TOTAL") * 3)
+    runs = [publish_night(owner, model_id, trained, checked(richer), date(2026, 4, 1))[0]]
+    for day in range(2, 10):
+        frame = richer if day == 9 else new_frame.slice(20 * day, 150)
+        runs.append(publish_night(owner, model_id, trained, checked(frame), date(2026, 4, day))[0])
+    query = Query(owner)
+    counts = {
+        run: {
+            (row["feature_id"], row["bin"]): row["share"]
+            for row in query(
+                "SELECT b.feature_id, b.bin, b.customers::float8 / f.customers AS share"
+                " FROM credit.run_feature_bin b JOIN credit.run_feature f USING (run_id, feature_id)"
+                " WHERE run_id = :run",
+                run=run,
+            )
+        }
+        for run in runs
+    }
+    # The first of the nights is the eighth before, and not looked at.
+    before = runs[1:-1]
+    assert len(before) == 7
+    told = query("SELECT * FROM reporting.feature_drift WHERE is_current")
+    assert len(told) == 128
+    for row in told:
+        bins = sorted({bin for run in counts.values() for feature, bin in run if feature == row["feature_id"]})
+        own = [counts[runs[-1]].get((row["feature_id"], bin), 0) for bin in bins]
+        mean = [np.mean([counts[run].get((row["feature_id"], bin), 0) for run in before]) for bin in bins]
+        assert row["recent_psi"] == pytest.approx(plain_index(own, mean), abs=1e-9), row["feature"]
+    income = next(row for row in told if row["feature"] == "AMT_INCOME_TOTAL")
+    assert income["recent_psi"] > 0.25
+    others = query("SELECT DISTINCT recent_psi FROM reporting.feature_drift WHERE NOT is_current")
+    assert others == [{"recent_psi": None}]
+
+    nights = query("SELECT run_id, recent_psi FROM reporting.score_drift ORDER BY as_of")
+    assert [row["run_id"] for row in nights] == runs
+    assert nights[0]["recent_psi"] is None
+    scores = {run: np.zeros(101) for run in runs}
+    for row in query("SELECT run_id, score, customers FROM credit.run_score"):
+        scores[row["run_id"]][row["score"]] = row["customers"]
+    shares = [scores[run] / scores[run].sum() for run in runs]
+    for place in range(1, len(runs)):
+        mean = np.mean(shares[max(0, place - 7) : place], axis=0)
+        tenth = np.maximum(np.ceil(10 * np.cumsum(mean) - 1e-9), 1).astype(int)
+        sums = [np.bincount(tenth, weights, minlength=11)[1:] for weights in (shares[place], mean)]
+        assert nights[place]["recent_psi"] == pytest.approx(plain_index(*sums), abs=1e-6)
+
+    # Another model's scores and bins are no measure.
+    with owner.connect() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO credit.model_version SELECT (jsonb_populate_record(m, jsonb_build_object("
+                "'model_id', 99, 'stage', 'retired', 'artefact_sha256', repeat('9', 64)))).*"
+                " FROM credit.model_version AS m"
+            )
+        )
+        connection.execute(
+            text("UPDATE credit.scoring_run SET model_id = 99 WHERE run_id < :run"), {"run": runs[-1]}
+        )
+        for view in ("score_drift", "feature_drift"):
+            found = connection.scalars(text(f"SELECT recent_psi FROM reporting.{view} WHERE nights_ago = 1")).all()
+            assert set(found) == {None}, view
+        connection.rollback()
 
 
 def test_trends_end_with_what_readers_see(portfolio: Portfolio) -> None:
@@ -252,6 +334,16 @@ def test_importance_says_what_higher_values_do(portfolio: Portfolio) -> None:
     assert rows["CODE_GENDER"]["direction_fr"] == "dépend de la catégorie"
 
 
+def test_importance_is_ranked_by_what_the_chart_shows(portfolio: Portfolio) -> None:
+    rows = portfolio.query("SELECT * FROM reporting.feature_importance ORDER BY rank, feature_id")
+    points = [row["mean_absolute_points"] for row in rows]
+    assert points == sorted(points, reverse=True)
+    assert [row["share"] for row in rows] == pytest.approx([100 * each / sum(points) for each in points])
+    # The other measure would give another order.
+    contributions = [row["mean_absolute_contribution"] for row in rows]
+    assert contributions != sorted(contributions, reverse=True)
+
+
 def test_gains_and_calibration_are_the_published_models(portfolio: Portfolio, former: Applications) -> None:
     assert former.target is not None
     gains = portfolio.query("SELECT * FROM reporting.gains ORDER BY decile")
@@ -265,7 +357,7 @@ def test_gains_and_calibration_are_the_published_models(portfolio: Portfolio, fo
     assert published == [{"is_published": True}]
 
 
-def test_fairness_tells_groups_in_words_and_small_ones_without_rates(
+def test_fairness_tells_groups_in_words_and_rates_with_their_intervals(
     portfolio: Portfolio, trained: Trained, former: Applications
 ) -> None:
     rows = portfolio.query("SELECT * FROM reporting.group_fairness ORDER BY ord")
@@ -281,15 +373,115 @@ def test_fairness_tells_groups_in_words_and_small_ones_without_rates(
     values, _ = feature_values(former.values)
     women = values[:, 1] == 1
     accepted = 100 / (1 + np.exp(trained.out_of_fold_log_odds)) >= 84.5
+    defaulted = former.target == 1
     row = next(row for row in by_kind["Gender"] if row["group_en"] == "Woman")
     assert row["customers"] == women.sum()
-    assert row["approval_rate"] == pytest.approx(100 * accepted[women].mean())
+    shares = {
+        "approval_rate": accepted[women],
+        "default_rate": defaulted[women],
+        "repaid_declined_rate": 100 / (1 + np.exp(trained.out_of_fold_log_odds[women & ~defaulted])) < 74.5,
+        "defaulted_accepted_rate": accepted[women & defaulted],
+    }
+    for name, told in shares.items():
+        assert row[name] == pytest.approx(100 * told.mean()), name
+        assert (row[f"{name}_lower"], row[f"{name}_upper"]) == pytest.approx(wilson(told.sum(), len(told))), name
+    assert row["approval_en"] == (
+        f"{row['approval_rate']:.1f} ({row['approval_rate_lower']:.1f} to {row['approval_rate_upper']:.1f})"
+    )
+    assert row["approval_fr"] == row["approval_en"].replace(".", ",").replace("to", "à")
+    probability = 1 / (1 + np.exp(-trained.out_of_fold_log_odds[women]))
+    assert row["mean_default_percent"] == pytest.approx(100 * probability.mean())
     for row in rows:
         small = row["customers"] < 30
-        assert (row["approval_rate"] is None) == (row["ratio_to_best"] is None) == small
+        assert (row["approval_rate"] is None) == (row["mean_default_percent"] is None) == small
         assert ("fewer than 30" in row["note_en"]) == ("moins de 30" in row["note_fr"]) == small
-        if not small:
-            assert row["below_four_fifths"] == (row["ratio_to_best"] < 0.8)
+        assert (row["approval_en"] == "–") == small
+
+
+def test_fairness_compares_with_the_largest_group_and_gives_no_verdict(portfolio: Portfolio) -> None:
+    rows = portfolio.query("SELECT * FROM reporting.group_fairness WHERE approval_rate IS NOT NULL ORDER BY ord")
+    assert not any("fifth" in str(value) for row in rows for value in row.values())
+    for kind in ("Gender", "Age"):
+        own = [row for row in rows if row["group_kind_en"] == kind]
+        largest = max(own, key=lambda row: row["customers"])
+        assert largest["approval_difference"] is None and largest["difference_fr"] == "–"
+        for row in own:
+            if row is largest:
+                continue
+            difference = row["approval_difference"]
+            assert difference == pytest.approx(row["approval_rate"] - largest["approval_rate"])
+            (own_down, own_up), (down, up) = (
+                (
+                    each["approval_rate"] - each["approval_rate_lower"],
+                    each["approval_rate_upper"] - each["approval_rate"],
+                )
+                for each in (row, largest)
+            )
+            found = (row["approval_difference_lower"], row["approval_difference_upper"])
+            assert found == pytest.approx(
+                (difference - np.hypot(own_down, up), difference + np.hypot(own_up, down))
+            )
+            if abs(difference) > 0.05:
+                assert row["difference_en"].startswith("+" if difference > 0 else "\u2212")
+
+
+def test_intervals_are_those_of_the_papers(portfolio: Portfolio) -> None:
+    # Newcombe 1998, "Interval estimation for the difference between independent proportions", table II, method 10.
+    for hits, ends in (
+        ((56, 70, 48, 80), (5.24, 33.39)),
+        ((9, 10, 3, 10), (17.05, 80.90)),
+        ((0, 10, 0, 20), (-16.11, 27.75)),
+    ):
+        asked = dict(zip("abcd", hits, strict=True))
+        found = portfolio.query.one("SELECT reporting.newcombe(:a, :b, :c, :d) AS ends", **asked)
+        assert found["ends"] == pytest.approx(ends, abs=0.006)
+    for share, people in ((0, 30), (1, 30), (30, 30), (17, 1000)):
+        row = portfolio.query.one("SELECT reporting.wilson(:share, :people) AS e", share=share, people=people)
+        assert row["e"] == pytest.approx(wilson(share, people), abs=1e-9)
+    nobody = portfolio.query.one("SELECT reporting.wilson(0, 0) AS w, reporting.newcombe(1, 2, 0, 0) AS n")
+    assert nobody == {"w": None, "n": None}
+
+
+def test_fairness_of_the_night_is_that_of_its_scores(portfolio: Portfolio) -> None:
+    told = portfolio.query("SELECT * FROM reporting.group_fairness WHERE tonight_customers IS NOT NULL")
+    counted = {
+        row["gender_en"]: row
+        for row in portfolio.query(
+            "SELECT gender_en, count(*) AS n, 100.0 * avg((decision = 'accept')::int) AS accepted,"
+            " avg(default_percent) AS risk FROM reporting.customer GROUP BY 1"
+        )
+    }
+    genders = {row["group_en"]: row for row in told if row["group_kind_en"] == "Gender"}
+    assert genders.keys() == counted.keys() >= {"Woman", "Man"}
+    for name, row in genders.items():
+        assert row["tonight_customers"] == counted[name]["n"]
+        if row["tonight_customers"] >= 30:
+            assert row["tonight_approval_rate"] == pytest.approx(float(counted[name]["accepted"]))
+            assert row["tonight_mean_default_percent"] == pytest.approx(counted[name]["risk"])
+            assert row["tonight_approval_rate_lower"] < row["tonight_approval_rate"]
+    total = sum(row["tonight_customers"] for row in told if row["group_kind_en"] == "Age")
+    assert total == portfolio.query.one("SELECT customers FROM reporting.published_run")["customers"]
+
+
+def test_fairness_of_models_and_runs_of_before_is_empty_and_no_error(portfolio: Portfolio) -> None:
+    with portfolio.owner.connect() as connection:
+        connection.execute(text("UPDATE credit.run_summary SET groups = NULL"))
+        connection.execute(
+            text(
+                "UPDATE credit.model_version SET metrics = jsonb_set(metrics, '{groups}',"
+                """ '[{"kind": "gender", "code": 1, "upper": null, "customers": 200, "approval_rate": 0.75,"""
+                """ "default_rate": 0.1, "mean_score": 90, "ratio_to_best": 1}]')"""
+            )
+        )
+        (row,) = connection.execute(text("SELECT * FROM reporting.group_fairness")).mappings().all()
+        assert (row["approval_rate"], row["default_rate"], row["mean_score"]) == (75, 10, 90)
+        assert row["approval_rate_lower"] < 75 < row["approval_rate_upper"]
+        for name in ("mean_default_percent", "repaid_declined_rate", "tonight_customers", "tonight_approval_rate"):
+            assert row[name] is None
+        assert (row["repaid_declined_en"], row["tonight_approval_fr"], row["note_en"]) == ("–", "–", "")
+        connection.execute(text("UPDATE credit.model_version SET metrics = metrics - 'groups'"))
+        assert connection.execute(text("SELECT * FROM reporting.group_fairness")).all() == []
+        connection.rollback()
 
 
 def test_portfolio_views_read_no_long_table(portfolio: Portfolio) -> None:

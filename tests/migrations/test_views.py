@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -28,7 +29,7 @@ from flows.steps.rows import cohort_rows
 from scoring.cohort import cohorts
 from scoring.contract import Applications
 from scoring.features import by_name, input_features
-from scoring.scorecard import band_index, bands
+from scoring.scorecard import band_index, bands, quantiles
 from scoring.scorecard import points as score_points
 from scoring.scorecard import score as rounded_score
 
@@ -40,8 +41,8 @@ PROMISED = {
     " annuity_income_share credit_term contract_type_en contract_type_fr education_en education_fr"
     " family_status_en family_status_fr housing_en housing_fr occupation_en occupation_fr children"
     " family_members owns_car owns_home region_rating external_score_1 external_score_2 external_score_3",
-    "customer_explanation": "customer_id feature label value contribution score_points rank direction",
-    "customer_comparison": "customer_id feature label label_fr value value_fr numeric_value outcome"
+    "customer_explanation": "customer_id feature label_en value_en contribution score_points rank direction",
+    "customer_comparison": "customer_id feature label_en label_fr value_en value_fr numeric_value outcome"
     " former_customers former_mean q10 q25 median q75 q90 percentile share_of_former default_rate",
     "cohort_comparison": "customer_id feature feature_en feature_fr feature_order outcome outcome_en outcome_fr"
     " unit_en unit_fr decimals customer_value cohort_credit_en cohort_credit_fr cohort_age_en cohort_age_fr"
@@ -54,14 +55,14 @@ PROMISED = {
     "cohort_feature": "feature feature_en feature_fr feature_order label_en label_fr unit_en unit_fr",
     "score_history": "customer_id run_id as_of score default_probability log_odds decision band model_id superseded"
     " is_current",
-    "customer_change": "customer_id feature label label_fr previous_run_id run_id previous_value value"
+    "customer_change": "customer_id feature label_en label_fr previous_run_id run_id previous_value_en value_en"
     " previous_value_fr value_fr previous_contribution contribution contribution_change points_change"
     " rank_of_change",
     "score_distribution": "run_id as_of score customers share band former_customers former_share"
     " former_default_rate",
     "band_distribution": "run_id as_of band band_label_en band_label_fr decision decision_label_en"
     " decision_label_fr customers share",
-    "feature_importance": "feature label label_fr mean_absolute_contribution mean_contribution"
+    "feature_importance": "feature label_en label_fr mean_absolute_contribution mean_contribution"
     " mean_absolute_points share rank customers",
     "run_history": "run_id as_of status is_current superseded model_id customers rejected unknown_categories"
     " seconds stage_seconds source_name source_sha256 message started_at finished_at published_at details_retained",
@@ -70,7 +71,7 @@ PROMISED = {
     "run_check": "run_id name severity observed expected passed",
     "model_card": "model_id base_value auc gini ks brier trained_at stage is_published training_rows"
     " former_default_rate base_score base_default_probability parameters metrics",
-    "calibration": "model_id bin customers mean_probability default_rate",
+    "calibration": "model_id bin customers mean_default_percent default_rate",
     "feature": "feature_id name label_en label_fr description_en description_fr unit_en unit_fr kind actionable",
     "category": "feature code value label_en label_fr",
     "score_band": "band minimum_score maximum_score decision label_en label_fr decision_en decision_fr",
@@ -361,7 +362,7 @@ def test_extreme_log_odds_overflow_nothing(query: Query) -> None:
 
 
 def test_values_are_told_in_words_and_units_of_both_languages(query: Query) -> None:
-    alice = {name: (row["value"], row["value_fr"]) for name, row in query.explanation(ALICE).items()}
+    alice = {name: (row["value_en"], row["value_fr"]) for name, row in query.explanation(ALICE).items()}
     assert alice == {
         "EXT_SOURCE_2": ("0.70", "0,70"),
         "DAYS_BIRTH": ("32.9 years", "32,9\u00a0ans"),
@@ -372,7 +373,7 @@ def test_values_are_told_in_words_and_units_of_both_languages(query: Query) -> N
         "CODE_GENDER": ("Woman", "Femme"),
         "FLAG_DOCUMENT_3": ("Yes", "Oui"),
     }
-    bare = {name: (row["value"], row["value_fr"]) for name, row in query.explanation(BARE).items()}
+    bare = {name: (row["value_en"], row["value_fr"]) for name, row in query.explanation(BARE).items()}
     assert bare["EXT_SOURCE_2"] == bare["OCCUPATION_TYPE"] == ("not given", "non renseigné")
     assert bare["CODE_GENDER"] == ("unknown", "inconnu")
     assert bare["FLAG_DOCUMENT_3"] == ("No", "Non")
@@ -442,7 +443,8 @@ def test_quantiles_and_mean_are_in_peoples_units_also_where_the_scale_turns_them
         for name, scale in (("AMT_CREDIT", 1.0), ("DAYS_BIRTH", by_name()["DAYS_BIRTH"].display_scale)):
             shown = scale * _former()[name][members]
             found = [rows[name][column] for column in ("q10", "q25", "median", "q75", "q90")]
-            assert found == pytest.approx(np.quantile(shown, [0.1, 0.25, 0.5, 0.75, 0.9]).tolist(), rel=1e-9)
+            expected = np.quantile(shown, [0.1, 0.25, 0.5, 0.75, 0.9], method="inverted_cdf")
+            assert found == pytest.approx(expected.tolist(), rel=1e-9)
             assert found == sorted(found)
             assert rows[name]["former_mean"] == pytest.approx(shown.mean(), rel=1e-9)
             assert rows[name]["former_customers"] == members.sum()
@@ -511,7 +513,7 @@ def test_change_compares_with_the_run_before_each_by_its_own_model(query: Query,
     assert (birth["previous_contribution"], birth["contribution"]) == (-0.5, 0.25)
     assert birth["contribution_change"] == 0.75
     assert birth["rank_of_change"] == 1
-    assert (birth["previous_value"], birth["value"]) == ("32.8 years", "32.9 years")
+    assert (birth["previous_value_en"], birth["value_en"]) == ("32.8 years", "32.9 years")
     assert (birth["previous_value_fr"], birth["value_fr"]) == ("32,8\u00a0ans", "32,9\u00a0ans")
     assert [row["feature"] for row in rows if row["value_changed"]] == ["DAYS_BIRTH"]
     after = _exact_score(BASE + sum(CONTRIBUTIONS[ALICE])) - _exact_score(BASE)
@@ -631,10 +633,18 @@ def test_the_model_card_tells_quality_and_base(query: Query, nights: Nights) -> 
     assert card["base_default_probability"] == pytest.approx(1 / (1 + math.exp(-BASE)))
     assert card["base_score"] == pytest.approx(100 * (1 - card["base_default_probability"]))
     bins = query("SELECT * FROM reporting.calibration WHERE model_id = :id ORDER BY bin", id=nights.model)
-    assert [(row["bin"], row["customers"], row["mean_probability"], row["default_rate"]) for row in bins] == [
-        (1, 60, 0.05, 0.04),
-        (2, 40, 0.12, 0.14),
-    ]
+    assert [(row["bin"], row["customers"]) for row in bins] == [(1, 60), (2, 40)]
+    rates = [rate for row in bins for rate in (row["mean_default_percent"], row["default_rate"])]
+    assert rates == pytest.approx([5, 4, 12, 14])
+
+
+def test_a_group_of_fewer_than_30_has_no_rates_and_says_why(query: Query) -> None:
+    row = query.one("SELECT * FROM reporting.group_fairness")
+    assert (row["group_en"], row["group_fr"], row["customers"]) == ("Woman", "Femme", 12)
+    rates = [name for name in row if re.search(r"(rate|percent|score|difference|lower|upper)$", name)]
+    assert len(rates) > 20 and {row[name] for name in rates} == {None}
+    assert (row["note_en"], row["approval_en"]) == ("fewer than 30 people: no rates", "–")
+    assert row["note_fr"].startswith("moins de 30 personnes")
 
 
 # Applications as they came
@@ -668,9 +678,15 @@ def test_functions_give_ids_an_application_and_its_contributions(query: Query) -
     application = query.one("SELECT * FROM reporting.application WHERE customer_id = :id", id=ALICE)
     assert query.one("SELECT * FROM reporting.new_customer(:id)", id=ALICE) == application
     values = query("SELECT * FROM reporting.shap_values(:id)", id=ALICE)
-    assert list(values[0])[:3] == ["feature", "value", "contribution"]
+    assert list(values[0])[:3] == ["feature", "value_en", "contribution"]
     assert [row["rank"] for row in values] == list(range(1, len(FEATURES) + 1))
-    assert (values[0]["feature"], values[0]["value"], values[0]["contribution"]) == ("EXT_SOURCE_2", "0.70", -0.75)
+    first = values[0]
+    assert (first["feature"], first["label_en"], first["contribution"]) == (
+        "EXT_SOURCE_2",
+        "External score 2",
+        -0.75,
+    )
+    assert (first["value_en"], first["value_fr"]) == ("0.70", "0,70")
 
 
 def test_functions_give_no_rows_for_an_unknown_id(query: Query) -> None:
@@ -816,7 +832,7 @@ def _load_former(engine: Engine, model_id: int) -> None:
                     "customers": int(members.sum()),
                     "missing": int(members.sum()) - len(present),
                     "mean": float(present.mean()),
-                    "quantiles": np.quantile(present, np.linspace(0, 1, 1001)).tolist(),
+                    "quantiles": list(quantiles(present, mirrored=feature.display_scale < 0)),
                 }
             )
     registry.promote(

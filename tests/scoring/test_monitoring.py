@@ -16,7 +16,7 @@ from scoring.baseline import Baseline, Bins
 from scoring.batch import Scored, score_batch
 from scoring.contract import Applications
 from scoring.errors import ArtefactError
-from scoring.fairness import groups
+from scoring.fairness import groups, known_groups
 from scoring.features import by_name
 from scoring.monitoring import PSI_FLOOR, Sums, stability_index, summarise
 from scoring.preprocess import explained_features, feature_values
@@ -251,6 +251,15 @@ def test_former_customers_have_not_drifted_from_themselves_and_changed_ones_have
     assert psi["AMT_CREDIT"] == 0
 
 
+def test_a_value_that_a_tenth_share_drifts_no_more_than_others() -> None:
+    """As the 20 annuities of every revolving credit: it must not lie now in one bin, now in the next."""
+    rng = np.random.default_rng(3)
+    values = np.where(rng.random(20_000) < 0.1, 20.0, rng.uniform(8, 40, 20_000))
+    bins = Bins.of_numbers(values[:10_000])
+    found = np.bincount(np.searchsorted(bins.edges, values[10_000:], side="left"), minlength=len(bins.counts))
+    assert stability_index(found, bins.counts) < 0.01
+
+
 # Fairness and gains
 
 
@@ -260,29 +269,81 @@ def test_groups_are_counted_by_gender_and_age(trained: Trained, former: Applicat
     assert found == trained.bundle.metrics["groups"]
     names = [feature.name for feature in explained_features()]
     age = former.values[:, names.index("DAYS_BIRTH")] / -365.25
-    accepted = scorecard.score(trained.out_of_fold_log_odds) >= 85
+    scores = scorecard.score(trained.out_of_fold_log_odds)
+    accepted, declined = scores >= 85, scores < 75
+    probability = scorecard.default_probability(trained.out_of_fold_log_odds)
     for kind in ("gender", "age"):
         own = [group for group in found if group["kind"] == kind]
         assert sum(group["customers"] for group in own) == len(former)
-        assert max(group["ratio_to_best"] or 0 for group in own) == 1
     thirties = next(group for group in found if group["code"] == 30 and group["kind"] == "age")
     rows = (age >= 30) & (age < 40)
     assert thirties["upper"] == 39
     assert thirties["customers"] == rows.sum()
-    assert thirties["approval_rate"] == pytest.approx(accepted[rows].mean())
-    assert thirties["default_rate"] == pytest.approx(former.target[rows].mean())
+    bad = former.target == 1
+    assert thirties["accepted"] == (accepted & rows).sum()
+    assert thirties["defaulted"] == (bad & rows).sum()
+    assert thirties["repaid_declined"] == (declined & rows & ~bad).sum()
+    assert thirties["defaulted_accepted"] == (accepted & rows & bad).sum() > 0
+    assert thirties["mean_default_probability"] == pytest.approx(probability[rows].mean())
+    assert thirties["mean_score"] == pytest.approx(100 * (1 - probability[rows].mean()))
     youngest = next(group for group in found if group["kind"] == "age" and group["code"] == 10)
     assert youngest["upper"] == 29
     assert youngest["customers"] == (age < 30).sum()
 
 
-def test_small_groups_have_no_rates_and_set_no_standard(trained: Trained, former: Applications) -> None:
+def test_of_fewer_than_30_people_nothing_is_told_but_how_many(trained: Trained, former: Applications) -> None:
     few = former.take(np.arange(40))
+    assert few.target is not None
     found = groups(few, trained.out_of_fold_log_odds[:40])
     small = [group for group in found if group["customers"] < 30]
     assert small
     for group in small:
-        assert {group[name] for name in ("approval_rate", "default_rate", "mean_score", "ratio_to_best")} == {None}
+        told = {name for name, value in group.items() if value is not None}
+        assert told <= {"kind", "code", "upper", "customers"}
+    # A group may be large enough, and those in it who defaulted may not.
+    assert {group["defaulted_accepted"] for group in found} == {None}
+
+
+def test_a_nights_groups_are_counted_in_any_order_of_its_chunks(
+    trained: Trained, new: Applications, sums: Sums, scored: Scored
+) -> None:
+    night = summarise(sums, trained.bundle.baseline)
+    assert night is not None
+    values, _ = feature_values(new.values)
+    names = [feature.name for feature in explained_features()]
+    gender, years = values[:, names.index("CODE_GENDER")], values[:, names.index("DAYS_BIRTH")] / -365.25
+    for group in night.groups:
+        if group.kind == "gender":
+            rows = np.isnan(gender) if group.code is None else gender == group.code
+        else:
+            assert group.code is not None
+            upper = np.inf if group.upper is None else group.upper + 1
+            rows = (years >= (0 if group.code == 10 else group.code)) & (years < upper)
+        assert group.customers == rows.sum() > 0
+        if group.customers >= 30:
+            assert group.accepted == (scored.score[rows] >= 85).sum()
+            assert group.mean_default_probability == pytest.approx(scored.default_probability[rows].mean())
+        else:
+            assert group.accepted is group.mean_default_probability is None
+    assert sum(group.customers for group in night.groups) == 2 * len(new)
+
+
+def test_whoever_has_no_gender_an_unknown_one_or_no_age_is_in_a_group_too(
+    trained: Trained, new: Applications
+) -> None:
+    values = new.values.copy()
+    names = [feature.name for feature in explained_features()]
+    values[:40, names.index("CODE_GENDER")] = np.nan
+    values[40:80, names.index("CODE_GENDER")] = 0
+    values[:35, names.index("DAYS_BIRTH")] = np.nan
+    scored = score_batch(trained.bundle, replace(new, values=values), threads=2)
+    summary = summarise(
+        Sums.of(scored, trained.bundle.baseline, trained.bundle.base_value), trained.bundle.baseline
+    )
+    assert summary is not None
+    found = {(group.kind, group.code): group.customers for group in summary.groups}
+    assert (found[("gender", None)], found[("gender", 0)], found[("age", None)]) == (40, 40, 35)
+    assert found.keys() <= {(group.kind, group.code) for group in known_groups()}
 
 
 def test_gains_find_all_defaults_and_begin_with_the_riskiest(trained: Trained, former: Applications) -> None:

@@ -47,6 +47,23 @@ def test_the_files_are_what_the_generator_writes(engine: Engine) -> None:
     assert assets.build(source.load(), catalogue.read(engine)) == assets.written(), "run `make assets`"
 
 
+def test_no_line_of_figures_has_the_colour_of_a_threshold() -> None:
+    """In a chart with lines that say watch and shifted, a feature's line must not look like one of them."""
+    settings = (Path(assets.__file__).parents[1] / "server" / "superset_config.py").read_text()
+    named = dict(zip(("BLUE", "VERMILLION", "ORANGE"), re.findall(r"#\w{6}", settings), strict=False))
+    with_thresholds = {name: chart for name, chart in CHARTS.items() if chart["params"].get("annotation_layers")}
+    assert len(with_thresholds) == 4
+    for name, chart in with_thresholds.items():
+        scheme = re.search(rf'"id": "{chart["params"]["color_scheme"]}".*?"colors": \[(.*?)\]', settings, re.DOTALL)
+        assert scheme, name
+        colours = {named.get(colour, colour) for colour in re.findall(r"#\w{6}|[A-Z_]{4,}", scheme[1])}
+        language = name.rpartition("_")[2]
+        of_metrics = DASHBOARDS[f"portfolio_{language}"]["metadata"]["label_colors"]
+        colours |= {of_metrics[metric] for metric in chart["params"]["metrics"]}
+        thresholds = {layer["color"] for layer in chart["params"]["annotation_layers"]}
+        assert len(thresholds) == 2 and len(colours) > 4 and not colours & thresholds, name
+
+
 def test_every_uuid_is_there_once_and_every_reference_resolves() -> None:
     uuids = [content["uuid"] for path, content in FILES.items() if path != "metadata.yaml"]
     assert len(set(uuids)) == len(uuids)
