@@ -45,8 +45,8 @@ CROSS JOIN LATERAL (
     -- Two models start from two base scores, and that moves every score.
     SELECT
         16,
-        'Another model: starting score',
-        U&'Autre modèle\00A0: score de départ',
+        'Another model: starting point',
+        U&'Autre modèle\00A0: point de départ',
         run.base_score - before.base_score,
         reporting.format_number_en(before.base_score, 1),
         reporting.format_number_fr(before.base_score, 1),
