@@ -33,6 +33,8 @@ ORDER = (
     "customer",
     "customer_explanation",
     "customer_comparison",
+    "score_change",
+    "score_change_part",
     "customer_change",
     "score_history",
     "customer_score",

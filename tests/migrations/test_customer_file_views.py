@@ -22,7 +22,7 @@ from db.runs import ledger
 from scoring.contract import Applications
 from scoring.features import by_name
 from scoring.preprocess import explained_features, feature_values
-from scoring.training import Trained, train
+from scoring.training import Trained
 from tests.migrations.nights import Query, checked, load_model, publish_night
 
 GUARDED = ("score", "card", "reason", "bar", "waterfall", "timeline", "mover")
@@ -319,44 +319,6 @@ def test_the_timeline_has_a_score_per_date_with_those_of_retired_runs(file: File
         (score,) = lines(file.query, "score", customer_id)
         assert rows[-1]["score_exact"] == pytest.approx(score["score_exact"])
         assert all(row["band_label_fr"] and row["decision_label_en"] for row in rows)
-
-
-def test_movers_tell_the_values_before_and_after(file: File) -> None:
-    seen = 0
-    for customer_id in file.customers:
-        movers = lines(file.query, "mover", customer_id)
-        change = file.query(
-            "SELECT * FROM reporting.customer_change WHERE customer_id = :id ORDER BY rank_of_change",
-            id=customer_id,
-        )
-        strong = [row for row in change[:15] if abs(row["points_change"]) >= 0.05]
-        assert [row["feature"] for row in movers] == [row["feature"] for row in strong]
-        for row in movers:
-            assert (row["direction_en"] == "Raised the score") == (row["points_change"] > 0)
-            assert (row["previous_as_of"], row["as_of"]) == (date(2026, 3, 2), date(2026, 3, 3))
-            if row["feature"] == "AMT_CREDIT":
-                assert row["feature_label_en"] == f"Credit amount: {row['previous_value_en']} → {row['value_en']}"
-                seen += 1
-    assert seen
-
-
-def test_another_model_is_a_mover_and_explains_what_features_do_not(
-    new_database: Callable[[], Engine], trained: Trained, former: Applications, new: Applications
-) -> None:
-    owner = new_database()
-    half = former.take(np.arange(0, len(former), 2))
-    other = train(half, trials=0, threads=2)
-    for day, (model, customers) in enumerate(((trained, former), (other, half)), 1):
-        publish_night(owner, load_model(owner, model, customers), model, new, date(2026, 4, day))
-    query = Query(owner)
-    customer_id = int(new.customer_id[5])
-    model_row = lines(query, "mover", customer_id)[-1]
-    assert (model_row["ord"], model_row["feature"]) == (16, None)
-    features = query.one(
-        "SELECT sum(points_change) AS points FROM reporting.customer_change WHERE customer_id = :id", id=customer_id
-    )
-    scores = [row["score_exact"] for row in lines(query, "timeline", customer_id)]
-    assert features["points"] + model_row["points_change"] == pytest.approx(scores[1] - scores[0], abs=1e-5)
 
 
 # Worklist
