@@ -32,6 +32,8 @@ ORDER = (
     "score_band",
     "customer",
     "customer_explanation",
+    "explanation_group",
+    "score_reason",
     "customer_comparison",
     "score_change",
     "score_change_part",
