@@ -93,6 +93,17 @@ def _partitioned_by(key: str, *analysed: str) -> dict[str, Any]:
     }
 
 
+feature_group = Table(
+    "feature_group",
+    metadata,
+    Column("group_id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("label_en", Text, nullable=False),
+    Column("label_fr", Text, nullable=False),
+    info=info(jobs="read"),
+    comment="Features that say the same thing in other words; the number is the lowest feature_id among them",
+)
+
 feature = Table(
     "feature",
     metadata,
@@ -110,6 +121,16 @@ feature = Table(
     Column("label_fr", Text, nullable=False),
     Column("description_en", Text, nullable=False),
     Column("description_fr", Text, nullable=False),
+    # Deferred: a dictionary that has other groups is written table by table.
+    Column(
+        "group_id",
+        SmallInteger,
+        ForeignKey(feature_group.c.group_id, deferrable=True, initially="DEFERRED"),
+        nullable=False,
+    ),
+    # Features that are computed from one another have the same number, the lowest feature_id among them.
+    Column("fact_id", SmallInteger, nullable=False),
+    Column("computed_from", ARRAY(SmallInteger), nullable=False),
     info=info(jobs="read"),
     comment="The feature dictionary: what each column means, in words and units",
 )

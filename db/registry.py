@@ -17,6 +17,7 @@ from db.engine import connect, driver, transaction
 from db.models import (
     feature,
     feature_category,
+    feature_group,
     former_category,
     former_customer,
     former_distribution,
@@ -164,10 +165,16 @@ def sync_dictionary(
     features: Sequence[Mapping[str, Any]],
     categories: Sequence[Mapping[str, Any]],
     bands: Sequence[Mapping[str, Any]],
+    groups: Sequence[Mapping[str, Any]],
 ) -> None:
     """Make the dictionary tables say what the given rows say; nothing is written where they already do."""
     with transaction(engine) as connection:
-        for table, rows in ((feature, features), (feature_category, categories), (score_band, bands)):
+        for table, rows in (
+            (feature_group, groups),
+            (feature, features),
+            (feature_category, categories),
+            (score_band, bands),
+        ):
             keys = [column.name for column in table.primary_key.columns]
             have = [dict(row._mapping) for row in connection.execute(select(table))]
             if _sorted(have, keys) == _sorted(rows, keys):

@@ -11,14 +11,16 @@ It is not set for who they are, where they live or work, what others say about t
 they came.
 """
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Literal, NoReturn, cast, get_args
+from typing import Literal, cast, get_args
+
+from scoring.dictionary_lines import DictionaryError as DictionaryError
+from scoring.dictionary_lines import Line, read_lines
 
 Origin = Literal["application", "derived"]
 Kind = Literal[
@@ -67,10 +69,6 @@ _UNKNOWN_WORDS: Mapping[Language, str] = MappingProxyType({"en": "not a known va
 _NARROW_NO_BREAK_SPACE = "\u202f"
 _NO_BREAK_SPACE = "\u00a0"
 _FRENCH_NUMBER = str.maketrans({",": _NARROW_NO_BREAK_SPACE, ".": ","})
-
-
-class DictionaryError(ValueError):
-    """The dictionary's data breaks one of its own rules; the message names file, line and column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +210,7 @@ def parse_dictionary(features_csv: str, categories_csv: str) -> tuple[Feature, .
     Both arguments are the text of a comma-separated file with a header line. Raises ``DictionaryError``,
     naming file, line and column, at the first cell that breaks a rule.
     """
-    lines = _read_lines(_FEATURES_FILE, features_csv, _FEATURE_COLUMNS)
+    lines = read_lines(_FEATURES_FILE, features_csv, _FEATURE_COLUMNS)
     categories = _parse_categories(categories_csv, {line.cells["name"] for line in lines})
     features: list[Feature] = []
     seen: dict[str, set[str]] = {column: set() for column in ("name", "label_en", "label_fr")}
@@ -229,86 +227,10 @@ def parse_dictionary(features_csv: str, categories_csv: str) -> tuple[Feature, .
     return tuple(features)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One line of a file and the typed reading of its cells; every failure names the place."""
-
-    file: str
-    number: int
-    cells: Mapping[str, str]
-
-    def fail(self, column: str, problem: str) -> NoReturn:
-        raise DictionaryError(f"{self.file} line {self.number}, column {column}: {problem}")
-
-    def text(self, column: str) -> str:
-        if not self.cells[column]:
-            self.fail(column, "empty")
-        return self.cells[column]
-
-    def unique(self, column: str, seen: set[str]) -> None:
-        value = self.text(column)
-        if value in seen:
-            self.fail(column, f"{value!r} was used on an earlier line")
-        seen.add(value)
-
-    def choice(self, column: str, choices: tuple[str, ...]) -> str:
-        if self.cells[column] not in choices:
-            self.fail(column, f"{self.cells[column]!r} is none of {', '.join(choices)}")
-        return self.cells[column]
-
-    def boolean(self, column: str) -> bool:
-        return self.choice(column, ("0", "1")) == "1"
-
-    def number_or_none(self, column: str) -> float | None:
-        return self.real(column) if self.cells[column] else None
-
-    def real(self, column: str) -> float:
-        try:
-            number = float(self.cells[column])
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            self.fail(column, f"{self.cells[column]!r} is not a finite number")
-        return number
-
-    def whole(self, column: str) -> int:
-        if not (self.cells[column].isascii() and self.cells[column].isdigit()):
-            self.fail(column, f"{self.cells[column]!r} is not a whole number from 0")
-        return int(self.cells[column])
-
-
-def _read_lines(file: str, text: str, columns: tuple[str, ...]) -> list[_Line]:
-    reader = csv.reader(text.splitlines(), strict=True)
-    lines: list[_Line] = []
-    try:
-        header = next(reader, [])
-        for position, column in enumerate(columns):
-            if position >= len(header) or header[position] != column:
-                raise DictionaryError(f"{file} line 1, column {column}: expected at position {position + 1}")
-        if len(header) > len(columns):
-            raise DictionaryError(f"{file} line 1, column {header[len(columns)]}: not a known column")
-        for row in reader:
-            if len(row) != len(columns):
-                last = columns[min(len(row), len(columns)) - 1] if row else columns[0]
-                place = f"{file} line {reader.line_num}, column {last}"
-                raise DictionaryError(f"{place}: {len(row)} cells instead of {len(columns)}")
-            cells = MappingProxyType(dict(zip(columns, row, strict=True)))
-            line = _Line(file, reader.line_num, cells)
-            for column, cell in cells.items():
-                if cell != cell.strip():
-                    line.fail(column, f"{cell!r} has blanks around it")
-            lines.append(line)
-    except csv.Error as error:
-        raise DictionaryError(f"{file} line {reader.line_num}, column unknown: {error}") from error
-    if not lines:
-        raise DictionaryError(f"{file} line 2, column {columns[0]}: the file has no lines")
-    return lines
-
-
 def _parse_categories(text: str, names: set[str]) -> dict[str, tuple[Category, ...]]:
     found: dict[str, list[Category]] = {}
     seen: dict[tuple[str, str], set[str]] = {}
-    for line in _read_lines(_CATEGORIES_FILE, text, _CATEGORY_COLUMNS):
+    for line in read_lines(_CATEGORIES_FILE, text, _CATEGORY_COLUMNS):
         name = line.text("feature")
         if name not in names:
             line.fail("feature", f"{name!r} is not in {_FEATURES_FILE}")
@@ -324,7 +246,7 @@ def _parse_categories(text: str, names: set[str]) -> dict[str, tuple[Category, .
     return {name: tuple(categories) for name, categories in found.items()}
 
 
-def _parse_feature(line: _Line, feature_id: int, categories: tuple[Category, ...]) -> Feature:
+def _parse_feature(line: Line, feature_id: int, categories: tuple[Category, ...]) -> Feature:
     feature = Feature(
         feature_id=feature_id,
         name=line.text("name"),
@@ -362,7 +284,7 @@ def _parse_feature(line: _Line, feature_id: int, categories: tuple[Category, ...
     return feature
 
 
-def _check_categories(line: _Line, feature: Feature) -> None:
+def _check_categories(line: Line, feature: Feature) -> None:
     if (feature.kind == "category") != (feature.dtype == "category"):
         line.fail("dtype", f"{feature.dtype} does not go with kind {feature.kind}")
     if feature.kind == "flag" and feature.dtype != "int":

@@ -19,6 +19,7 @@ from db.runs.statistics import RunStatistics
 from scoring import scorecard
 from scoring.cohort import Cohorts, SlicedFeature, SortedPlaces
 from scoring.contract import Applications, Violation
+from scoring.feature_groups import computed_from, facts, feature_groups
 from scoring.features import dictionary
 from scoring.preprocess import explained_features, feature_ids, feature_values
 
@@ -197,16 +198,24 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
-def dictionary_rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    """The dictionary as rows of `feature`, `feature_category` and `score_band`."""
+def dictionary_rows() -> tuple[list[dict[str, Any]], ...]:
+    """The dictionary as rows of `feature`, `feature_category`, `score_band` and `feature_group`."""
+    ids = {feature.name: feature.feature_id for feature in dictionary()}
+    group_of = {name: group.group_id for group in feature_groups() for name in group.members}
     features, categories = [], []
     for feature in dictionary():
         row = asdict(feature)
         for name in ("categories", "nullable", "minimum", "maximum", "missing_code"):
             del row[name]
+        row["group_id"] = group_of[feature.name]
+        row["fact_id"] = ids[facts()[feature.name]]
+        row["computed_from"] = [ids[name] for name in computed_from().get(feature.name, ())]
         features.append(row)
         categories += [{"feature_id": feature.feature_id, **asdict(category)} for category in feature.categories]
-    return features, categories, [asdict(band) for band in scorecard.bands()]
+    groups = [asdict(group) for group in feature_groups()]
+    for group in groups:
+        del group["members"]
+    return features, categories, [asdict(band) for band in scorecard.bands()], groups
 
 
 def rejection_rows(violations: Sequence[Violation]) -> list[Mapping[str, Any]]:

@@ -1,16 +1,5 @@
 CREATE VIEW reporting.customer_change AS
-WITH previous_scale AS (
-    -- As point_scale, for the run before and its model.
-    SELECT
-        s.customer_id,
-        max(reporting.points_per_log_odds(m.base_value, s.log_odds)) AS points_per_log_odds
-    FROM credit.score AS s
-    JOIN credit.scoring_run AS r ON r.run_id = s.run_id
-    JOIN credit.model_version AS m ON m.model_id = r.model_id
-    WHERE s.run_id = (SELECT run.previous_run_id FROM reporting.published_run AS run)
-    GROUP BY s.customer_id
-),
-change AS (
+WITH change AS (
     SELECT
         v.customer_id,
         v.feature_id,
@@ -22,12 +11,11 @@ change AS (
         v.category_code AS code,
         w.contribution::double precision AS previous_contribution,
         v.contribution::double precision AS contribution,
-        w.contribution * previous_scale.points_per_log_odds AS previous_points,
-        v.contribution * scale.points_per_log_odds AS points
+        (v.contribution::double precision - w.contribution) * score.points_per_log_odds AS points_change,
+        (v.numeric_value, v.category_code) IS DISTINCT FROM (w.numeric_value, w.category_code) AS value_changed
     FROM credit.shap_value AS v
     JOIN credit.shap_value AS w ON w.customer_id = v.customer_id AND w.feature_id = v.feature_id
-    JOIN reporting.point_scale AS scale ON scale.customer_id = v.customer_id
-    JOIN previous_scale ON previous_scale.customer_id = v.customer_id
+    JOIN reporting.score_change AS score ON score.customer_id = v.customer_id
     WHERE v.run_id = (SELECT p.run_id FROM credit.published_run AS p)
         AND w.run_id = (SELECT run.previous_run_id FROM reporting.published_run AS run)
 )
@@ -38,40 +26,34 @@ SELECT
     f.label_fr,
     c.previous_run_id,
     c.run_id,
-    CASE
-        WHEN f.kind IN ('category', 'flag') THEN reporting.category_en(c.previous_code, previous.label_en)
-        ELSE reporting.quantity_en(c.previous_number * f.display_scale, f.display_decimals, f.unit_en)
-    END AS previous_value_en,
-    CASE
-        WHEN f.kind IN ('category', 'flag') THEN reporting.category_en(c.code, k.label_en)
-        ELSE reporting.quantity_en(c.number * f.display_scale, f.display_decimals, f.unit_en)
-    END AS value_en,
-    CASE
-        WHEN f.kind IN ('category', 'flag') THEN reporting.category_fr(c.previous_code, previous.label_fr)
-        ELSE reporting.quantity_fr(c.previous_number * f.display_scale, f.display_decimals, f.unit_fr)
-    END AS previous_value_fr,
-    CASE
-        WHEN f.kind IN ('category', 'flag') THEN reporting.category_fr(c.code, k.label_fr)
-        ELSE reporting.quantity_fr(c.number * f.display_scale, f.display_decimals, f.unit_fr)
-    END AS value_fr,
+    reporting.value_en(f.kind, c.previous_number * f.display_scale, f.display_decimals, f.unit_en, c.previous_code,
+        previous.label_en) AS previous_value_en,
+    reporting.value_en(f.kind, c.number * f.display_scale, f.display_decimals, f.unit_en, c.code, k.label_en)
+        AS value_en,
+    reporting.value_fr(f.kind, c.previous_number * f.display_scale, f.display_decimals, f.unit_fr, c.previous_code,
+        previous.label_fr) AS previous_value_fr,
+    reporting.value_fr(f.kind, c.number * f.display_scale, f.display_decimals, f.unit_fr, c.code, k.label_fr)
+        AS value_fr,
     c.previous_contribution,
     c.contribution,
     c.contribution - c.previous_contribution AS contribution_change,
-    c.points - c.previous_points AS points_change,
-    row_number() OVER (PARTITION BY c.customer_id ORDER BY abs(c.points - c.previous_points) DESC, c.feature_id)
-        AS rank_of_change,
-    c.previous_points,
-    c.points,
-    (c.number, c.code) IS DISTINCT FROM (c.previous_number, c.previous_code) AS value_changed
+    c.points_change,
+    row_number() OVER (
+        PARTITION BY c.customer_id ORDER BY c.value_changed DESC, abs(c.points_change) DESC, c.feature_id
+    ) AS rank_of_change,
+    c.value_changed,
+    CASE WHEN c.value_changed THEN 'direct' ELSE 'interaction' END AS kind,
+    fact.name AS fact
 FROM change AS c
 JOIN credit.feature AS f ON f.feature_id = c.feature_id
+JOIN credit.feature AS fact ON fact.feature_id = f.fact_id
 LEFT JOIN credit.feature_category AS k ON k.feature_id = c.feature_id AND k.code = c.code
 LEFT JOIN credit.feature_category AS previous
     ON previous.feature_id = c.feature_id AND previous.code = c.previous_code;
 
 COMMENT ON VIEW reporting.customer_change IS
     'What changed for each applicant between the run published before and the published run, one row per feature; '
-    'none for an applicant who was not in both.';
+    'none for an applicant who was not in both. Ask for some customers: score_change_part sums it up.';
 COMMENT ON COLUMN reporting.customer_change.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_change.feature IS
     'Column name as in the application file, or name of the derived feature, see feature.';
@@ -93,13 +75,13 @@ COMMENT ON COLUMN reporting.customer_change.contribution IS
 COMMENT ON COLUMN reporting.customer_change.contribution_change IS
     'Contribution less previous contribution, in log-odds of default; positive means more risk than before.';
 COMMENT ON COLUMN reporting.customer_change.points_change IS
-    'Points less previous points; positive raised the score. With the same model the changes of all features add '
-    'up to the change of the exact score.';
+    'The same in points of the change of the score; positive raised the score, and 0 is a contribution that did not '
+    'change. With the same model the changes of all features add up to the change of the exact score.';
 COMMENT ON COLUMN reporting.customer_change.rank_of_change IS
-    'Place of the change by absolute points among the applicant''s features, 1 is the largest.';
-COMMENT ON COLUMN reporting.customer_change.previous_points IS
-    'Contribution in the run before in score points, by that run''s model; positive raises the score.';
-COMMENT ON COLUMN reporting.customer_change.points IS
-    'Contribution in the published run in score points; positive raises the score.';
+    'Place among the applicant''s features: first those whose value changed, then the others, each by absolute points.';
 COMMENT ON COLUMN reporting.customer_change.value_changed IS
     'Whether the applicant''s value is another one than before.';
+COMMENT ON COLUMN reporting.customer_change.kind IS
+    'direct where the value changed, interaction where it counts differently although it did not.';
+COMMENT ON COLUMN reporting.customer_change.fact IS
+    'The first of the features that are computed from one another, this one included, see feature.';

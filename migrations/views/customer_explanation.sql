@@ -32,11 +32,15 @@ SELECT
     f.kind,
     v.feature_id,
     run.run_id,
-    run.as_of
+    run.as_of,
+    g.name AS feature_group,
+    g.label_en AS group_label_en,
+    g.label_fr AS group_label_fr
 FROM credit.shap_value AS v
 LEFT JOIN reporting.point_scale AS scale ON scale.customer_id = v.customer_id
 CROSS JOIN reporting.published_run AS run
 JOIN credit.feature AS f ON f.feature_id = v.feature_id
+JOIN credit.feature_group AS g ON g.group_id = f.group_id
 LEFT JOIN credit.feature_category AS k ON k.feature_id = v.feature_id AND k.code = v.category_code
 WHERE v.run_id = (SELECT p.run_id FROM credit.published_run AS p);
 
@@ -85,3 +89,7 @@ COMMENT ON COLUMN reporting.customer_explanation.kind IS 'What sort of value it 
 COMMENT ON COLUMN reporting.customer_explanation.feature_id IS 'Number of the feature, see feature.';
 COMMENT ON COLUMN reporting.customer_explanation.run_id IS 'Run that the row is from, see run_history.';
 COMMENT ON COLUMN reporting.customer_explanation.as_of IS 'Date that the score is of.';
+COMMENT ON COLUMN reporting.customer_explanation.feature_group IS
+    'Name of the group of features that say the same thing in other words, see explanation_group.';
+COMMENT ON COLUMN reporting.customer_explanation.group_label_en IS 'Short name of the group in English.';
+COMMENT ON COLUMN reporting.customer_explanation.group_label_fr IS 'Short name of the group in French.';

@@ -25,9 +25,13 @@ SELECT
     CASE WHEN c.actionable THEN 'yes' ELSE '' END AS actionable_en,
     CASE WHEN c.actionable THEN 'oui' ELSE '' END AS actionable_fr,
     f.description_en,
-    f.description_fr
+    f.description_fr,
+    g.name AS feature_group,
+    g.label_en AS group_label_en,
+    g.label_fr AS group_label_fr
 FROM reporting.customer_comparison AS c
 JOIN credit.feature AS f ON f.feature_id = c.feature_id
+JOIN credit.feature_group AS g ON g.group_id = f.group_id
 WHERE c.outcome = 'all' AND reporting.one_customer(c.customer_id);
 
 COMMENT ON VIEW reporting.customer_feature IS
@@ -63,3 +67,7 @@ COMMENT ON COLUMN reporting.customer_feature.actionable_fr IS
     '"oui" if applicants can soundly change the value before they apply again, else empty.';
 COMMENT ON COLUMN reporting.customer_feature.description_en IS 'What the feature is, in English.';
 COMMENT ON COLUMN reporting.customer_feature.description_fr IS 'What the feature is, in French.';
+COMMENT ON COLUMN reporting.customer_feature.feature_group IS
+    'Name of the group of features that say the same thing in other words, see explanation_group.';
+COMMENT ON COLUMN reporting.customer_feature.group_label_en IS 'Short name of the group in English.';
+COMMENT ON COLUMN reporting.customer_feature.group_label_fr IS 'Short name of the group in French.';

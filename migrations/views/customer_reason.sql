@@ -1,127 +1,44 @@
--- Of the shares of former customers below, at and above the value, the largest one is told: it says most.
 CREATE VIEW reporting.customer_reason AS
 SELECT
-    e.customer_id,
-    (CASE e.direction WHEN 'lowers' THEN e.place ELSE 4 + e.place END)::integer AS ord,
-    reporting.points_en(e.score_points, 1) || ': ' || e.label_en || said.rest_en AS reason_en,
-    reporting.points_fr(e.score_points, 1) || U&'\00A0: ' || e.label_fr || said.rest_fr AS reason_fr,
-    e.direction,
-    e.score_points,
-    CASE e.direction WHEN 'raises' THEN 'Raises the score' ELSE 'Lowers the score' END AS direction_en,
-    CASE e.direction WHEN 'raises' THEN 'Augmente le score' ELSE 'Diminue le score' END AS direction_fr,
-    badge.opening || reporting.arrow_en(e.score_points, 1) || '</span> <b>' || e.label_en || '</b>' || said.rest_en
-        AS reason_html_en,
-    badge.opening || reporting.arrow_fr(e.score_points, 1) || '</span> <b>' || e.label_fr || '</b>' || said.rest_fr
-        AS reason_html_fr,
-    e.feature,
-    e.actionable
-FROM (
-    SELECT
-        x.*,
-        row_number() OVER (PARTITION BY x.customer_id, x.direction ORDER BY x.rank) AS place
-    FROM reporting.customer_explanation AS x
-    WHERE abs(x.score_points) >= 0.05 AND reporting.one_customer(x.customer_id)
-) AS e
-JOIN credit.feature AS f ON f.feature_id = e.feature_id
-LEFT JOIN credit.former_distribution AS d
-    ON d.model_id = (SELECT run.model_id FROM reporting.published_run AS run)
-    AND d.feature_id = e.feature_id
-    AND d.outcome = 'all'
-LEFT JOIN LATERAL (
-    SELECT
-        sum(c.customers) FILTER (WHERE c.category_code = COALESCE(e.category_code, -1)) AS customers,
-        100.0 * sum(c.defaulted) FILTER (WHERE c.category_code = COALESCE(e.category_code, -1))
-            / NULLIF(sum(c.customers) FILTER (WHERE c.category_code = COALESCE(e.category_code, -1)), 0)
-            AS default_rate,
-        100.0 * sum(c.defaulted) / NULLIF(sum(c.customers), 0) AS overall_default_rate
-    FROM credit.former_category AS c
-    WHERE c.model_id = (SELECT run.model_id FROM reporting.published_run AS run) AND c.feature_id = e.feature_id
-) AS same ON true
-CROSS JOIN LATERAL (
-    SELECT
-        reporting.share_below(e.raw_value, d.quantiles, f.display_scale) AS below,
-        -- Mirrored, what is above is below.
-        reporting.share_below(e.raw_value, d.quantiles, -f.display_scale) AS above
-) AS side
-CROSS JOIN LATERAL (
-    SELECT greatest(side.below, side.above, 100 - side.below - side.above)::double precision AS largest
-) AS share
-CROSS JOIN LATERAL (
-    -- Of whom: the share is of those who have a value, which may be far from all.
-    SELECT COALESCE(d.missing >= 0.005 * d.customers, false) AS not_of_all
-) AS known
-CROSS JOIN LATERAL (
-    SELECT
-        CASE
-            WHEN e.kind IN ('category', 'flag') THEN
-                ' = ' || e.value_en || CASE
-                    WHEN same.customers >= 30 THEN
-                        '; ' || reporting.quantity_en(same.default_rate::double precision, 1, '%')
-                        || ' of such former customers defaulted, '
-                        || reporting.quantity_en(same.overall_default_rate::double precision, 1, '%') || ' of all'
-                    ELSE '; fewer than 30 former customers had this'
-                END
-            WHEN e.raw_value IS NULL THEN
-                ' is not given, as for '
-                || reporting.quantity_en(floor(100.0 * d.missing / NULLIF(d.customers, 0)), 0, '%')
-                || ' of former customers'
-            ELSE
-                ' is ' || e.value_en || CASE
-                    WHEN share.largest = side.below THEN ', higher than '
-                    WHEN share.largest = side.above THEN ', lower than '
-                    ELSE ', the same as '
-                END || CASE
-                    WHEN share.largest >= 100 THEN 'all former customers'
-                    ELSE reporting.quantity_en(floor(share.largest), 0, '%') || ' of former customers'
-                END || CASE WHEN known.not_of_all THEN ' with a value' ELSE '' END
-        END AS rest_en,
-        CASE
-            WHEN e.kind IN ('category', 'flag') THEN
-                ' = ' || e.value_fr || CASE
-                    WHEN same.customers >= 30 THEN
-                        U&'\00A0; ' || reporting.quantity_fr(same.default_rate::double precision, 1, '%')
-                        || ' des anciens clients dans ce cas ont fait défaut, '
-                        || reporting.quantity_fr(same.overall_default_rate::double precision, 1, '%') || ' de tous'
-                    ELSE U&'\00A0; moins de 30 anciens clients dans ce cas'
-                END
-            WHEN e.raw_value IS NULL THEN
-                ' = non renseigné, comme pour '
-                || reporting.quantity_fr(floor(100.0 * d.missing / NULLIF(d.customers, 0)), 0, '%')
-                || ' des anciens clients'
-            ELSE
-                ' = ' || e.value_fr || CASE
-                    WHEN share.largest = side.below THEN ', plus que '
-                    WHEN share.largest = side.above THEN ', moins que '
-                    ELSE ', comme '
-                END || CASE
-                    WHEN share.largest >= 100 THEN 'tous les anciens clients'
-                    ELSE reporting.quantity_fr(floor(share.largest), 0, '%') || ' des anciens clients'
-                END || CASE WHEN known.not_of_all THEN ' dont la valeur est connue' ELSE '' END
-        END AS rest_fr
-) AS said
-CROSS JOIN LATERAL (
-    SELECT
-        '<span style="background:' || CASE e.direction WHEN 'raises' THEN '#0072B2' ELSE '#B34700' END
-        || ';color:#fff;border-radius:10px;padding:1px 8px">' AS opening
-) AS badge
-WHERE e.place <= 4;
+    r.customer_id,
+    r.ord,
+    r.reason_en,
+    r.reason_fr,
+    r.direction,
+    r.score_points,
+    r.direction_en,
+    r.direction_fr,
+    r.reason_html_en,
+    r.reason_html_fr,
+    r.feature,
+    r.actionable,
+    r.feature_group,
+    r.group_label_en,
+    r.group_label_fr
+FROM reporting.score_reason AS r
+WHERE reporting.one_customer(r.customer_id);
 
 COMMENT ON VIEW reporting.customer_reason IS
-    'The main reasons for the score of one applicant of the published run as sentences: up to four features that '
-    'lower it, then up to four that raise it, each by 0.05 points or more. Ask for one customer_id at a time.';
+    'The main reasons for the score of one applicant of the published run as sentences: up to four groups of features '
+    'that lower it, then up to four that raise it, each by 0.05 points or more. Ask for one customer_id at a time, or '
+    'ask score_reason for several.';
 COMMENT ON COLUMN reporting.customer_reason.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_reason.ord IS
     'Place of the reason: 1 to 4 lower the score, 5 to 8 raise it, the strongest of each first.';
 COMMENT ON COLUMN reporting.customer_reason.reason_en IS 'The reason as a sentence in English.';
 COMMENT ON COLUMN reporting.customer_reason.reason_fr IS 'The reason as a sentence in French.';
-COMMENT ON COLUMN reporting.customer_reason.direction IS 'What the feature does to the score: raises or lowers.';
+COMMENT ON COLUMN reporting.customer_reason.direction IS 'What it does to the score: raises or lowers.';
 COMMENT ON COLUMN reporting.customer_reason.score_points IS
-    'What the feature does to the score, in points; positive raises the score.';
+    'What all features of the group together do to the score, in points; positive raises the score.';
 COMMENT ON COLUMN reporting.customer_reason.direction_en IS 'Whether it raises or lowers the score, in English.';
 COMMENT ON COLUMN reporting.customer_reason.direction_fr IS 'Whether it raises or lowers the score, in French.';
 COMMENT ON COLUMN reporting.customer_reason.reason_html_en IS 'The reason in English with a badge and bold type (HTML).';
 COMMENT ON COLUMN reporting.customer_reason.reason_html_fr IS 'The reason in French with a badge and bold type (HTML).';
 COMMENT ON COLUMN reporting.customer_reason.feature IS
-    'Column name as in the application file, or name of the derived feature, see feature.';
+    'The feature that speaks for the group: column name as in the application file, or name of the derived feature.';
 COMMENT ON COLUMN reporting.customer_reason.actionable IS
-    'Whether applicants can soundly change the value themselves before they apply again.';
+    'Whether applicants can soundly change the value of that feature themselves before they apply again.';
+COMMENT ON COLUMN reporting.customer_reason.feature_group IS
+    'Name of the group of features that say the same thing, see feature; no two reasons of a customer share one.';
+COMMENT ON COLUMN reporting.customer_reason.group_label_en IS 'Short name of the group in English.';
+COMMENT ON COLUMN reporting.customer_reason.group_label_fr IS 'Short name of the group in French.';

@@ -15,11 +15,11 @@ FROM (
         -- Ranks up to 10 are a step each, all others are one together.
         least(e.rank, 11)::integer AS ord,
         sum(e.score_points) AS points,
-        max(e.label_en || ' = ' || e.value_en) AS label_en,
-        max(e.label_fr || ' = ' || e.value_fr) AS label_fr,
-        max(e.label_en) AS name_en,
-        max(e.label_fr) AS name_fr
-    FROM reporting.customer_explanation AS e
+        max(CASE WHEN e.features > 1 THEN e.group_label_en ELSE e.label_en || ' = ' || e.value_en END) AS label_en,
+        max(CASE WHEN e.features > 1 THEN e.group_label_fr ELSE e.label_fr || ' = ' || e.value_fr END) AS label_fr,
+        max(CASE WHEN e.features > 1 THEN e.group_label_en ELSE e.label_en END) AS name_en,
+        max(CASE WHEN e.features > 1 THEN e.group_label_fr ELSE e.label_fr END) AS name_fr
+    FROM reporting.explanation_group AS e
     WHERE reporting.one_customer(e.customer_id)
     GROUP BY e.customer_id, least(e.rank, 11)
     UNION ALL
@@ -31,11 +31,11 @@ FROM (
 WHERE s.ord IN (0, 11) OR s.points <> 0;
 
 COMMENT ON VIEW reporting.customer_waterfall IS
-    'From the starting point to one applicant of the published run: the base score, the ten strongest features, all '
-    'others together. The points of all steps add up to the exact score. Ask for one customer_id at a time.';
+    'From the starting point to one applicant of the published run: the base score, the ten strongest groups of '
+    'features, all others together. The points of all steps add up to the exact score. Ask for one customer_id at a '
+    'time.';
 COMMENT ON COLUMN reporting.customer_waterfall.customer_id IS 'Application number.';
-COMMENT ON COLUMN reporting.customer_waterfall.ord IS
-    'Place of the step: 0 the starting point (base score), 1 the strongest feature.';
+COMMENT ON COLUMN reporting.customer_waterfall.ord IS 'Place of the step: 0 the base score, 1 the strongest group.';
 COMMENT ON COLUMN reporting.customer_waterfall.step_en IS 'The step in English, after its place in two digits.';
 COMMENT ON COLUMN reporting.customer_waterfall.step_fr IS 'The step in French, after its place in two digits.';
 COMMENT ON COLUMN reporting.customer_waterfall.points IS

@@ -12,8 +12,20 @@ SELECT
     f.actionable,
     f.origin,
     f.display_scale,
-    f.display_decimals
-FROM credit.feature AS f;
+    f.display_decimals,
+    g.name AS feature_group,
+    g.label_en AS group_label_en,
+    g.label_fr AS group_label_fr,
+    fact.name AS fact,
+    ARRAY(
+        SELECT source.name
+        FROM credit.feature AS source
+        WHERE source.feature_id = ANY (f.computed_from)
+        ORDER BY source.feature_id
+    ) AS computed_from
+FROM credit.feature AS f
+JOIN credit.feature_group AS g ON g.group_id = f.group_id
+JOIN credit.feature AS fact ON fact.feature_id = f.fact_id;
 
 COMMENT ON VIEW reporting.feature IS
     'The feature dictionary: the columns of an application and the features derived from them, in words and units.';
@@ -39,3 +51,11 @@ COMMENT ON COLUMN reporting.feature.origin IS
 COMMENT ON COLUMN reporting.feature.display_scale IS
     'Number to multiply the value of the file with to get the value in the unit that people are shown.';
 COMMENT ON COLUMN reporting.feature.display_decimals IS 'How many decimals people are shown.';
+COMMENT ON COLUMN reporting.feature.feature_group IS
+    'Name of the group of features that say the same thing in other words, as reasons tell it.';
+COMMENT ON COLUMN reporting.feature.group_label_en IS 'Short name of the group in English.';
+COMMENT ON COLUMN reporting.feature.group_label_fr IS 'Short name of the group in French.';
+COMMENT ON COLUMN reporting.feature.fact IS
+    'The first of the features that are computed from one another, this one included: they may change together.';
+COMMENT ON COLUMN reporting.feature.computed_from IS
+    'Columns of the application file that a derived feature is computed from; none for a column of the file.';

@@ -115,6 +115,28 @@ CREATE FUNCTION reporting.category_fr(code smallint, label text) RETURNS text
 COMMENT ON FUNCTION reporting.category_fr(smallint, text) IS
     'A category in French: its label, "inconnu" for a code without label, "non renseigné" without code.';
 
+CREATE FUNCTION reporting.value_en(
+    kind text, value double precision, decimals integer, unit text, code smallint, label text
+) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN kind IN ('category', 'flag') THEN reporting.category_en(code, label)
+        ELSE reporting.quantity_en(value, decimals, unit)
+    END;
+COMMENT ON FUNCTION reporting.value_en(text, double precision, integer, text, smallint, text) IS
+    'The value of a feature in English: a category by its label, anything else with its unit.';
+
+CREATE FUNCTION reporting.value_fr(
+    kind text, value double precision, decimals integer, unit text, code smallint, label text
+) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN kind IN ('category', 'flag') THEN reporting.category_fr(code, label)
+        ELSE reporting.quantity_fr(value, decimals, unit)
+    END;
+COMMENT ON FUNCTION reporting.value_fr(text, double precision, integer, text, smallint, text) IS
+    'The value of a feature in French: a category by its label, anything else with its unit.';
+
 -- Beyond 700 exp() would raise an overflow error; the score is 0 or 100 long before.
 CREATE FUNCTION reporting.exact_score(log_odds double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -20,9 +20,10 @@ from db.access import roles
 from db.engine import make_engine
 from db.runs import ledger
 from scoring.contract import Applications
+from scoring.feature_groups import feature_groups
 from scoring.features import by_name
 from scoring.preprocess import explained_features, feature_values
-from scoring.training import Trained, train
+from scoring.training import Trained
 from tests.migrations.nights import Query, checked, load_model, publish_night
 
 GUARDED = ("score", "card", "reason", "bar", "waterfall", "timeline", "mover")
@@ -205,15 +206,62 @@ def test_a_newcomer_has_no_change_and_no_movers(file: File) -> None:
 # Reasons, bars, waterfall
 
 
-def test_bars_are_the_strongest_features_with_the_customers_values(file: File) -> None:
+def groups(query: Query, customer_id: int) -> list[dict[str, Any]]:
+    """What the features of each group add up to, by the customer's explanation, the strongest group first."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in explanation(query, customer_id):
+        group = found.setdefault(row["feature_group"], {"points": 0.0, "rows": []})
+        group["points"] += row["score_points"]
+        group["rows"].append(row)
+    for name, group in found.items():
+        own = [row for row in group["rows"] if row["score_points"] * group["points"] > 0]
+        group |= {"name": name, "counted": sum(row["contribution"] != 0 for row in group["rows"])}
+        group["leader"] = max(own, key=lambda row: abs(row["score_points"]), default=None)
+    return sorted(found.values(), key=lambda group: -abs(group["points"]))
+
+
+def test_groups_add_up_to_the_score_and_each_speaks_through_one_that_pulls_its_way(file: File) -> None:
+    several = 0
+    for customer_id in file.customers:
+        rows = file.query(
+            "SELECT * FROM reporting.explanation_group WHERE customer_id = :id ORDER BY rank", id=customer_id
+        )
+        (score,) = lines(file.query, "score", customer_id)
+        total = score["base_score"] + sum(row["score_points"] for row in rows)
+        assert total == pytest.approx(score["score_exact"], abs=1e-5)
+        assert len({row["feature_group"] for row in rows}) == len(rows) == len(feature_groups()) - 1
+        expected = {group["name"]: group for group in groups(file.query, customer_id)}
+        for row in rows:
+            group = expected[row["feature_group"]]
+            assert row["score_points"] == pytest.approx(group["points"], abs=1e-9)
+            assert row["features"] == group["counted"]
+            if group["leader"]:
+                assert row["feature"] == group["leader"]["feature"]
+            several += row["features"] > 1
+        sizes = [abs(row["score_points"]) for row in rows]
+        assert sizes == pytest.approx(sorted(sizes, reverse=True))
+    assert several
+
+
+def test_bars_are_the_strongest_groups_with_the_customers_values(file: File) -> None:
     for customer_id in file.customers:
         bars = lines(file.query, "bar", customer_id)
-        expected = [row for row in explanation(file.query, customer_id)[:15] if row["contribution"]]
-        assert [row["feature"] for row in bars] == [row["feature"] for row in expected]
-        for bar, row in zip(bars, expected, strict=True):
-            assert bar["score_points"] == row["score_points"]
-            assert bar["feature_label_en"] == f"{row['label_en']} = {row['value_en']}"
-            assert bar["feature_label_fr"] == f"{row['label_fr']} = {row['value_fr']}"
+        expected = [group for group in groups(file.query, customer_id)[:15] if group["points"]]
+        assert [row["feature_group"] for row in bars] == [group["name"] for group in expected]
+        for bar, group in zip(bars, expected, strict=True):
+            leader = group["leader"]
+            assert bar["feature"] == leader["feature"]
+            assert bar["score_points"] == pytest.approx(group["points"], abs=1e-9)
+            english, french = (
+                f"{leader['label_en']} = {leader['value_en']}",
+                f"{leader['label_fr']} = {leader['value_fr']}",
+            )
+            if group["counted"] > 1:
+                english, french = (
+                    f"{leader['group_label_en']} ({english})",
+                    f"{leader['group_label_fr']} ({french})",
+                )
+            assert (bar["feature_label_en"], bar["feature_label_fr"]) == (english, french)
             raises = bar["score_points"] > 0
             assert bar["direction_en"] == ("Raises the score" if raises else "Lowers the score")
             assert bar["direction_fr"] == ("Augmente le score" if raises else "Diminue le score")
@@ -238,19 +286,36 @@ def test_a_waterfall_leads_from_the_starting_point_to_the_exact_score(file: File
 
 
 def test_reasons_are_the_strongest_of_each_direction_those_that_lower_first(file: File) -> None:
+    brackets = 0
     for customer_id in file.customers:
         reasons = lines(file.query, "reason", customer_id)
-        strong = [row for row in explanation(file.query, customer_id) if abs(row["score_points"]) >= 0.05]
-        lower = [row["feature"] for row in strong if row["score_points"] < 0][:4]
-        raise_ = [row["feature"] for row in strong if row["score_points"] > 0][:4]
-        assert [row["feature"] for row in reasons] == lower + raise_
+        strong = [group for group in groups(file.query, customer_id) if abs(group["points"]) >= 0.05]
+        lower = [group for group in strong if group["points"] < 0][:4]
+        raise_ = [group for group in strong if group["points"] > 0][:4]
+        assert [row["feature_group"] for row in reasons] == [group["name"] for group in lower + raise_]
         assert all((row["direction"] == "lowers") == (row["ord"] <= 4) for row in reasons)
-        for row in reasons:
+        for row, group in zip(reasons, lower + raise_, strict=True):
             arrow = "▼ −" if row["direction"] == "lowers" else "▲ +"
-            assert row["reason_en"].startswith(f"{arrow}{abs(row['score_points']):.1f} points: ")
+            leader = group["leader"]
+            label = leader["label_en"]
+            if group["counted"] > 1:
+                label = f"{row['group_label_en']} ({label}"
+                assert row["reason_en"].endswith(")")
+                brackets += 1
+            assert row["reason_en"].startswith(f"{arrow}{abs(row['score_points']):.1f} points: {label}")
             assert "-" not in row["reason_en"].split(":")[0]
             plain = re.sub("<[^>]*>", "", row["reason_html_fr"])
             assert plain.split(" ", 2)[2] == row["reason_fr"].split("\xa0: ", 1)[1]
+    assert brackets
+
+
+def test_no_two_reasons_of_a_customer_are_of_one_group(file: File) -> None:
+    rows = file.query(
+        "SELECT customer_id, count(*) AS reasons, count(DISTINCT feature_group) AS groups"
+        " FROM reporting.score_reason GROUP BY customer_id"
+    )
+    assert len(rows) == 300
+    assert [row["reasons"] for row in rows] == [row["groups"] for row in rows]
 
 
 def test_a_reason_compares_a_number_with_the_former_customers(file: File, former: Applications) -> None:
@@ -292,10 +357,12 @@ def test_a_reason_compares_a_number_with_the_former_customers(file: File, former
                 assert int(relation[2] or 100) == pytest.approx(share, abs=1.2)
                 told += 1
                 # Of whom: of those who have a value, which may be far from all.
-                assert reason["reason_en"].endswith("with a value") == (np.mean(~np.isfinite(group)) >= 0.005)
-                assert reason["reason_fr"].endswith("dont la valeur est connue") == reason["reason_en"].endswith(
-                    "with a value"
+                assert reason["reason_en"].rstrip(")").endswith("with a value") == (
+                    np.mean(~np.isfinite(group)) >= 0.005
                 )
+                assert reason["reason_fr"].rstrip(")").endswith("dont la valeur est connue") == reason[
+                    "reason_en"
+                ].rstrip(")").endswith("with a value")
     assert told > 20
 
 
@@ -319,44 +386,6 @@ def test_the_timeline_has_a_score_per_date_with_those_of_retired_runs(file: File
         (score,) = lines(file.query, "score", customer_id)
         assert rows[-1]["score_exact"] == pytest.approx(score["score_exact"])
         assert all(row["band_label_fr"] and row["decision_label_en"] for row in rows)
-
-
-def test_movers_tell_the_values_before_and_after(file: File) -> None:
-    seen = 0
-    for customer_id in file.customers:
-        movers = lines(file.query, "mover", customer_id)
-        change = file.query(
-            "SELECT * FROM reporting.customer_change WHERE customer_id = :id ORDER BY rank_of_change",
-            id=customer_id,
-        )
-        strong = [row for row in change[:15] if abs(row["points_change"]) >= 0.05]
-        assert [row["feature"] for row in movers] == [row["feature"] for row in strong]
-        for row in movers:
-            assert (row["direction_en"] == "Raised the score") == (row["points_change"] > 0)
-            assert (row["previous_as_of"], row["as_of"]) == (date(2026, 3, 2), date(2026, 3, 3))
-            if row["feature"] == "AMT_CREDIT":
-                assert row["feature_label_en"] == f"Credit amount: {row['previous_value_en']} → {row['value_en']}"
-                seen += 1
-    assert seen
-
-
-def test_another_model_is_a_mover_and_explains_what_features_do_not(
-    new_database: Callable[[], Engine], trained: Trained, former: Applications, new: Applications
-) -> None:
-    owner = new_database()
-    half = former.take(np.arange(0, len(former), 2))
-    other = train(half, trials=0, threads=2)
-    for day, (model, customers) in enumerate(((trained, former), (other, half)), 1):
-        publish_night(owner, load_model(owner, model, customers), model, new, date(2026, 4, day))
-    query = Query(owner)
-    customer_id = int(new.customer_id[5])
-    model_row = lines(query, "mover", customer_id)[-1]
-    assert (model_row["ord"], model_row["feature"]) == (16, None)
-    features = query.one(
-        "SELECT sum(points_change) AS points FROM reporting.customer_change WHERE customer_id = :id", id=customer_id
-    )
-    scores = [row["score_exact"] for row in lines(query, "timeline", customer_id)]
-    assert features["points"] + model_row["points_change"] == pytest.approx(scores[1] - scores[0], abs=1e-5)
 
 
 # Worklist
