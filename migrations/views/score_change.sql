@@ -43,7 +43,7 @@ COMMENT ON VIEW reporting.score_change IS
     'not in both.';
 COMMENT ON COLUMN reporting.score_change.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.score_change.previous_score IS 'Score in the run before.';
-COMMENT ON COLUMN reporting.score_change.score IS 'Score in the published run.';
+COMMENT ON COLUMN reporting.score_change.score IS 'Score in the published run, 0 (worst) to 100 (best).';
 COMMENT ON COLUMN reporting.score_change.points_change IS
     'Score less previous score, both before rounding, in points; positive is better.';
 COMMENT ON COLUMN reporting.score_change.previous_band IS 'Band of the score in the run before.';

@@ -205,7 +205,7 @@ COMMENT ON COLUMN reporting.score_change_part.value_en IS
 COMMENT ON COLUMN reporting.score_change_part.value_fr IS
     'Value of that column in the published run, or the score that its model starts from, in French.';
 COMMENT ON COLUMN reporting.score_change_part.previous_score IS 'Score in the run before.';
-COMMENT ON COLUMN reporting.score_change_part.score IS 'Score in the published run.';
+COMMENT ON COLUMN reporting.score_change_part.score IS 'Score in the published run, 0 (worst) to 100 (best).';
 COMMENT ON COLUMN reporting.score_change_part.previous_decision IS 'Decision suggested by the run before.';
 COMMENT ON COLUMN reporting.score_change_part.decision IS 'Decision suggested by the published run.';
 COMMENT ON COLUMN reporting.score_change_part.previous_run_id IS

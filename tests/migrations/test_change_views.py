@@ -211,7 +211,7 @@ def test_another_model_has_a_line_for_its_start_and_one_for_what_it_counts(
         parts = model_nights.parts(customer)
         assert [part["kind"] for part in parts] == ["direct", "interaction", "model"]
         assert parts[-2]["label_en"] == "Another model: all other features, as it counts them"
-        assert parts[-1]["label_fr"] == "Autre modèle\u00a0: score de départ"
+        assert parts[-1]["label_fr"] == "Autre modèle\u00a0: point de départ"
     for customer in model_nights.of_kind(NOTHING):
         parts = model_nights.parts(customer)
         assert [part["kind"] for part in parts] == ["interaction", "model"]

@@ -31,6 +31,7 @@ CODES = {
     "direction": "raises, lowers, none: to filter by",
     "feature": "the column's name in the application file",
     "bin": "the place of the bin, to sort by",
+    "kind": "total, direct, interaction, model: to filter by",
     "level": "stable, watch, shifted: to filter by",
     "outcome": "repaid, defaulted: to filter by",
     "rule": "the rule's name in the contract",
