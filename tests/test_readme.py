@@ -30,7 +30,8 @@ def reader(installation, files, new_frame: pl.DataFrame, reader_passwords):
     training([files[0]])
     nightly(files[1])
     later = installation.folder / "later.csv"
-    new_frame.with_columns(pl.col("AMT_CREDIT") * 1.2).write_csv(later)
+    # So much that decisions are others.
+    new_frame.with_columns(pl.col("AMT_CREDIT") * 1.5, pl.col("^EXT_SOURCE_.$") * 0.3).write_csv(later)
     nightly(later)
     url = installation.engine.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST])
     engine = make_engine(url)
@@ -38,8 +39,8 @@ def reader(installation, files, new_frame: pl.DataFrame, reader_passwords):
     engine.dispose()
 
 
-def test_there_are_ten_queries() -> None:
-    assert len(QUERIES) == 10
+def test_there_are_ten_queries_and_five_of_several_customers_and_other_runs() -> None:
+    assert len(QUERIES) == 10 + 5
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=[str(number) for number in range(1, len(QUERIES) + 1)])
