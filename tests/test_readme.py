@@ -30,9 +30,11 @@ def reader(installation, files, new_frame: pl.DataFrame, reader_passwords):
     training([files[0]])
     nightly(files[1])
     later = installation.folder / "later.csv"
-    # So much that decisions are others.
-    new_frame.with_columns(pl.col("AMT_CREDIT") * 1.5, pl.col("^EXT_SOURCE_.$") * 0.3).write_csv(later)
+    new_frame.with_columns(pl.col("AMT_CREDIT") * 1.2).write_csv(later)
     nightly(later)
+    with installation.engine.begin() as connection:
+        # Of synthetic customers all are accepted: as if none had been the first time.
+        connection.execute(text("UPDATE credit.score SET decision = 'review' WHERE run_id = 1"))
     url = installation.engine.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST])
     engine = make_engine(url)
     yield engine

@@ -35,7 +35,7 @@ def test_readers_see_every_reporting_view(reader: Engine) -> None:
 FORBIDDEN = {
     "read a base table": "SELECT * FROM credit.score",
     "read the pointer": "SELECT * FROM credit.published_run",
-    "write through a view": "INSERT INTO reporting.feature (feature_id) VALUES (1)",
+    "write through a view": "INSERT INTO reporting.cohort_option (attribute) VALUES ('x')",
     "make a table": "CREATE TABLE reporting.mine (x int)",
     "make a table in public": "CREATE TABLE public.mine (x int)",
     "make a temporary table": "CREATE TEMP TABLE mine (x int)",
