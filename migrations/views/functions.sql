@@ -316,7 +316,8 @@ DECLARE
     asked text := current_setting('reporting.one', true);
 BEGIN
     IF asked LIKE statement || '|%' AND asked <> statement || '|' || customer_id THEN
-        RAISE EXCEPTION 'Choose exactly one customer.';
+        RAISE EXCEPTION 'Choose exactly one customer.' USING HINT =
+            'For several at a time ask score_reason, explanation_group, score_change_part or customer_comparison.';
     END IF;
     PERFORM set_config('reporting.one', statement || '|' || customer_id, true);
     RETURN true;

@@ -1,5 +1,6 @@
 -- What the parts of a change are worth follows from it alone: the slope of the chord between the two scores, by which
--- changes of log-odds become points that add up exactly, and those that are none stay none.
+-- changes of log-odds become points that add up exactly, and those that are none stay none. What is the same for all
+-- customers stands in subqueries of its own, which run once and not for each of them.
 CREATE VIEW reporting.score_change AS
 SELECT
     s.customer_id,
@@ -10,13 +11,22 @@ SELECT
     s.band,
     w.decision AS previous_decision,
     s.decision,
-    run.previous_run_id,
-    run.run_id,
-    run.previous_as_of,
-    run.as_of,
-    run.model_id IS DISTINCT FROM before.model_id AS model_changed,
+    w.run_id AS previous_run_id,
+    s.run_id,
+    (SELECT run.previous_as_of FROM reporting.published_run AS run) AS previous_as_of,
+    (SELECT run.as_of FROM reporting.published_run AS run) AS as_of,
+    (
+        SELECT r.model_id <> run.model_id
+        FROM reporting.published_run AS run
+        JOIN credit.scoring_run AS r ON r.run_id = run.previous_run_id
+    ) AS model_changed,
     reporting.points_per_log_odds(w.log_odds, s.log_odds) AS points_per_log_odds,
-    run.base_value - before.base_value AS base_value_change,
+    (
+        SELECT run.base_value - m.base_value
+        FROM reporting.published_run AS run
+        JOIN credit.scoring_run AS r ON r.run_id = run.previous_run_id
+        JOIN credit.model_version AS m ON m.model_id = r.model_id
+    ) AS base_value_change,
     (
         SELECT b.decision
         FROM credit.score_band AS b
@@ -25,17 +35,9 @@ SELECT
         LIMIT 1
     ) IS DISTINCT FROM w.decision AS limits_changed
 FROM credit.score AS s
-CROSS JOIN reporting.published_run AS run
 JOIN credit.score AS w
     ON w.customer_id = s.customer_id
     AND w.run_id = (SELECT earlier.previous_run_id FROM reporting.published_run AS earlier)
-CROSS JOIN (
-    SELECT m.model_id, m.base_value
-    FROM credit.scoring_run AS r
-    JOIN credit.model_version AS m ON m.model_id = r.model_id
-    WHERE r.run_id = (SELECT earlier.previous_run_id FROM reporting.published_run AS earlier)
-    LIMIT 1
-) AS before
 WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p);
 
 COMMENT ON VIEW reporting.score_change IS

@@ -30,27 +30,17 @@ FROM reporting.score_change AS c
 CROSS JOIN LATERAL (
     WITH changed AS (
         SELECT
+            v.feature_id,
             f.fact_id,
             f.origin,
-            f.feature_id,
-            f.name,
-            f.label_en,
-            f.label_fr,
             (v.contribution::double precision - w.contribution) * c.points_per_log_odds AS points,
-            reporting.value_en(f.kind, w.numeric_value * f.display_scale, f.display_decimals, f.unit_en,
-                w.category_code, previous.label_en) AS previous_value_en,
-            reporting.value_fr(f.kind, w.numeric_value * f.display_scale, f.display_decimals, f.unit_fr,
-                w.category_code, previous.label_fr) AS previous_value_fr,
-            reporting.value_en(f.kind, v.numeric_value * f.display_scale, f.display_decimals, f.unit_en,
-                v.category_code, k.label_en) AS value_en,
-            reporting.value_fr(f.kind, v.numeric_value * f.display_scale, f.display_decimals, f.unit_fr,
-                v.category_code, k.label_fr) AS value_fr
+            w.numeric_value AS previous_number,
+            v.numeric_value AS number,
+            w.category_code AS previous_code,
+            v.category_code AS code
         FROM credit.shap_value AS v
         JOIN credit.shap_value AS w ON w.customer_id = v.customer_id AND w.feature_id = v.feature_id
         JOIN credit.feature AS f ON f.feature_id = v.feature_id
-        LEFT JOIN credit.feature_category AS k ON k.feature_id = v.feature_id AND k.code = v.category_code
-        LEFT JOIN credit.feature_category AS previous
-            ON previous.feature_id = w.feature_id AND previous.code = w.category_code
         WHERE v.run_id = (SELECT published.run_id FROM credit.published_run AS published)
             AND w.run_id = (SELECT run.previous_run_id FROM reporting.published_run AS run)
             AND v.customer_id = c.customer_id
@@ -65,32 +55,54 @@ CROSS JOIN LATERAL (
             x.origin = min(x.origin) OVER (PARTITION BY x.fact_id) AS told
         FROM changed AS x
     ),
+    said AS (
+        SELECT
+            n.fact_id,
+            n.fact_points,
+            n.place,
+            f.name,
+            f.label_en,
+            f.label_fr,
+            reporting.value_en(f.kind, n.previous_number * f.display_scale, f.display_decimals, f.unit_en,
+                n.previous_code, previous.label_en) AS previous_value_en,
+            reporting.value_fr(f.kind, n.previous_number * f.display_scale, f.display_decimals, f.unit_fr,
+                n.previous_code, previous.label_fr) AS previous_value_fr,
+            reporting.value_en(f.kind, n.number * f.display_scale, f.display_decimals, f.unit_en, n.code, k.label_en)
+                AS value_en,
+            reporting.value_fr(f.kind, n.number * f.display_scale, f.display_decimals, f.unit_fr, n.code, k.label_fr)
+                AS value_fr
+        FROM named AS n
+        JOIN credit.feature AS f ON f.feature_id = n.feature_id
+        LEFT JOIN credit.feature_category AS k ON k.feature_id = n.feature_id AND k.code = n.code
+        LEFT JOIN credit.feature_category AS previous
+            ON previous.feature_id = n.feature_id AND previous.code = n.previous_code
+        WHERE n.told
+    ),
     fact AS (
         SELECT
-            n.fact_points AS points,
-            row_number() OVER (ORDER BY abs(n.fact_points) DESC, n.fact_id) AS place,
-            count(*) OVER () AS facts,
-            max(n.name) FILTER (WHERE n.place = 1) AS feature,
-            max(n.previous_value_en) FILTER (WHERE n.place = 1) AS previous_value_en,
-            max(n.previous_value_fr) FILTER (WHERE n.place = 1) AS previous_value_fr,
-            max(n.value_en) FILTER (WHERE n.place = 1) AS value_en,
-            max(n.value_fr) FILTER (WHERE n.place = 1) AS value_fr,
+            s.fact_points AS points,
+            row_number() OVER (ORDER BY abs(s.fact_points) DESC, s.fact_id) AS place,
+            max(s.name) FILTER (WHERE s.place = 1) AS feature,
+            max(s.previous_value_en) FILTER (WHERE s.place = 1) AS previous_value_en,
+            max(s.previous_value_fr) FILTER (WHERE s.place = 1) AS previous_value_fr,
+            max(s.value_en) FILTER (WHERE s.place = 1) AS value_en,
+            max(s.value_fr) FILTER (WHERE s.place = 1) AS value_fr,
             string_agg(
-                n.label_en || CASE
-                    WHEN n.value_en = n.previous_value_en THEN ' = ' || n.value_en || ', slightly changed'
-                    ELSE ': ' || n.previous_value_en || ' → ' || n.value_en
+                s.label_en || CASE
+                    WHEN s.value_en = s.previous_value_en THEN ' = ' || s.value_en || ', slightly changed'
+                    ELSE ': ' || s.previous_value_en || ' → ' || s.value_en
                 END,
-                '; ' ORDER BY n.place
-            ) FILTER (WHERE n.told) AS label_en,
+                '; ' ORDER BY s.place
+            ) AS label_en,
             string_agg(
-                n.label_fr || CASE
-                    WHEN n.value_fr = n.previous_value_fr THEN ' = ' || n.value_fr || ', à peine modifié'
-                    ELSE U&'\00A0: ' || n.previous_value_fr || ' → ' || n.value_fr
+                s.label_fr || CASE
+                    WHEN s.value_fr = s.previous_value_fr THEN ' = ' || s.value_fr || ', à peine modifié'
+                    ELSE U&'\00A0: ' || s.previous_value_fr || ' → ' || s.value_fr
                 END,
-                U&'\00A0; ' ORDER BY n.place
-            ) FILTER (WHERE n.told) AS label_fr
-        FROM named AS n
-        GROUP BY n.fact_id, n.fact_points
+                U&'\00A0; ' ORDER BY s.place
+            ) AS label_fr
+        FROM said AS s
+        GROUP BY s.fact_id, s.fact_points
     ),
     moved AS (
         -- With one changed fact and the same model there is nothing else that could have moved the score.

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from db.access import roles
 from db.engine import make_engine
+from db.runs import pointer
 from scoring.contract import Applications
 from scoring.training import Trained, train
 from tests.migrations.nights import Query, checked, load_model, publish_night
@@ -106,7 +107,26 @@ def model_nights(
     yield from _opened(owner, reader_passwords, new_frame)
 
 
+def _limit(owner: Engine, score: int) -> None:
+    """Accept from this score on, as if the lender had always done so: synthetic scores are near each other."""
+    with owner.begin() as connection:
+        # Out of the way first: no two bands may begin with one score.
+        connection.execute(text("UPDATE credit.score_band SET minimum_score = minimum_score + 200"))
+        for band, minimum in (("E", 0), ("D", 1), ("C", score), ("B", 99), ("A", 100)):
+            connection.execute(
+                text("UPDATE credit.score_band SET minimum_score = :minimum WHERE band = :band"),
+                {"minimum": minimum, "band": band},
+            )
+        connection.execute(
+            text("UPDATE credit.score SET decision = CASE WHEN score >= :score THEN 'accept' ELSE 'review' END"),
+            {"score": score},
+        )
+
+
 def _opened(owner: Engine, passwords: dict[str, str], frame: pl.DataFrame) -> Iterator[Nights]:
+    with owner.connect() as connection:
+        usual = connection.scalar(text("SELECT mode() WITHIN GROUP (ORDER BY score) FROM credit.score"))
+    _limit(owner, usual)
     reader = make_engine(owner.url.set(username=roles.ANALYST, password=passwords[roles.ANALYST]))
     yield Nights(owner, Query(reader), frame["SK_ID_CURR"].to_list())
     reader.dispose()
@@ -231,3 +251,104 @@ def test_the_customers_file_tells_the_same(nights: Nights) -> None:
             assert row["direction_en"] == f"{expected} the score"
             assert row["value_changed"] == (row["kind_en"].startswith("Changed in the file"))
             assert (row["previous_as_of"], row["as_of"]) == (date(2026, 3, 1), date(2026, 3, 2))
+
+
+@pytest.mark.parametrize("which", ["nights", "model_nights"])
+def test_whose_decision_flipped_is_told_once_with_the_strongest_that_pushed_that_way(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    found: Nights = request.getfixturevalue(which)
+    flips = found.query("SELECT * FROM reporting.decision_flip")
+    changes = {
+        row["customer_id"]: row
+        for row in found.query("SELECT * FROM reporting.score_change WHERE decision <> previous_decision")
+    }
+    assert sorted(row["customer_id"] for row in flips) == sorted(changes)
+    assert flips
+    for flip in flips:
+        change = changes[flip["customer_id"]]
+        assert (flip["previous_decision"], flip["decision"]) == (change["previous_decision"], change["decision"])
+        parts = found.parts(flip["customer_id"])
+        pushed = [part for part in parts if part["points_change"] * change["points_change"] > 0]
+        strongest = max(pushed, key=lambda part: abs(part["points_change"]))
+        assert flip["sentence_en"] == strongest["sentence_en"]
+        assert flip["decision_fr"] in {"Accorder", "À étudier", "Refuser"}
+
+
+def test_a_decision_that_flipped_by_other_limits_says_so(
+    new_database: Callable[[], Engine], trained: Trained, former: Applications, new: Applications
+) -> None:
+    owner = new_database()
+    model_id = load_model(owner, trained, former)
+    runs = [publish_night(owner, model_id, trained, new, date(2026, 5, day))[0] for day in (1, 2)]
+    with owner.begin() as connection:
+        # As if everybody had been accepted on the first day.
+        connection.execute(
+            text("UPDATE credit.score SET decision = CASE run_id WHEN :first THEN 'accept' ELSE 'review' END"),
+            {"first": runs[0]},
+        )
+        connection.execute(text("UPDATE credit.score_band SET decision = 'review'"))
+    flips = Query(owner)("SELECT * FROM reporting.decision_flip")
+    assert flips
+    for flip in flips:
+        assert (flip["previous_decision"], flip["decision"], flip["kind"]) == ("accept", "review", "limits")
+        assert flip["sentence_en"].startswith("Other limits of the decisions")
+        assert flip["points_change"] == 0
+
+
+def test_several_customers_are_asked_at_once(nights: Nights) -> None:
+    asked = [*nights.of_kind(TWO_FACTS)[:3], nights.of_kind(NOTHING)[0], 999_999]
+    rows = nights.query("SELECT * FROM reporting.customer_changes(:ids) ORDER BY customer_id, ord", ids=asked)
+    assert rows == [part for customer in asked for part in nights.parts(customer)]
+
+
+# Any run
+
+
+def test_every_kept_run_is_explained_by_its_own_model(model_nights: Nights) -> None:
+    query = model_nights.query
+    customers = model_nights.customers[:20]
+    models = set()
+    for run in query("SELECT run_id FROM reporting.run_history"):
+        run_id = run["run_id"]
+        scores = {row["customer_id"]: row for row in query("SELECT * FROM reporting.scores_of(:run)", run=run_id)}
+        assert len(scores) == 300
+        rows = query("SELECT * FROM reporting.explanation_of(:run, :ids)", run=run_id, ids=customers)
+        assert len(rows) == 128 * len(customers)
+        for customer in customers:
+            own = [row for row in rows if row["customer_id"] == customer]
+            total = scores[customer]["base_score"] + sum(row["score_points"] for row in own)
+            assert total == pytest.approx(scores[customer]["score_exact"], abs=1e-4)
+        models |= {row["model_id"] for row in rows}
+    assert len(models) == 2
+
+
+def test_the_published_run_is_explained_as_in_the_other_views(nights: Nights) -> None:
+    run_id = nights.query.one("SELECT run_id FROM reporting.published_run")["run_id"]
+    customer = nights.customers[3]
+    one = nights.query(
+        "SELECT feature, score_points, rank, direction, feature_group FROM reporting.explanation_of(:run, :ids)"
+        " ORDER BY rank",
+        run=run_id,
+        ids=[customer],
+    )
+    other = nights.query(
+        "SELECT feature, score_points, rank, direction, feature_group FROM reporting.customer_explanation"
+        " WHERE customer_id = :id ORDER BY rank",
+        id=customer,
+    )
+    assert one == other
+
+
+def test_a_run_that_was_withdrawn_or_never_was_has_no_rows(
+    new_database: Callable[[], Engine], trained: Trained, former: Applications, new: Applications
+) -> None:
+    owner = new_database()
+    model_id = load_model(owner, trained, former)
+    first, second = (publish_night(owner, model_id, trained, new, date(2026, 6, day))[0] for day in (1, 2))
+    query, customer = Query(owner), int(new.customer_id[0])
+    assert query("SELECT * FROM reporting.explanation_of(:run, :ids)", run=first, ids=[customer])
+    pointer.withdraw(owner, first, reason="wrong file", by="test")
+    for run_id in (first, second + 100):
+        assert query("SELECT * FROM reporting.scores_of(:run)", run=run_id) == []
+        assert query("SELECT * FROM reporting.explanation_of(:run, :ids)", run=run_id, ids=[customer]) == []

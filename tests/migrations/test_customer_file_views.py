@@ -98,6 +98,14 @@ def test_a_view_of_one_customer_refuses_everybody_and_two_customers_at_once(file
         assert time.perf_counter() - started < 0.5
 
 
+def test_the_refusal_says_what_to_ask_for_several_customers(file: File) -> None:
+    with pytest.raises(DBAPIError, match="HINT:  For several at a time ask score_reason"):
+        file.query("SELECT * FROM reporting.customer_reason")
+    two = file.customers[:2]
+    reasons = file.query("SELECT * FROM reporting.customer_reasons(:ids) ORDER BY customer_id, ord", ids=two)
+    assert reasons == [row for customer_id in two for row in lines(file.query, "reason", customer_id)]
+
+
 @pytest.mark.parametrize("view", GUARDED)
 def test_one_customer_after_another_is_answered_and_an_unknown_one_has_no_rows(file: File, view: str) -> None:
     with file.query.engine.connect() as connection:

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -23,6 +24,7 @@ from db.people import rows as people_rows
 from db.runs import ledger, pointer
 from db.server.embedded import new_password
 from scoring.contract import Applications
+from scoring.features import input_features
 from scoring.training import Trained
 from tests import portfolio
 from tests.migrations.nights import load_model, publish_night
@@ -41,11 +43,18 @@ def looking(username: str, *, key: str = KEY, **more: Any) -> Viewer:
 
 @pytest.fixture(scope="module")
 def nights(engine: Engine, trained: Trained, former: Applications, new: Applications) -> list[int]:
-    """Two published nights, and rejected rows of two people."""
+    """Two published nights with other amounts and decisions, and rejected rows of two people."""
     assert portfolios.ensure_key(engine, KEY)
     model_id = load_model(engine, trained, former)
-    published = [publish_night(engine, model_id, trained, new, date(2026, 3, day))[0] for day in (1, 2)]
+    values = new.values.copy()
+    values[:, [feature.name for feature in input_features()].index("AMT_CREDIT")] *= 0.8
+    published = [
+        publish_night(engine, model_id, trained, applications, date(2026, 3, day))[0]
+        for day, applications in ((1, replace(new, values=values)), (2, new))
+    ]
     with transaction(engine) as connection:
+        decline = "UPDATE credit.score SET decision = 'decline' WHERE run_id = :run"
+        connection.execute(text(decline), {"run": published[0]})
         for number, customer in enumerate((str(OWN[0]), str(OTHER), "12x", None)):
             connection.execute(
                 text(
@@ -217,10 +226,28 @@ ATTEMPTS = {
     "asks for an application": f"SELECT {OTHER} AS customer_id FROM reporting.new_customer({OTHER})",
     "asks for the index": "SELECT customer_id FROM reporting.new_customer_index()",
     "asks for contributions": f"SELECT {OTHER} AS customer_id FROM reporting.shap_values({OTHER})",
+    "asks for reasons of several": f"SELECT customer_id FROM reporting.customer_reasons(ARRAY[{OTHER}])",
+    "asks for changes of several": f"SELECT customer_id FROM reporting.customer_changes(ARRAY[{OTHER}])",
+    "asks for a run's scores": "SELECT f.customer_id"
+    " FROM reporting.run_history AS r, reporting.scores_of(r.run_id) AS f",
+    "asks for a run's explanations": "SELECT f.customer_id FROM reporting.run_history AS r,"
+    f" reporting.explanation_of(r.run_id, ARRAY[{OTHER}]) AS f",
     "joins": "SELECT b.customer_id FROM reporting.customer a JOIN reporting.score_history b ON true",
     "unites": f"SELECT customer_id FROM reporting.customer WHERE customer_id = {OTHER} UNION SELECT customer_id"
     " FROM reporting.worklist",
 }
+
+
+def test_an_advisor_asks_for_several_of_the_own_customers_and_any_run(
+    limited: None, nights: list[int], ask: Callable[..., list[dict[str, Any]]]
+) -> None:
+    asked = f"ARRAY[{', '.join(map(str, (*OWN, OTHER)))}]"
+    for function in (
+        f"customer_reasons({asked})",
+        f"explanation_of({nights[0]}, {asked})",
+        f"scores_of({nights[0]})",
+    ):
+        assert ids(ask(f"SELECT customer_id FROM reporting.{function}", looking("alice"))) == set(OWN), function
 
 
 @pytest.mark.parametrize("query", ATTEMPTS.values(), ids=ATTEMPTS.keys())
