@@ -43,7 +43,7 @@ COMMENT ON COLUMN reporting.decision_flip.decision_en IS 'The decision of the pu
 COMMENT ON COLUMN reporting.decision_flip.previous_decision_fr IS 'The decision of the run before in French.';
 COMMENT ON COLUMN reporting.decision_flip.decision_fr IS 'The decision of the published run in French.';
 COMMENT ON COLUMN reporting.decision_flip.previous_score IS 'Score in the run before.';
-COMMENT ON COLUMN reporting.decision_flip.score IS 'Score in the published run.';
+COMMENT ON COLUMN reporting.decision_flip.score IS 'Score in the published run, 0 (worst) to 100 (best).';
 COMMENT ON COLUMN reporting.decision_flip.kind IS
     'Kind of what led to it: total, direct, interaction, model or limits, see score_change_part.';
 COMMENT ON COLUMN reporting.decision_flip.sentence_en IS

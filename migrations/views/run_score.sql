@@ -6,6 +6,7 @@ SELECT
     h.score,
     reporting.exact_score(h.log_odds) AS score_exact,
     h.default_probability,
+    100 * h.default_probability AS default_percent,
     h.log_odds,
     h.band,
     b.label_en AS band_en,
@@ -32,6 +33,7 @@ COMMENT ON COLUMN reporting.run_score.score IS 'Score from 0 (worst) to 100 (bes
 COMMENT ON COLUMN reporting.run_score.score_exact IS 'Score before rounding, 0 to 100.';
 COMMENT ON COLUMN reporting.run_score.default_probability IS
     'Probability from 0 to 1 that the applicant will have payment difficulties.';
+COMMENT ON COLUMN reporting.run_score.default_percent IS 'The same probability in %.';
 COMMENT ON COLUMN reporting.run_score.log_odds IS 'Log-odds of default.';
 COMMENT ON COLUMN reporting.run_score.band IS 'Band of the score at the time, A best.';
 COMMENT ON COLUMN reporting.run_score.band_en IS 'The band in English.';
@@ -41,5 +43,5 @@ COMMENT ON COLUMN reporting.run_score.decision_en IS 'That decision in English.'
 COMMENT ON COLUMN reporting.run_score.decision_fr IS 'That decision in French.';
 COMMENT ON COLUMN reporting.run_score.model_id IS 'Model that gave the score, see model_card.';
 COMMENT ON COLUMN reporting.run_score.base_score IS
-    'Score before rounding from which that model starts before it looks at a customer.';
+    'Score before rounding, 0 to 100, from which that model starts before it looks at a customer.';
 COMMENT ON COLUMN reporting.run_score.is_current IS 'Whether this is the score that readers see in customer.';

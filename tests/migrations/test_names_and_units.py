@@ -34,6 +34,7 @@ CODES = {
     "kind": "total, direct, interaction, model: to filter by",
     "level": "stable, watch, shifted: to filter by",
     "outcome": "repaid, defaulted: to filter by",
+    "previous_decision": "accept, review, decline: to filter by",
     "rule": "the rule's name in the contract",
     "severity": "fail, warn: to filter by",
     "status": "what the ledger says",
