@@ -9,11 +9,11 @@ SELECT
     100 * h.default_probability AS default_percent,
     h.log_odds,
     h.band,
-    b.label_en AS band_en,
-    b.label_fr AS band_fr,
+    b.label_en AS band_label_en,
+    b.label_fr AS band_label_fr,
     h.decision,
-    d.decision_en,
-    d.decision_fr,
+    d.decision_en AS decision_label_en,
+    d.decision_fr AS decision_label_fr,
     h.model_id,
     reporting.exact_score(m.base_value) AS base_score,
     h.is_current
@@ -36,11 +36,11 @@ COMMENT ON COLUMN reporting.run_score.default_probability IS
 COMMENT ON COLUMN reporting.run_score.default_percent IS 'The same probability in %.';
 COMMENT ON COLUMN reporting.run_score.log_odds IS 'Log-odds of default.';
 COMMENT ON COLUMN reporting.run_score.band IS 'Band of the score at the time, A best.';
-COMMENT ON COLUMN reporting.run_score.band_en IS 'The band in English.';
-COMMENT ON COLUMN reporting.run_score.band_fr IS 'The band in French.';
+COMMENT ON COLUMN reporting.run_score.band_label_en IS 'The band in English.';
+COMMENT ON COLUMN reporting.run_score.band_label_fr IS 'The band in French.';
 COMMENT ON COLUMN reporting.run_score.decision IS 'Decision suggested at the time: accept, review or decline.';
-COMMENT ON COLUMN reporting.run_score.decision_en IS 'That decision in English.';
-COMMENT ON COLUMN reporting.run_score.decision_fr IS 'That decision in French.';
+COMMENT ON COLUMN reporting.run_score.decision_label_en IS 'That decision in English.';
+COMMENT ON COLUMN reporting.run_score.decision_label_fr IS 'That decision in French.';
 COMMENT ON COLUMN reporting.run_score.model_id IS 'Model that gave the score, see model_card.';
 COMMENT ON COLUMN reporting.run_score.base_score IS
     'Score before rounding, 0 to 100, from which that model starts before it looks at a customer.';

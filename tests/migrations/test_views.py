@@ -62,8 +62,8 @@ PROMISED = {
     " direction",
     "score_reason": "customer_id ord reason_en reason_fr direction score_points",
     "decision_flip": "customer_id previous_decision decision",
-    "run_score": "run_id as_of customer_id score score_exact default_probability log_odds band band_en band_fr"
-    " decision",
+    "run_score": "run_id as_of customer_id score score_exact default_probability default_percent"
+    " log_odds band band_label_en band_label_fr decision",
     "run_explanation": "run_id as_of customer_id feature label_en label_fr value_en value_fr contribution"
     " score_points rank direction",
     "score_change": "customer_id previous_score score points_change previous_band band previous_decision decision",
