@@ -43,15 +43,53 @@ SELECT
     p.sentence_en,
     p.sentence_fr
 FROM reporting.score_change_part AS p
-WHERE reporting.one_customer(p.customer_id);
+WHERE reporting.one_customer(p.customer_id)
+UNION ALL
+SELECT
+    s.customer_id,
+    0,
+    said.sentence_en,
+    said.sentence_fr,
+    0,
+    '',
+    '',
+    'Did not move the score',
+    'N''a pas changé le score',
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    false,
+    NULL,
+    s.previous_as_of,
+    s.as_of,
+    'none',
+    '',
+    '',
+    said.sentence_en,
+    said.sentence_fr
+FROM reporting.customer_score AS s
+CROSS JOIN LATERAL (
+    SELECT
+        CASE
+            WHEN s.previous_score IS NULL THEN 'This is the first score: there is none before'
+            ELSE 'Nothing changed since ' || to_char(s.previous_as_of, 'FMDD Mon YYYY')
+        END AS sentence_en,
+        CASE
+            WHEN s.previous_score IS NULL THEN U&'C''est le premier score\00A0: il n''y en a pas avant'
+            ELSE 'Rien n''a changé depuis le ' || to_char(s.previous_as_of, 'DD/MM/YYYY')
+        END AS sentence_fr
+) AS said
+WHERE NOT EXISTS (SELECT FROM reporting.score_change_part AS p WHERE p.customer_id = s.customer_id);
 
 COMMENT ON VIEW reporting.customer_mover IS
     'What moved the score of one applicant between the run published before and the published run: first what changed '
-    'in the file, then everything else. The points add up to the change of the exact score. None for an applicant who '
-    'was not in both runs. Ask for one customer_id at a time.';
+    'in the file, then everything else. The points add up to the change of the exact score. Where nothing '
+    'changed, or there is no score before, one line says so. Ask for one customer_id at a time.';
 COMMENT ON COLUMN reporting.customer_mover.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_mover.ord IS
-    'Place of the line: facts that changed by absolute points, at most 12; 13 those left; 14 what did not change; 15 '
+    'Place of the line: 0 that nothing changed; facts that changed by absolute points, at most 12; 13 those left; 14 '
+    'what did not change; 15 '
     'the model; 16 the limits.';
 COMMENT ON COLUMN reporting.customer_mover.feature_label_en IS
     'What it is in English; for a fact its columns of the file with their values before and after.';
@@ -74,7 +112,7 @@ COMMENT ON COLUMN reporting.customer_mover.feature IS
 COMMENT ON COLUMN reporting.customer_mover.previous_as_of IS 'Date of the run published just before.';
 COMMENT ON COLUMN reporting.customer_mover.as_of IS 'Date of the published run.';
 COMMENT ON COLUMN reporting.customer_mover.kind IS
-    'total, direct, interaction, model or limits, see score_change_part.';
+    'total, direct, interaction, model or limits, see score_change_part; none where nothing changed.';
 COMMENT ON COLUMN reporting.customer_mover.kind_en IS 'The same in words in English.';
 COMMENT ON COLUMN reporting.customer_mover.kind_fr IS 'The same in words in French.';
 COMMENT ON COLUMN reporting.customer_mover.sentence_en IS 'The line in one sentence in English.';

@@ -1,14 +1,15 @@
--- The chart sorts its steps by label, so a label begins with its place. Not a WITH query: one with a volatile
+-- The chart sorts its steps by label, so a short label begins with as many spaces of no width (U+200B) as its place,
+-- compared by their codes: letters come before them. Not a WITH query: one with a volatile
 -- function is computed as a whole, for everybody, before the customer's id is looked at.
 CREATE VIEW reporting.customer_waterfall AS
 SELECT
     s.customer_id,
     s.ord,
-    to_char(s.ord, 'FM00') || ' ' || CASE s.ord WHEN 11 THEN 'All other features' ELSE s.label_en END AS step_en,
-    to_char(s.ord, 'FM00') || ' ' || CASE s.ord WHEN 11 THEN 'Toutes les autres' ELSE s.label_fr END AS step_fr,
+    CASE s.ord WHEN 11 THEN 'All other features' ELSE s.label_en END AS step_en,
+    CASE s.ord WHEN 11 THEN 'Toutes les autres' ELSE s.label_fr END AS step_fr,
     s.points,
-    to_char(s.ord, 'FM00') || ' ' || CASE s.ord WHEN 11 THEN 'All other features' ELSE s.name_en END AS short_en,
-    to_char(s.ord, 'FM00') || ' ' || CASE s.ord WHEN 11 THEN 'Toutes les autres' ELSE s.name_fr END AS short_fr
+    (repeat(U&'\200B', s.ord) || CASE s.ord WHEN 11 THEN 'All other features' ELSE s.name_en END) COLLATE "C" AS short_en,
+    (repeat(U&'\200B', s.ord) || CASE s.ord WHEN 11 THEN 'Toutes les autres' ELSE s.name_fr END) COLLATE "C" AS short_fr
 FROM (
     SELECT
         e.customer_id,
@@ -36,9 +37,11 @@ COMMENT ON VIEW reporting.customer_waterfall IS
     'time.';
 COMMENT ON COLUMN reporting.customer_waterfall.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_waterfall.ord IS 'Place of the step: 0 the base score, 1 the strongest group.';
-COMMENT ON COLUMN reporting.customer_waterfall.step_en IS 'The step in English, after its place in two digits.';
-COMMENT ON COLUMN reporting.customer_waterfall.step_fr IS 'The step in French, after its place in two digits.';
+COMMENT ON COLUMN reporting.customer_waterfall.step_en IS 'The step in English.';
+COMMENT ON COLUMN reporting.customer_waterfall.step_fr IS 'The step in French.';
 COMMENT ON COLUMN reporting.customer_waterfall.points IS
     'What the step adds to the score, in points; positive raises the score.';
-COMMENT ON COLUMN reporting.customer_waterfall.short_en IS 'The step in English without its value.';
-COMMENT ON COLUMN reporting.customer_waterfall.short_fr IS 'The step in French without its value.';
+COMMENT ON COLUMN reporting.customer_waterfall.short_en IS
+    'The step in English without its value, after spaces of no width that sort it.';
+COMMENT ON COLUMN reporting.customer_waterfall.short_fr IS
+    'The step in French without its value, after spaces of no width that sort it.';

@@ -222,8 +222,14 @@ THEME_DEFAULT: dict[str, Any] = {
         "borderRadius": 6,
         # Charts are there at once: a second of movement for every customer says nothing and takes the processor.
         "echartsOptionsOverrides": {"animation": False, "aria": {"enabled": True}},
-        # The figure under the lowest step would stand on the names below it.
-        "echartsOptionsOverridesByChartType": {"waterfall": {"xAxis": {"axisLabel": {"margin": 22}}}},
+        # The figure under the lowest step would stand on the names below it, which are read without turning the head.
+        "echartsOptionsOverridesByChartType": {
+            "waterfall": {
+                "xAxis": {
+                    "axisLabel": {"margin": 22, "rotate": 0, "interval": 0, "width": 92, "overflow": "break"},
+                }
+            }
+        },
     },
     "algorithm": "default",
 }

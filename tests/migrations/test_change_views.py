@@ -253,6 +253,14 @@ def test_the_customers_file_tells_the_same(nights: Nights) -> None:
             assert (row["previous_as_of"], row["as_of"]) == (date(2026, 3, 1), date(2026, 3, 2))
 
 
+def test_of_a_file_in_which_nothing_changed_one_line_says_so(nights: Nights) -> None:
+    for customer in nights.of_kind(NOTHING)[:5]:
+        (line,) = nights.query("SELECT * FROM reporting.customer_mover WHERE customer_id = :id", id=customer)
+        assert (line["kind"], line["points_change"], line["value_changed"]) == ("none", 0, False)
+        assert line["feature_label_en"] == "Nothing changed since 1 Mar 2026"
+        assert line["feature_label_fr"] == "Rien n'a changé depuis le 01/03/2026"
+
+
 @pytest.mark.parametrize("which", ["nights", "model_nights"])
 def test_whose_decision_flipped_is_told_once_with_the_strongest_that_pushed_that_way(
     which: str, request: pytest.FixtureRequest

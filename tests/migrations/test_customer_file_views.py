@@ -207,7 +207,10 @@ def test_the_card_begins_with_score_and_decision_in_words(file: File) -> None:
 def test_a_newcomer_has_no_change_and_no_movers(file: File) -> None:
     card = lines(file.query, "card", FIRST_ID)
     assert (card[5]["value_en"], card[5]["value_fr"]) == ("no score before", "pas de score avant")
-    assert lines(file.query, "mover", FIRST_ID) == []
+    (line,) = lines(file.query, "mover", FIRST_ID)
+    assert (line["kind"], line["points_change"], line["points_en"]) == ("none", 0, "")
+    assert line["feature_label_en"] == "This is the first score: there is none before"
+    assert line["feature_label_fr"] == "C'est le premier score\u00a0: il n'y en a pas avant"
     assert [row["as_of"].day for row in lines(file.query, "timeline", FIRST_ID)] == [1, 3]
 
 
@@ -285,10 +288,20 @@ def test_a_waterfall_leads_from_the_starting_point_to_the_exact_score(file: File
         (score,) = lines(file.query, "score", customer_id)
         assert sum(row["points"] for row in steps) == pytest.approx(score["score_exact"], abs=1e-5)
         assert steps[0]["points"] == pytest.approx(score["base_score"])
-        assert (steps[0]["step_en"], steps[0]["step_fr"]) == ("00 Starting point", "00 Point de départ")
-        assert (steps[-1]["step_en"], steps[-1]["step_fr"]) == ("11 All other features", "11 Toutes les autres")
+        assert (steps[0]["step_en"], steps[0]["step_fr"]) == ("Starting point", "Point de départ")
+        assert (steps[-1]["step_en"], steps[-1]["step_fr"]) == ("All other features", "Toutes les autres")
         assert len(steps) == 12
-        assert [row["step_fr"] for row in steps] == sorted(row["step_fr"] for row in steps)
+        for language in ("en", "fr"):
+            short = [row[f"short_{language}"] for row in steps]
+            assert short == sorted(short)
+            assert [one.lstrip("\u200b") for one in short] == [
+                row[f"step_{language}"].partition(" = ")[0] for row in steps
+            ]
+            order = file.query(
+                f"SELECT ord FROM reporting.customer_waterfall WHERE customer_id = {customer_id}"
+                f" ORDER BY short_{language}"
+            )
+            assert [row["ord"] for row in order] == sorted(row["ord"] for row in steps)
         bars = {row["ord"]: row["score_points"] for row in lines(file.query, "bar", customer_id)}
         assert [row["points"] for row in steps[1:-1]] == pytest.approx([bars[place] for place in range(1, 11)])
 
