@@ -222,7 +222,7 @@ THEME_DEFAULT: dict[str, Any] = {
         "borderRadius": 6,
         # Charts are there at once: a second of movement for every customer says nothing and takes the processor.
         "echartsOptionsOverrides": {"animation": False, "aria": {"enabled": True}},
-        # The figure under the lowest step would stand on the names below it, which are read without turning the head.
+        # The figure under the lowest step would stand on the names below it, which stand upright.
         "echartsOptionsOverridesByChartType": {
             "waterfall": {
                 "xAxis": {
