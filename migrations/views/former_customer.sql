@@ -124,9 +124,111 @@ SELECT
     a.amt_req_credit_bureau_mon,
     a.amt_req_credit_bureau_qrt,
     a.amt_req_credit_bureau_year,
-    100 * a.default_probability AS default_percent
+    100 * a.default_probability AS default_percent,
+    place.band[own.band] AS band,
+    place.band_en[own.band] AS band_label_en,
+    place.band_fr[own.band] AS band_label_fr,
+    place.decision[own.band] AS decision,
+    place.decision_en[own.band] AS decision_label_en,
+    place.decision_fr[own.band] AS decision_label_fr,
+    option.words_en -> 'credit' ->> own.credit AS credit_range_en,
+    option.words_fr -> 'credit' ->> own.credit AS credit_range_fr,
+    option.words_en -> 'age' ->> own.age AS age_range_en,
+    option.words_fr -> 'age' ->> own.age AS age_range_fr,
+    option.words_en -> 'annuity_income' ->> own.annuity_income AS annuity_income_range_en,
+    option.words_fr -> 'annuity_income' ->> own.annuity_income AS annuity_income_range_fr,
+    option.words_en -> 'gender' ->> own.gender AS gender_en,
+    option.words_fr -> 'gender' ->> own.gender AS gender_fr,
+    option.words_en -> 'education' ->> own.education AS education_en,
+    option.words_fr -> 'education' ->> own.education AS education_fr,
+    option.words_en -> 'family' ->> own.family AS family_status_en,
+    option.words_fr -> 'family' ->> own.family AS family_status_fr,
+    option.words_en -> 'housing' ->> own.housing AS housing_en,
+    option.words_fr -> 'housing' ->> own.housing AS housing_fr,
+    option.words_en -> 'occupation' ->> own.occupation AS occupation_en,
+    option.words_fr -> 'occupation' ->> own.occupation AS occupation_fr,
+    option.words_en -> 'region' ->> own.region AS region_en,
+    option.words_fr -> 'region' ->> own.region AS region_fr,
+    option.words_en -> 'contract' ->> own.contract AS contract_type_en,
+    option.words_fr -> 'contract' ->> own.contract AS contract_type_fr
 FROM credit.former_customer AS a
 CROSS JOIN reporting.category_list AS known
+CROSS JOIN (
+    SELECT
+        array_agg(b.minimum_score::integer ORDER BY b.minimum_score) AS minimum_score,
+        array_agg(b.band ORDER BY b.minimum_score) AS band,
+        array_agg(b.label_en ORDER BY b.minimum_score) AS band_en,
+        array_agg(b.label_fr ORDER BY b.minimum_score) AS band_fr,
+        array_agg(b.decision ORDER BY b.minimum_score) AS decision,
+        array_agg(b.decision_en ORDER BY b.minimum_score) AS decision_en,
+        array_agg(b.decision_fr ORDER BY b.minimum_score) AS decision_fr
+    FROM credit.score_band AS b
+) AS place
+CROSS JOIN (
+    -- Options of cohorts in words: a category by its text in the file, a range by its place, what is missing by ''.
+    -- Where a range begins is the first number of its words, which say exactly who is in it.
+    SELECT
+        jsonb_object_agg(words.attribute, words.english) AS words_en,
+        jsonb_object_agg(words.attribute, words.french) AS words_fr,
+        COALESCE(max(words.limits) FILTER (WHERE words.attribute = 'credit'), '{}') AS credit,
+        COALESCE(max(words.limits) FILTER (WHERE words.attribute = 'age'), '{}') AS age,
+        COALESCE(max(words.limits) FILTER (WHERE words.attribute = 'annuity_income'), '{}') AS annuity_income
+    FROM (
+        SELECT
+            o.attribute,
+            jsonb_object_agg(named.key, o.label_en) AS english,
+            jsonb_object_agg(named.key, o.label_fr) AS french,
+            array_agg(
+                replace(substring(o.label_en FROM '[0-9][0-9,.]*'), ',', '')::double precision ORDER BY o.code
+            ) FILTER (WHERE named.ranged AND o.code > 1 AND o.value IS NOT NULL) AS limits
+        FROM credit.cohort_option AS o
+        CROSS JOIN LATERAL (
+            SELECT
+                o.attribute IN ('credit', 'age', 'annuity_income') AS ranged,
+                CASE
+                    WHEN o.attribute NOT IN ('credit', 'age', 'annuity_income') THEN COALESCE(o.value, '')
+                    WHEN o.value IS NULL THEN '0'
+                    ELSE o.code::text
+                END AS key
+        ) AS named
+        WHERE o.model_id = (SELECT run.model_id FROM reporting.published_run AS run) AND o.code > 0
+        GROUP BY o.attribute
+    ) AS words
+) AS option
+CROSS JOIN LATERAL (
+    SELECT
+        width_bucket(a.score::integer, place.minimum_score) AS band,
+        COALESCE(width_bucket(a.amt_credit * 0.001::double precision, option.credit) + 1, 0)::text AS credit,
+        COALESCE(width_bucket(a.days_birth * (-1 / 365.25::double precision), option.age) + 1, 0)::text AS age,
+        COALESCE(
+            width_bucket(a.amt_annuity / NULLIF(a.amt_income_total, 0)::double precision, option.annuity_income) + 1, 0
+        )::text AS annuity_income,
+        COALESCE(
+            known.code_gender[a.code_gender],
+            CASE WHEN a.code_gender IS NULL THEN '' ELSE '0' END
+        ) AS gender,
+        COALESCE(
+            known.name_education_type[a.name_education_type],
+            CASE WHEN a.name_education_type IS NULL THEN '' ELSE '0' END
+        ) AS education,
+        COALESCE(
+            known.name_family_status[a.name_family_status],
+            CASE WHEN a.name_family_status IS NULL THEN '' ELSE '0' END
+        ) AS family,
+        COALESCE(
+            known.name_housing_type[a.name_housing_type],
+            CASE WHEN a.name_housing_type IS NULL THEN '' ELSE '0' END
+        ) AS housing,
+        COALESCE(
+            known.occupation_type[a.occupation_type],
+            CASE WHEN a.occupation_type IS NULL THEN '' ELSE '0' END
+        ) AS occupation,
+        COALESCE(a.region_rating_client::text, '') AS region,
+        COALESCE(
+            known.name_contract_type[a.name_contract_type],
+            CASE WHEN a.name_contract_type IS NULL THEN '' ELSE '0' END
+        ) AS contract
+) AS own
 WHERE a.model_id = (SELECT run.model_id FROM reporting.published_run AS run);
 
 COMMENT ON VIEW reporting.former_customer IS
@@ -406,4 +508,59 @@ COMMENT ON COLUMN reporting.former_customer.amt_req_credit_bureau_qrt IS
 COMMENT ON COLUMN reporting.former_customer.amt_req_credit_bureau_year IS
     'How many times the credit bureau was asked about the applicant in the year before the application, without '
     'the last three months.';
+<<<<<<< HEAD
 COMMENT ON COLUMN reporting.former_customer.default_percent IS 'The default probability in %.';
+=======
+COMMENT ON COLUMN reporting.former_customer.band IS
+    'Band of the score by today''s limits, A best, see score_band.';
+COMMENT ON COLUMN reporting.former_customer.band_label_en IS
+    'The band in English.';
+COMMENT ON COLUMN reporting.former_customer.band_label_fr IS
+    'The band in French.';
+COMMENT ON COLUMN reporting.former_customer.decision IS
+    'Decision that the score suggests by today''s limits: accept, review or decline.';
+COMMENT ON COLUMN reporting.former_customer.decision_label_en IS
+    'That decision in English.';
+COMMENT ON COLUMN reporting.former_customer.decision_label_fr IS
+    'That decision in French.';
+COMMENT ON COLUMN reporting.former_customer.credit_range_en IS
+    'Fifth of the former customers by credit amount, as cohorts are filtered by, in words in English.';
+COMMENT ON COLUMN reporting.former_customer.credit_range_fr IS
+    'Fifth of the former customers by credit amount, as cohorts are filtered by, in words in French.';
+COMMENT ON COLUMN reporting.former_customer.age_range_en IS
+    'Fifth of the former customers by age, as cohorts are filtered by, in words in English.';
+COMMENT ON COLUMN reporting.former_customer.age_range_fr IS
+    'Fifth of the former customers by age, as cohorts are filtered by, in words in French.';
+COMMENT ON COLUMN reporting.former_customer.annuity_income_range_en IS
+    'Fifth of the former customers by annuity as a share of income, as cohorts are filtered by, in words in English.';
+COMMENT ON COLUMN reporting.former_customer.annuity_income_range_fr IS
+    'Fifth of the former customers by annuity as a share of income, as cohorts are filtered by, in words in French.';
+COMMENT ON COLUMN reporting.former_customer.gender_en IS
+    'Gender, in words in English.';
+COMMENT ON COLUMN reporting.former_customer.gender_fr IS
+    'Gender, in words in French.';
+COMMENT ON COLUMN reporting.former_customer.education_en IS
+    'Highest level of education, in words in English.';
+COMMENT ON COLUMN reporting.former_customer.education_fr IS
+    'Highest level of education, in words in French.';
+COMMENT ON COLUMN reporting.former_customer.family_status_en IS
+    'Family situation, in words in English.';
+COMMENT ON COLUMN reporting.former_customer.family_status_fr IS
+    'Family situation, in words in French.';
+COMMENT ON COLUMN reporting.former_customer.housing_en IS
+    'How the customer is housed, in words in English.';
+COMMENT ON COLUMN reporting.former_customer.housing_fr IS
+    'How the customer is housed, in words in French.';
+COMMENT ON COLUMN reporting.former_customer.occupation_en IS
+    'Occupation, in words in English.';
+COMMENT ON COLUMN reporting.former_customer.occupation_fr IS
+    'Occupation, in words in French.';
+COMMENT ON COLUMN reporting.former_customer.region_en IS
+    'Rating of the home region, in words in English.';
+COMMENT ON COLUMN reporting.former_customer.region_fr IS
+    'Rating of the home region, in words in French.';
+COMMENT ON COLUMN reporting.former_customer.contract_type_en IS
+    'Kind of credit, in words in English.';
+COMMENT ON COLUMN reporting.former_customer.contract_type_fr IS
+    'Kind of credit, in words in French.';
+>>>>>>> moved

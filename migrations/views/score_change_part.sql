@@ -9,10 +9,16 @@ SELECT
     p.label_en,
     p.label_fr,
     p.points_change,
-    p.label_en || ' (' || reporting.points_en(p.points_change, 1)
-        || CASE p.kind WHEN 'total' THEN ' in all' ELSE '' END || ')' AS sentence_en,
-    p.label_fr || ' (' || reporting.points_fr(p.points_change, 1)
-        || CASE p.kind WHEN 'total' THEN ' en tout' ELSE '' END || ')' AS sentence_fr,
+    p.label_en || CASE p.kind
+        WHEN 'limits' THEN ''
+        WHEN 'total' THEN ' (' || reporting.points_en(p.points_change, 1) || ' in all)'
+        ELSE ' (' || reporting.points_en(p.points_change, 1) || ')'
+    END AS sentence_en,
+    p.label_fr || CASE p.kind
+        WHEN 'limits' THEN ''
+        WHEN 'total' THEN ' (' || reporting.points_fr(p.points_change, 1) || ' en tout)'
+        ELSE ' (' || reporting.points_fr(p.points_change, 1) || ')'
+    END AS sentence_fr,
     p.feature,
     p.previous_value_en,
     p.previous_value_fr,

@@ -9,13 +9,13 @@ from typing import Any
 
 import yaml
 
-from superset_assets.generator import charts, dashboards, datasets
+from superset_assets.generator import charts, dashboards, datasets, queries
 from superset_assets.generator.catalogue import View
 from superset_assets.generator.identity import uuid_of
 from superset_assets.generator.source import LANGUAGES, Source, spoken
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets"
-WRITTEN = ("metadata.yaml", "databases", "datasets", "charts", "dashboards")
+WRITTEN = ("metadata.yaml", "databases", "datasets", "charts", "dashboards", "saved_queries")
 
 
 def build(source: Source, views: Mapping[str, View]) -> dict[str, str]:
@@ -41,6 +41,7 @@ def build(source: Source, views: Mapping[str, View]) -> dict[str, str]:
         for name, said in source.dashboards.items():
             made = dashboards.dashboard(name, language, spoken(said, language), titles)
             files[f"dashboards/{name}_{language}.yaml"] = made
+    files |= {f"saved_queries/{name}.yaml": query for name, query in queries.queries().items()}
     return {path: _yaml(content) for path, content in files.items()}
 
 

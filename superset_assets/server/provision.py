@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from superset_assets.server import rules
+from superset_assets.server import rules, saved_queries
 from superset_assets.server.telemetry import patch_scripts
 
 STEP, FAILED = "step: ", "failed: "
@@ -222,6 +222,15 @@ def grant_dashboards(wanted: Wanted) -> None:
     db.session.commit()
 
 
+def save_queries(wanted: Wanted, assets: Path) -> None:
+    """The saved queries of the files to all whose role asks in SQL, also to users that an administrator made."""
+    from superset import security_manager
+
+    asking = {name for name, role in wanted.rules.roles.items() if "databases" in role}
+    users = [user for user in security_manager.get_all_users() if asking & {role.name for role in user.roles}]
+    saved_queries.save(saved_queries.read(assets), users)
+
+
 def own_everything(wanted: Wanted) -> None:
     """Everything to whoever has a role that owns everything: Superset lets only owners and administrators edit."""
     from superset import db, security_manager
@@ -316,6 +325,7 @@ def provision(passwords: dict[str, str]) -> dict[str, int]:
         make_users(wanted, passwords)
         grant_dashboards(wanted)
         own_everything(wanted)
+        save_queries(wanted, Path(configuration["assets"]))
         step("checking that everything arrived")
         counts = check(wanted)
         write_through()

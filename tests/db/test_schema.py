@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, text
 
-from db import schema
+from db import registry, schema
 from db.errors import NotMigratedError
 from db.models import metadata
+from flows.steps.rows import dictionary_rows
 
 
 def test_models_and_migrated_database_are_the_same(engine: Engine) -> None:
@@ -36,3 +37,21 @@ def test_down_to_nothing_and_up_again(new_database: Callable[[], Engine]) -> Non
         schema.require_current(engine)
     assert schema.upgrade(engine) is True
     schema.require_current(engine)
+
+
+def test_a_dictionary_from_before_groups_is_kept_and_gets_them(new_database: Callable[[], Engine]) -> None:
+    engine = new_database()
+    groups = text("SELECT f.feature_id, f.group_id, f.fact_id, f.computed_from FROM credit.feature AS f ORDER BY 1")
+    with engine.connect() as connection:
+        synced = connection.execute(groups).all()
+    schema.downgrade(engine, "0010")
+    assert schema.upgrade(engine) is True
+    with engine.connect() as connection:
+        alone = connection.execute(groups).all()
+        names = connection.scalar(text("SELECT count(*) FROM credit.feature_group"))
+    assert alone == [(row.feature_id, row.feature_id, row.feature_id, []) for row in synced]
+    assert names == len(synced)
+    registry.sync_dictionary(engine, *dictionary_rows())
+    with engine.connect() as connection:
+        assert connection.execute(groups).all() == synced
+        assert connection.scalar(text("SELECT count(*) FROM credit.feature_group")) < names

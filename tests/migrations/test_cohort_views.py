@@ -592,3 +592,44 @@ def test_numbers_of_all_numeric_features_are_compared(world: World) -> None:
     numeric = {feature.name for feature in explained_features() if not feature.categories}
     rows = world.ask("SELECT feature FROM reporting.cohort_feature")
     assert {row["feature"] for row in rows} == {*numeric, "SCORE"}
+
+
+# Former customers, one by one
+
+COLUMNS = {
+    "credit": "credit_range",
+    "age": "age_range",
+    "annuity_income": "annuity_income_range",
+    "gender": "gender",
+    "education": "education",
+    "family": "family_status",
+    "housing": "housing",
+    "occupation": "occupation",
+    "region": "region",
+    "contract": "contract_type",
+}
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_former_customer_is_told_by_the_options_of_the_filters(
+    world: World, name: str, language: str
+) -> None:
+    rows = world.ask(f"SELECT customer_id, {COLUMNS[name]}_{language} AS told FROM reporting.former_customer")
+    told = {row["customer_id"]: row["told"] for row in rows}
+    labels = world.labels(name, language)
+    expected = {
+        int(customer): labels[code]
+        for customer, code in zip(world.former.customer_id, world.codes(name), strict=True)
+    }
+    assert told == expected
+    assert len(set(told.values())) == len(labels) - 1
+
+
+def test_a_former_customers_band_and_decision_are_those_of_the_score(world: World) -> None:
+    rows = world.ask("SELECT score, band, band_fr, decision, decision_en FROM reporting.former_customer")
+    scores = np.array([row["score"] for row in rows])
+    for row, index in zip(rows, scorecard.band_index(scores), strict=True):
+        band = scorecard.bands()[index]
+        assert (row["band"], row["band_fr"]) == (band.band, band.label_fr)
+        assert (row["decision"], row["decision_en"]) == (band.decision, band.decision_en)
