@@ -508,9 +508,7 @@ COMMENT ON COLUMN reporting.former_customer.amt_req_credit_bureau_qrt IS
 COMMENT ON COLUMN reporting.former_customer.amt_req_credit_bureau_year IS
     'How many times the credit bureau was asked about the applicant in the year before the application, without '
     'the last three months.';
-<<<<<<< HEAD
 COMMENT ON COLUMN reporting.former_customer.default_percent IS 'The default probability in %.';
-=======
 COMMENT ON COLUMN reporting.former_customer.band IS
     'Band of the score by today''s limits, A best, see score_band.';
 COMMENT ON COLUMN reporting.former_customer.band_label_en IS
@@ -563,4 +561,3 @@ COMMENT ON COLUMN reporting.former_customer.contract_type_en IS
     'Kind of credit, in words in English.';
 COMMENT ON COLUMN reporting.former_customer.contract_type_fr IS
     'Kind of credit, in words in French.';
->>>>>>> moved
