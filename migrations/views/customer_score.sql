@@ -21,9 +21,45 @@ SELECT
     c.base_score,
     c.run_id,
     c.as_of,
-    run.previous_as_of
+    run.previous_as_of,
+    scale.opening || '<span style="display:block;padding-top:6px">' || scale.sign || c.decision_label_en || ' · '
+        || lower(c.band_label_en) || '</span></span>' AS scale_html_en,
+    scale.opening || '<span style="display:block;padding-top:6px">' || scale.sign || c.decision_label_fr || ' · '
+        || lower(c.band_label_fr) || '</span></span>' AS scale_html_fr
 FROM reporting.customer AS c
 CROSS JOIN reporting.published_run AS run
+CROSS JOIN LATERAL (
+    -- Drawn in text and boxes and not on a canvas: letters and signs tell what colours tell, it is legible in a light
+    -- and in a dark theme, on paper and aloud.
+    SELECT
+        CASE c.decision WHEN 'accept' THEN '✔ ' WHEN 'review' THEN '? ' ELSE '✖ ' END AS sign,
+        '<span style="display:block;padding:4px 36px;text-align:center">'
+        || '<span style="display:block;width:0;white-space:nowrap;margin-left:' || c.score
+        || '%"><span style="display:inline-block;transform:translateX(-50%);font-size:22px;font-weight:600;'
+        || 'line-height:1.2">' || c.score || ' / 100<br>▼</span></span>'
+        || '<span style="display:flex;height:26px;line-height:26px">'
+        || string_agg(
+            '<span style="flex:' || b.maximum_score + 1 - b.minimum_score || ' 1 0;min-width:0;' || CASE
+                WHEN b.decision = 'decline' THEN 'background:#B34700;color:#fff'
+                WHEN b.decision = 'review' THEN 'background:#E69F00;color:#000'
+                WHEN b.place = 1 THEN 'background:#08519C;color:#fff'
+                WHEN b.place = 2 THEN 'background:#4292C6;color:#000'
+                ELSE 'background:#9ECAE1;color:#000'
+            END || '">' || b.band || '</span>',
+            '' ORDER BY b.minimum_score
+        )
+        || '</span><span style="display:flex;font-size:12px;text-align:left">'
+        || string_agg(
+            '<span style="flex:' || b.maximum_score + 1 - b.minimum_score || ' 1 0;min-width:0">' || b.minimum_score
+            || '</span>',
+            '' ORDER BY b.minimum_score
+        )
+        || '<span style="width:0">100</span></span>' AS opening
+    FROM (
+        SELECT known.*, row_number() OVER (ORDER BY known.minimum_score DESC) AS place
+        FROM reporting.score_band AS known
+    ) AS b
+) AS scale
 CROSS JOIN (
     SELECT
         min(b.minimum_score) FILTER (WHERE b.decision = 'accept') AS accept_threshold,
@@ -63,3 +99,7 @@ COMMENT ON COLUMN reporting.customer_score.base_score IS
 COMMENT ON COLUMN reporting.customer_score.run_id IS 'Run that the row is from, see run_history.';
 COMMENT ON COLUMN reporting.customer_score.as_of IS 'Date that the score is of.';
 COMMENT ON COLUMN reporting.customer_score.previous_as_of IS 'Date of the run published just before this one.';
+COMMENT ON COLUMN reporting.customer_score.scale_html_en IS
+    'The score on a scale of the bands with their limits, and the suggested decision, in English (HTML).';
+COMMENT ON COLUMN reporting.customer_score.scale_html_fr IS
+    'The score on a scale of the bands with their limits, and the suggested decision, in French (HTML).';

@@ -63,7 +63,6 @@ def facts(language: str) -> dict[str, str]:
         "review_from": str(lowest["review"]),
         "review_to": str(lowest["accept"] - 1),
         "accept_from": str(lowest["accept"]),
-        "band_ends": ",".join([*(band["minimum_score"] for band in bands[1:]), "100"]),
     }
 
 

@@ -255,12 +255,6 @@ EXTRA_CATEGORICAL_COLOR_SCHEMES = [
         "colors": [BLUE, VERMILLION, ORANGE, "#7A7A7A", LIGHT_BLUE, "#009E73", "#CC79A7", "#4D4D4D", "#B3B3B3"],
     },
     {
-        "id": "creditlens_bands",
-        "label": "creditlens, score bands",
-        "description": "Declined, to be reviewed, then accepted from light to dark: told apart by lightness too",
-        "colors": [VERMILLION, ORANGE, "#9ECAE1", "#4292C6", "#08519C"],
-    },
-    {
         "id": "creditlens_drift",
         "label": "creditlens, beside thresholds",
         "description": "Without the colours of the lines that say watch and shifted",

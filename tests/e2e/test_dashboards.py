@@ -91,7 +91,7 @@ def test_typing_a_number_and_enter_shows_that_customers_score_and_reasons(desk: 
     assert card["Suggested decision"].endswith(customer["decision_label_en"])
     assert card["Income"] == f"{customer['income']:,.0f} €"
     assert card["Age"] == f"{customer['age_years']:.1f} years"
-    assert f"{customer['score']} / 100" in desk.words("Score, 0 to 100")
+    assert desk.table("Score, 0 to 100")[0][0].startswith(f"{customer['score']} / 100")
     reasons = ask("SELECT * FROM reporting.customer_reason WHERE customer_id = :id ORDER BY ord", id=CUSTOMER)
     shown = [plain(row[0]) for row in desk.table("Main reasons")]
     assert shown == [plain(re.sub("<[^>]+>", "", reason["reason_html_en"])) for reason in reasons]

@@ -627,7 +627,9 @@ def test_every_former_customer_is_told_by_the_options_of_the_filters(
 
 
 def test_a_former_customers_band_and_decision_are_those_of_the_score(world: World) -> None:
-    rows = world.ask("SELECT score, band, band_label_fr, decision, decision_label_en FROM reporting.former_customer")
+    rows = world.ask(
+        "SELECT score, band, band_label_fr, decision, decision_label_en FROM reporting.former_customer"
+    )
     scores = np.array([row["score"] for row in rows])
     for row, index in zip(rows, scorecard.band_index(scores), strict=True):
         band = scorecard.bands()[index]

@@ -204,6 +204,22 @@ def test_the_card_begins_with_score_and_decision_in_words(file: File) -> None:
         assert all(row["value_en"] and row["value_fr"] and row["note_en"] and row["note_fr"] for row in card)
 
 
+def test_the_scale_shows_the_score_among_the_bands_and_their_limits(file: File) -> None:
+    bands = file.query("SELECT * FROM reporting.score_band ORDER BY minimum_score")
+    for customer_id in file.customers:
+        (score,) = lines(file.query, "score", customer_id)
+        for language in ("en", "fr"):
+            html = score[f"scale_html_{language}"]
+            assert f"margin-left:{score['score']}%" in html
+            words = re.sub("<[^>]+>", " ", html).split()
+            letters, limits = [band["band"] for band in bands], [str(band["minimum_score"]) for band in bands]
+            assert words[:4] == [str(score["score"]), "/", "100", "▼"]
+            assert words[4 : 4 + 2 * len(bands) + 1] == [*letters, *limits, "100"]
+            ending = html.rpartition('<span style="display:block;padding-top:6px">')[2]
+            assert score[f"decision_label_{language}"] in ending
+            assert score[f"band_label_{language}"].lower() in ending
+
+
 def test_a_newcomer_has_no_change_and_no_movers(file: File) -> None:
     card = lines(file.query, "card", FIRST_ID)
     assert (card[5]["value_en"], card[5]["value_fr"]) == ("no score before", "pas de score avant")
