@@ -53,7 +53,7 @@ def export(
             stem = folder / f"customer-{customer_id}"
             files.append(_private(stem.with_suffix(".json"), json.dumps(document, default=str, indent=1)))
             for language in languages:
-                page = render(customer_id, made, held, language, not_told)
+                page = render(customer_id, made, held, language, not_told, retained_runs=settings.retained_runs)
                 files.append(_private(folder / f"{stem.name}.{language}.html", page))
         people_rows.complete(engine, request_id)
     outcome = "exported" if files else "nothing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,9 @@ from flows.privacy.stores.base import NotTold
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 _SUBJECTS = ("applications", "scores", "contributions", "rejected", "former", "assignments", "requests", "looks")
+# What the summary names: the strongest few, none that rounds to nothing.
+_TOLD_REASONS = 4
+_TOLD_POINTS = 0.05
 
 
 def render(
@@ -26,18 +29,43 @@ def render(
     held: Mapping[str, Sequence[Mapping[str, Any]]],
     language: Language,
     not_told: NotTold | None = None,
+    *,
+    retained_runs: int,
 ) -> str:
-    """Everything held about one person as one page that needs nothing else; a subject that is left out is empty."""
+    """Everything held about one person as one page that needs nothing else; a subject that is left out is empty.
+
+    It begins with the newest score in plain words. Earlier nights are folded; looks are counted by day and person.
+    `retained_runs` is of how many nights the details are kept.
+    """
     page = _environment().get_template("export.html.jinja")
+    subjects = {subject: held.get(subject, ()) for subject in _SUBJECTS}
+    say = {key: words[language] for key, words in texts().items()}
+    last = subjects["scores"][-1] if subjects["scores"] else None
     return page.render(
         customer_id=customer_id,
         made=made,
-        held={subject: held.get(subject, ()) for subject in _SUBJECTS},
+        held=subjects,
         language=language,
         not_told=not_told,
-        say={key: words[language] for key, words in texts().items()},
+        say=say,
+        last=last,
+        last_reasons=_reasons(subjects["contributions"], last),
+        outcomes=[rows[0] for _, rows in by(subjects["former"], "model_id")][-1:],
+        counts={
+            "applications": len({row["run_id"] for row in subjects["applications"]}),
+            "scores": len(subjects["scores"]),
+            "contributions": len(subjects["contributions"]),
+            "former_rows": len(subjects["former"]),
+            "rejected": len(subjects["rejected"]),
+            "assignments": len(subjects["assignments"]),
+            "looks": len(subjects["looks"]),
+            "requests": len(subjects["requests"]),
+        },
+        looks=_looks(subjects["looks"], say),
+        retained_runs=retained_runs,
         by=by,
-        when=_when,
+        day=partial(_day, language=language),
+        when=partial(_when, language=language),
         number=partial(_number, language=language),
         percent=partial(_percent, language=language),
     ).lstrip()
@@ -76,8 +104,45 @@ def _cell(value: object) -> str:
     return "" if value is None else plain(str(value))
 
 
-def _when(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+def _reasons(
+    contributions: Sequence[Mapping[str, Any]], last: Mapping[str, Any] | None
+) -> dict[str, list[Mapping[str, Any]]]:
+    """What lowered and what raised the newest score most, each strongest first."""
+    rows = [row for row in contributions if last is not None and row["run_id"] == last["run_id"]]
+    ordered = sorted(rows, key=lambda row: float(row["score_points"]))
+    return {
+        "lowers": [row for row in ordered if row["score_points"] < -_TOLD_POINTS][:_TOLD_REASONS],
+        "raises": [row for row in reversed(ordered) if row["score_points"] > _TOLD_POINTS][:_TOLD_REASONS],
+    }
+
+
+def _looks(rows: Sequence[Mapping[str, Any]], say: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Looks by day and person, the newest day first: how many, of which kinds, in which dashboards."""
+
+    def key(row: Mapping[str, Any]) -> tuple[date, str]:
+        return row["looked_at"].astimezone(UTC).date(), row["username"] or ""
+
+    return [
+        {
+            "day": day,
+            "username": username,
+            "count": len(group),
+            "kinds": sorted({say[f"look_{row['kind']}"] for row in group}),
+            "dashboards": sorted({row["dashboard"] for row in group if row["dashboard"]}),
+        }
+        for (day, username), group in (
+            (value, list(rows)) for value, rows in groupby(sorted(rows, key=key, reverse=True), key=key)
+        )
+    ]
+
+
+def _day(day: date, *, language: Language) -> str:
+    return f"{day:%d/%m/%Y}" if language == "fr" else f"{day.day} {day:%B %Y}"
+
+
+def _when(moment: datetime, *, language: Language) -> str:
+    at = moment.astimezone(UTC)
+    return f"{_day(at.date(), language=language)}{' à' if language == 'fr' else ','} {at:%H:%M} UTC"
 
 
 def _number(value: float, decimals: int, *, language: Language, sign: bool = False) -> str:

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -109,12 +109,12 @@ def test_the_pages_are_readable_in_both_languages_and_need_nothing_else(
 
 
 def test_a_file_cannot_smuggle_markup_into_the_page() -> None:
-    row = {"as_of": "2026-01-01", "run_id": 1, "source_name": "<script>", "row_number": 1, "column_name": "X",
+    row = {"as_of": date(2026, 1, 1), "run_id": 1, "source_name": "<script>", "row_number": 1, "column_name": "X",
            "rule": "number", "value": "<img src=x onerror=alert(1)>"}  # fmt: skip
     nothing: dict[str, list[dict[str, object]]] = {
         "scores": [], "contributions": [], "applications": [], "former": [], "requests": [], "rejected": [row]
     }  # fmt: skip
-    page = render(1, datetime.now(UTC), nothing, "en")
+    page = render(1, datetime.now(UTC), nothing, "en", retained_runs=7)
     assert "<script" not in page and "<img" not in page
 
 

@@ -1,0 +1,122 @@
+"""A person's copy on paper: the newest score in plain words first, then the rest, dates as people write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from html import unescape
+from typing import Any
+
+import pytest
+
+from flows.privacy.page import Language, render
+
+MADE = datetime(2026, 3, 4, 17, 5, tzinfo=UTC)
+
+
+def score(run: int, value: int, **more: Any) -> dict[str, Any]:
+    return {
+        "run_id": run, "as_of": date(2026, 3, run), "score": value, "default_probability": 1 - value / 100,
+        "band_en": "High risk", "band_fr": "Risque élevé", "decision_en": "Review", "decision_fr": "À étudier",
+        "percentile": 12.3, "model_id": 1, **more,
+    }  # fmt: skip
+
+
+def contribution(run: int, name: str, points: float) -> dict[str, Any]:
+    return {
+        "run_id": run, "as_of": date(2026, 3, run), "rank": 1, "label_en": name, "label_fr": f"{name} (fr)",
+        "value_en": "1", "value_fr": "1", "score_points": points, "contribution": -points / 10,
+        "description_en": "What it is.", "description_fr": "Ce que c'est.",
+    }  # fmt: skip
+
+
+def look(day: int, hour: int, user: str, kind: str, dashboard: str | None) -> dict[str, Any]:
+    at = datetime(2026, 3, day, hour, tzinfo=UTC)
+    return {"looked_at": at, "username": user, "kind": kind, "dashboard": dashboard, "chart": "c", "dataset": "d",
+            "cached": False}  # fmt: skip
+
+
+HELD = {
+    "scores": [score(1, 90), score(2, 77)],
+    "contributions": [
+        contribution(1, "Old reason", -9.0),
+        contribution(2, "Amount", -6.25),
+        contribution(2, "Age", -0.01),
+        contribution(2, "Job", 3.0),
+        *(contribution(2, f"Small {number}", -0.5 - number / 10) for number in range(5)),
+    ],
+    "looks": [
+        look(2, 9, "alice", "view", "Customer file"),
+        look(2, 10, "alice", "view", "Customer file"),
+        look(2, 11, "alice", "export", None),
+        look(2, 12, "bob", "view", "Compare"),
+        look(3, 9, "alice", "view", "Customer file"),
+    ],
+}
+
+
+def words(page: str) -> str:
+    return " ".join(unescape(re.sub("<[^>]+>", " ", page)).split())
+
+
+def page(language: Language) -> str:
+    return render(5, MADE, HELD, language, retained_runs=7)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "en",
+            "Your application was scored 77 out of 100 on 2 March 2026 (high risk). The suggestion was to review."
+            " It is a suggestion: a person decides. Of 100 former customers, 12 had the same score or a lower one.",
+        ),
+        (
+            "fr",
+            "Votre demande a reçu le score de 77 sur 100 le 02/03/2026 (risque élevé). La proposition était :"
+            " à étudier. Ce n'est qu'une proposition : c'est une personne qui décide. Sur 100 anciens clients, 12"
+            " avaient le même score ou un score plus bas.",
+        ),
+    ],
+)
+def test_the_newest_score_comes_first_in_plain_words(language: Language, said: str) -> None:
+    written = words(page(language)).replace("\u00a0", " ")
+    assert said in written
+    first = written.index(said)
+    for later in ("0.4", "0,4", "Rank", "Rang"):
+        assert later not in written[:first]
+    assert {"en": "4 March 2026, 17:05 UTC", "fr": "04/03/2026 à 17:05 UTC"}[language] in written
+    assert {"en": "the last 7 nights", "fr": "les 7 dernières nuits"}[language] in written
+
+
+def test_the_summary_names_the_strongest_few_of_the_newest_score_and_none_that_rounds_to_nothing() -> None:
+    (lowers, raises) = re.findall(r"points:</p>\s*<ul>(.*?)</ul>", page("en"), re.S)
+    assert [line.split(" = ")[0] for line in re.findall(r"<li>(.*?)</li>", lowers)] == [
+        "Amount", "Small 4", "Small 3", "Small 2"
+    ]  # fmt: skip
+    assert "Amount = 1 (-6.2)" in lowers
+    assert words(raises) == "Job = 1 (+3.0)"
+
+
+def test_earlier_nights_are_folded() -> None:
+    made = page("en")
+    folded = "".join(re.findall(r"<details>.*?</details>", made, re.S))
+    assert "Old reason" in folded and "Amount" not in folded
+    assert made.index("Why the score of 2 March 2026") < made.index("Why the score of 1 March 2026")
+
+
+def test_looks_are_counted_by_day_and_person_the_newest_first() -> None:
+    made = page("en")
+    rows = re.findall(r"<tr>(.*?)</tr>", made[made.index("<h2>Who looked") :], re.S)
+    cells = [re.findall(r"<td>(.*?)</td>", row, re.S) for row in rows if "<td>" in row]
+    assert cells == [
+        ["3 March 2026", "alice", "1", "looked at", "Customer file"],
+        ["2 March 2026", "bob", "1", "looked at", "Compare"],
+        ["2 March 2026", "alice", "3", "file, looked at", "Customer file"],
+    ]
+
+
+def test_of_nobody_the_page_says_that_nothing_is_held() -> None:
+    made = words(render(5, MADE, {}, "en", retained_runs=7))
+    assert "Nothing is held." in made
+    assert "was scored" not in made
