@@ -226,7 +226,14 @@ THEME_DEFAULT: dict[str, Any] = {
         "echartsOptionsOverridesByChartType": {
             "waterfall": {
                 "xAxis": {
-                    "axisLabel": {"margin": 22, "rotate": 0, "interval": 0, "width": 92, "overflow": "break"},
+                    "axisLabel": {
+                        "margin": 22,
+                        "rotate": 0,
+                        "interval": 0,
+                        "width": 92,
+                        "overflow": "break",
+                        "lineHeight": 16,
+                    },
                 }
             }
         },
