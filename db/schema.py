@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Engine
@@ -17,6 +14,9 @@ from db import unfinished_restore, views
 from db.engine import connect, driver
 from db.errors import NotMigratedError
 from db.models import PRIVATE, SCHEMA, VERSION_TABLE
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 # Not Alembic's usual public.alembic_version, in which other programs keep their own revision, and not in schema
@@ -31,6 +31,9 @@ MAKE_VERSION_TABLE = (
 
 def configuration(engine: Engine) -> Config:
     """Alembic's configuration for the migrations of this program on one database."""
+    # Here and below: most commands migrate nothing, and Alembic takes long to import.
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
@@ -43,6 +46,8 @@ def upgrade(engine: Engine, revision: str = "head") -> bool:
 
     An older revision than the newest has no views: they are of the newest.
     """
+    from alembic import command
+
     before = current(engine)
     if revision != "head" or before != head():
         command.upgrade(configuration(engine), revision)
@@ -53,11 +58,15 @@ def upgrade(engine: Engine, revision: str = "head") -> bool:
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
     """Take the database back to `revision`."""
+    from alembic import command
+
     command.downgrade(configuration(engine), revision)
 
 
 def check(engine: Engine) -> None:
     """Raise alembic.util.CommandError if the models and the migrated database differ."""
+    from alembic import command
+
     command.check(configuration(engine))
 
 
@@ -127,20 +136,14 @@ def _exists(server: psycopg.Connection[Any], schema: str, table: str) -> bool:
     return row is not None
 
 
-def head() -> str | None:
+def head() -> str:
     """The newest revision that this program has."""
-    return _scripts().get_current_head()
+    return max(revisions())
 
 
 def revisions() -> set[str]:
-    """All revisions that this program has."""
-    return {script.revision for script in _scripts().walk_revisions()}
-
-
-def _scripts() -> ScriptDirectory:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return ScriptDirectory.from_config(config)
+    """All revisions that this program has: their files begin with them."""
+    return {file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py")}
 
 
 def require_current(engine: Engine) -> None:

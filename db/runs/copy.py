@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Cursor, sql
@@ -100,7 +100,7 @@ def encode(table: Table, columns: Mapping[str, Values]) -> Encoded:
     text = np.array([np.dtype(kind).kind == "S" for kind in wire], dtype=np.bool_)
     flat = payload.view(np.uint8).reshape(rows, payload.dtype.itemsize)
     out = np.empty(rows * int(2 + 4 * len(wire) + widths.sum()), dtype=np.uint8)
-    used = _frame(flat, widths, text, null, out)
+    used = _frame()(flat, widths, text, null, out)
     return Encoded(table, tuple(columns), out.data[:used])
 
 
@@ -182,4 +182,10 @@ def _frame_rows(
     return at
 
 
-_frame: Kernel = numba.njit(cache=True, nogil=True)(_frame_rows)
+@cache
+def _frame() -> Kernel:
+    """`_frame_rows` compiled: most commands copy nothing, and numba takes long to import."""
+    import numba
+
+    compiled: Kernel = numba.njit(cache=True, nogil=True)(_frame_rows)
+    return compiled

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from db.runs.ledger import Check
-from flows.steps.chunks import Tally
-from scoring.baseline import Baseline
-from scoring.monitoring import emptied
+
+if TYPE_CHECKING:
+    from flows.steps.chunks import Tally
+    from scoring.baseline import Baseline
 
 CHECK = "empty_columns"
 
 
 def check_of(tally: Tally, baseline: Baseline) -> Check | None:
     """The check of a night in which a column may have no value at all; None for a night without customers."""
+    # `status` words what this found, without what only a night needs.
+    from scoring.monitoring import emptied
+
     if not tally.sums:
         return None
     empty = emptied(tally.sums, baseline)

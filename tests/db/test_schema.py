@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
 from db import registry, schema
@@ -55,3 +56,9 @@ def test_a_dictionary_from_before_groups_is_kept_and_gets_them(new_database: Cal
     with engine.connect() as connection:
         assert connection.execute(groups).all() == synced
         assert connection.scalar(text("SELECT count(*) FROM credit.feature_group")) < names
+
+
+def test_revisions_are_those_that_alembic_finds(engine: Engine) -> None:
+    scripts = ScriptDirectory.from_config(schema.configuration(engine))
+    assert schema.revisions() == {script.revision for script in scripts.walk_revisions()}
+    assert schema.head() == scripts.get_current_head()
