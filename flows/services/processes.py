@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -56,6 +57,14 @@ def temporary_folder(state: Path, name: str) -> Path:
 # Runs the command in its own place, with its own number, once its starter has noted that number and says so. If the
 # starter is killed before, the command never runs: nobody would know of it, and nobody could stop it.
 _ONCE_NOTED = 'read -r noted && exec "$@" </dev/null'
+# Starts it and ends, so that it is nobody's child: one that another service starts, as the schedule may start
+# Prefect anew, must not be taken for a part of that one, nor end with it. Its number goes to the first descriptor.
+_DETACHED = """
+import os, subprocess, sys
+made = subprocess.Popen(sys.argv[2:], start_new_session=True)
+os.write(int(sys.argv[1]), b"%d" % made.pid)
+made.returncode = 0
+"""
 
 
 def _folder_mark(folder: Path) -> list[int]:
@@ -152,32 +161,39 @@ class Background:
             # What stands before this line is the past, whose errors are no longer anybody's.
             output.write(f"{logs.STARTED} {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {self.name}\n")
             output.flush()
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", _ONCE_NOTED, self.name, *command],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={
-                    **os.environ,
-                    **environment,
-                    "CREDITLENS_STATE": str(self.state),
-                    "TMPDIR": str(temporary_folder(self.state, self.name)),
-                },
-            )
-        assert process.stdin is not None
-        with suppress(BrokenPipeError), process.stdin as noted:
+            reading, writing = os.pipe()
+            with open(reading, "rb") as told:
+                starter = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-c", _DETACHED, str(writing),
+                     "/bin/sh", "-c", _ONCE_NOTED, self.name, *command],
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    # A Ctrl+C is for us.
+                    start_new_session=True,
+                    pass_fds=[writing],
+                    env={
+                        **os.environ,
+                        **environment,
+                        "CREDITLENS_STATE": str(self.state),
+                        "TMPDIR": str(temporary_folder(self.state, self.name)),
+                    },
+                )  # fmt: skip
+                os.close(writing)
+                pid = int(told.read() or 0)
+        assert starter.stdin is not None
+        with suppress(BrokenPipeError), starter.stdin as noted:
+            if starter.wait() or not pid:
+                raise ServiceError(f"{self.name} could not be started; see {self.log}.")
             try:
-                self._know(process.pid, made_of or {})
+                self._know(pid, made_of or {})
             except BaseException:
                 # On a full disk, for one: nobody would know of it.
-                process.kill()
-                process.wait()
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
                 raise
             noted.write(b"noted\n")
-        # It is meant to outlive us: without a return code, Popen would warn that it is left behind.
-        process.returncode = 0
-        return process.pid
+        return pid
 
     def adopt(self, made_of: Mapping[str, str] | None = None) -> None:
         """Be known as this process, which is about to become the service."""

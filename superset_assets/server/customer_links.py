@@ -16,8 +16,9 @@ PAGES = (WORKLIST, *OF_ONE, "portfolio")
 CUSTOMER, STATE_KEY, STATE, PERMALINK = "customer", "native_filters_key", "native_filters", "permalink_key"
 FILTER = "NATIVE_FILTER-customer"
 LARGEST = 2**31 - 1
-# What people type or paste between the digits of a number: spaces of any kind, commas, points, apostrophes.
-_SEPARATORS = re.compile(r"[\s\u00a0\u202f,.'’]")
+# Digits, or groups of three with one separator between them, as people paste them. Nothing else is taken for a
+# number: 100005.0 is not 1000050.
+_NUMBER = re.compile(r"[0-9]{1,18}|[0-9]{1,3}(?:([\s,.'’])[0-9]{3}(?:\1[0-9]{3}){0,4})")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def place_of(slug: str, languages: Iterable[str]) -> Place | None:
 
 def number(typed: str) -> int | None:
     """The number that somebody typed, which may be grouped as in 100 005; None if it is none."""
-    digits = _SEPARATORS.sub("", typed)
-    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= 18 else None
+    found = _NUMBER.fullmatch(typed.strip())
+    return int("".join(re.findall(r"[0-9]", found[0]))) if found else None
 
 
 def customer_in_address(arguments: Mapping[str, str]) -> str | None:

@@ -8,6 +8,7 @@ number that is nobody's, gets the worklist and is told so.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -22,6 +23,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import refresh
 from jinja2 import ChoiceLoader, DictLoader, FileSystemLoader, PrefixLoader
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from superset_assets.server import customer_links, viewer
 from superset_assets.server.customer_links import LARGEST, OF_ONE, WORKLIST, Place
@@ -29,11 +31,13 @@ from superset_assets.server.customer_links import LARGEST, OF_ONE, WORKLIST, Pla
 TEXTS = Path(__file__).with_name("customer_search.yaml")
 TEMPLATES = Path(__file__).with_name("templates")
 DATABASE = "creditlens"
+# In the session: whose they are, and the numbers. Signing out leaves it, and somebody else may sign in.
 RECENT = "recent_customers"
 RECENT_KEPT = 6
 # What a message repeats of what was typed.
 TYPED_SHOWN = 40
 
+log = logging.getLogger(__name__)
 pages = Blueprint("customers", __name__)
 
 
@@ -47,6 +51,15 @@ def add_to(app: Flask) -> None:
     app.jinja_env.globals["creditlens_bar"] = bar
     app.before_request(switch_the_language_of_the_page)
     app.before_request(show_the_customer_of_the_address)
+    app.register_error_handler(Unanswered, _unanswered)
+
+
+class Unanswered(Exception):
+    """The database does not say who there is."""
+
+
+def _unanswered(_: Unanswered) -> ResponseReturnValue:
+    return Response(_texts()["unanswered"][_language(None)], status=503, mimetype="text/plain")
 
 
 # --- finding one ----------------------------------------------------------------------------------------------
@@ -61,7 +74,7 @@ def open_customer() -> ResponseReturnValue:
     place = Place(page if page in OF_ONE else OF_ONE[0], _language(request.args.get("language")))
     _require_right(place)
     typed = request.args.get("number", "").strip()
-    return redirect(_address(place, typed) or Place(WORKLIST, place.language).address(missing=typed or "-"))
+    return redirect(_address(place, typed) or Place(WORKLIST, place.language).address(missing=typed))
 
 
 def _address(place: Place, typed: str) -> str | None:
@@ -83,18 +96,22 @@ def show_the_customer_of_the_address() -> ResponseReturnValue | None:
     kept = customer_links.customer_in_state(_kept_state(place, key)) if key else None
     typed = customer_links.customer_in_address(arguments) or kept
     if typed is None:
-        return redirect(Place(WORKLIST, place.language).address(missing="-"))
+        return redirect(Place(WORKLIST, place.language).address(missing=""))
     address = _address(place, typed)
     if address is None:
         return redirect(Place(WORKLIST, place.language).address(missing=typed))
     number = customer_links.number(typed) or 0
-    charts = customer_links.customer_in_filters(arguments) or kept
-    if request.path != place.path or customer_links.PERMALINK in arguments or charts != str(number):
+    named = {arguments.get(customer_links.CUSTOMER), customer_links.customer_in_filters(arguments) or kept}
+    if request.path != place.path or customer_links.PERMALINK in arguments or named != {str(number)}:
         return redirect(address)
-    if arguments.get(customer_links.CUSTOMER) != charts:
-        return redirect(address)
-    session[RECENT] = [number, *(one for one in session.get(RECENT, []) if one != number)][:RECENT_KEPT]
+    session[RECENT] = [g.user.id, [number, *(one for one in _recent() if one != number)][:RECENT_KEPT]]
     return None
+
+
+def _recent() -> list[int]:
+    """The customers that whoever is signed in opened last."""
+    user, numbers = session.get(RECENT) or (None, [])
+    return list(numbers) if user == g.user.id else []
 
 
 def _kept_state(place: Place, key: str) -> str | None:
@@ -117,9 +134,8 @@ def switch_the_language_of_the_page() -> ResponseReturnValue | None:
     if len(parts) != 2 or parts[0] != "lang" or parts[1] not in languages or g.user.is_anonymous:
         return None
     before = urlsplit(request.referrer or "")
-    found = before.path.strip("/").split("/")
-    place = customer_links.place_of(found[2], languages) if found[:2] == ["superset", "dashboard"] else None
-    if before.netloc != request.host or place is None:
+    place = _place_of(before.path) if before.netloc == request.host else None
+    if place is None:
         return None
     session["locale"] = parts[1]
     refresh()
@@ -150,13 +166,10 @@ def bar() -> Mapping[str, Any] | None:
         "texts": texts,
         "language": language,
         "page": place.page if place else None,
-        "number": shown,
         "heading": texts["heading"].format(number=shown, date=_written(scored, language)) if scored else None,
         "links": [(page, texts[page], address) for page, address in links if shown or page not in OF_ONE],
         "other": _in_the_other_language(place, language, shown),
-        "recent": [
-            (one, Place(OF_ONE[0], language).address(one)) for one in session.get(RECENT, []) if one != shown
-        ],
+        "recent": [(one, Place(OF_ONE[0], language).address(one)) for one in _recent() if one != shown],
         "message": _message(texts, request.args["missing"]) if "missing" in request.args else None,
     }
 
@@ -169,7 +182,7 @@ def _in_the_other_language(place: Place | None, language: str, number: int | Non
 def _message(texts: Mapping[str, str], typed: str) -> str:
     """Why no file is open, after somebody asked for one."""
     typed = typed if len(typed) <= TYPED_SHOWN else f"{typed[:TYPED_SHOWN]}…"
-    if typed in {"", "-"}:
+    if not typed:
         return texts["choose"]
     number = customer_links.number(typed)
     if number is None:
@@ -200,8 +213,13 @@ def _language(wanted: str | None) -> str:
 
 
 def _place() -> Place | None:
-    """The page that the request asks for, by its name or by Superset's number; None if it is none of ours."""
-    parts = request.path.strip("/").split("/")
+    """The page that the request asks for."""
+    return _place_of(request.path)
+
+
+def _place_of(path: str) -> Place | None:
+    """The page of an address, by its name or by Superset's number; None if it is none of ours."""
+    parts = path.strip("/").split("/")
     if len(parts) != 3 or parts[:2] != ["superset", "dashboard"]:
         return None
     slug = parts[2]
@@ -232,18 +250,30 @@ def _require_right(place: Place) -> None:
 
 
 def _score_date(number: int) -> date | None:
-    """The date of a customer's score, None if whoever looks may see no customer of this number."""
+    """The date of a customer's score, None if whoever looks may see no customer of this number.
+
+    Asked once a request. Raises Unanswered.
+    """
     if number > LARGEST:
         return None
-    found: date | None = _ask("SELECT as_of FROM reporting.customer_score WHERE customer_id = :id", id=number)
-    return found
+    known: dict[int, date | None] = g.setdefault("creditlens_score_dates", {})
+    if number not in known:
+        known[number] = _ask("SELECT as_of FROM reporting.customer_score WHERE customer_id = :id", id=number)
+    return known[number]
 
 
 def _ask(query: str, **values: Any) -> Any:
-    """The first value that the database answers to whoever is signed in, None if there is none."""
+    """The first value that the database answers to whoever is signed in, None if there is none.
+
+    Raises Unanswered.
+    """
     from superset import db
     from superset.models.core import Database
 
     database = db.session.query(Database).filter_by(database_name=DATABASE).one()
-    with database.get_sqla_engine() as engine, engine.connect() as connection:
-        return connection.execute(text(query), values).scalar()
+    try:
+        with database.get_sqla_engine() as engine, engine.connect() as connection:
+            return connection.execute(text(query), values).scalar()
+    except DBAPIError as error:
+        log.warning("The database did not say who there is: %s", type(error.orig).__name__)
+        raise Unanswered from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +14,6 @@ from tests.e2e.desk import Desk, browser
 from tests.superset_fixture import Superset
 
 WIDTH, HEIGHT = 1600, 1800
-# A chart that refuses to show everybody answers 400, and then Superset looks for the chart's owners to name them,
-# which an advisor may not see. Browsers write any such answer on the console; a page cannot keep them from it.
-REFUSED = (
-    (re.compile(r"status of 400"), re.compile(r"/api/v1/chart/data\?form_data=.*slice_id")),
-    (re.compile(r"status of 404"), re.compile(r"/api/v1/chart/\d+\?q=\(columns:!\(owners\.")),
-)
 
 
 @pytest.fixture(scope="session")
@@ -57,17 +50,7 @@ def signed_in(chromium: BrowserContext, superset: Superset) -> Desk:
 def desk(signed_in: Desk) -> Iterator[Desk]:
     """The advisor's desk; what the browser complains of meanwhile, or asks of another host, fails the test."""
     signed_in.complaints.clear()
-    signed_in.refusals_expected = False
     signed_in.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     yield signed_in
-    assert unexpected(signed_in) == []
+    assert signed_in.complaints == []
     assert signed_in.hosts == {"127.0.0.1"}
-
-
-def unexpected(desk: Desk) -> list[tuple[str, str]]:
-    """Complaints, without those that refusals cause where they are expected."""
-    return [
-        (said, about)
-        for said, about in desk.complaints
-        if not (desk.refusals_expected and any(a.search(said) and b.search(about) for a, b in REFUSED))
-    ]

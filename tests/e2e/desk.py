@@ -163,7 +163,6 @@ class Desk:
     hosts: every host that anything was asked of.
     complaints: errors of the console, and of scripts, with the address that they are about.
     answers: the last answer for each chart, by its number.
-    refusals_expected: whether it is right that charts ask for a customer.
     """
 
     page: Page
@@ -171,7 +170,6 @@ class Desk:
     hosts: set[str] = field(default_factory=set)
     complaints: list[tuple[str, str]] = field(default_factory=list)
     answers: dict[int, list[dict]] = field(default_factory=dict)
-    refusals_expected: bool = False
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE_MS)

@@ -91,9 +91,12 @@ class Clocked:
             time.sleep(0.5)
 
     def logs(self) -> str:
-        return "\n".join(
-            f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}"
-            for path in sorted((self.folder / "state").glob("*.log"))
+        return (
+            "\n".join(
+                f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}"
+                for path in sorted((self.folder / "state").glob("*.log"))
+            )
+            + f"\n--- {prefect.prefect_server(self.settings).pid()} at {prefect.local_prefect_url(self.settings)}"
         )
 
     def kill(self, service: processes.Background) -> None:
@@ -114,7 +117,8 @@ class Clocked:
             found = schedule._ask(
                 address, {"sort": "EXPECTED_START_TIME_ASC", "flow_runs": {"tags": {"all_": ["auto-scheduled"]}}}
             )
-        except OSError:
+        except OSError as error:
+            print(f"Prefect's server did not say which nights were due: {error!r}", flush=True)
             return []
         now = time.time()
         return [

@@ -30,7 +30,30 @@ def test_a_number_may_be_grouped_as_people_write_it(number: int, separator: str)
     assert customer_links.number(f" {number:,} ".replace(",", separator)) == number
 
 
-@pytest.mark.parametrize("typed", ["", " ", "abc", "12a", "-5", "+5", "1e5", "٣", "0x10", "½", "1" * 19, "5;6"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        " ",
+        "abc",
+        "12a",
+        "-5",
+        "+5",
+        "1e5",
+        "٣",
+        "0x10",
+        "½",
+        "1" * 19,
+        "5;6",
+        "100005.0",
+        "12.5",
+        "1,2,3",
+        "1 234,567",
+        "1234 567",
+        "1,234,",
+        ",234",
+    ],
+)
 def test_what_is_no_number_is_none(typed: str) -> None:
     assert customer_links.number(typed) is None
 

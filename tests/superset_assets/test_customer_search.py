@@ -22,7 +22,7 @@ def where(answer: httpx.Response) -> tuple[str, dict[str, str]]:
     """Path and arguments of where an answer leads."""
     assert answer.status_code == 302, answer.status_code
     parts = urlsplit(answer.headers["location"])
-    return parts.path, {name: values[0] for name, values in parse_qs(parts.query).items()}
+    return parts.path, {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
 
 
 def bar(page: str) -> str:
@@ -146,6 +146,34 @@ def test_files_opened_before_are_at_hand_the_newest_first(own: httpx.Client) -> 
         assert own.get(FILE.address(number)).status_code == 200
     said = bar(own.get("/superset/dashboard/worklist-en/").text)
     assert said.endswith("Recently opened: 500002 · 500003 · 500001")
+
+
+def test_whoever_signs_in_next_in_the_same_browser_does_not_see_them(superset: Superset, own: httpx.Client) -> None:
+    assert own.get(FILE.address(500_001)).status_code == 200
+    own.get("/logout/")
+    sign_in(own, "operator", superset.users["operator"])
+    assert "Recently opened" not in bar(own.get("/superset/dashboard/worklist-en/").text)
+
+
+@pytest.mark.parametrize(
+    "referrer", ["", "/superset/dashboard", "/superset/dashboard/", "/superset/dashboard/999999/", "/"]
+)
+def test_the_flag_on_any_other_page_is_supersets_own(superset: Superset, own: httpx.Client, referrer: str) -> None:
+    assert own.get("/lang/fr", headers={"Referer": superset.url + referrer}).status_code == 302
+
+
+def test_while_the_database_does_not_answer_a_sentence_says_so(superset: Superset) -> None:
+    client = superset.client("advisor")
+    with superset.engine.begin() as connection:
+        connection.execute(text("ALTER VIEW reporting.customer_score RENAME TO away"))
+    try:
+        for path in (FILE.address(CUSTOMER), f"/creditlens/customer?language=en&number={CUSTOMER}"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.text.partition(",")[0]) == (503, "The database does not answer")
+        assert client.get("/superset/dashboard/worklist-en/").status_code == 200
+    finally:
+        with superset.engine.begin() as connection:
+            connection.execute(text("ALTER VIEW reporting.away RENAME TO customer_score"))
 
 
 def test_nobody_learns_whom_there_is_without_signing_in_or_without_the_right(superset: Superset) -> None:

@@ -274,3 +274,26 @@ def test_a_server_that_is_too_late_for_its_port_has_lost_it(sleeper: Background)
     with says_yes(port):
         assert sleeper.lost(port) is True
         assert sleeper.listens(port) is False
+
+
+def test_a_service_that_another_one_started_is_no_part_of_it_and_outlives_it(tmp_path: Path) -> None:
+    """As the schedule, which starts a Prefect server anew that has ended."""
+    outer, inner = Background("outer", tmp_path), Background("inner", tmp_path)
+    script = (
+        "import sys, time; from pathlib import Path; from flows.services.processes import Background;"
+        f" Background('inner', Path({str(tmp_path)!r})).start(['sleep', '600'], {{}}); time.sleep(600)"
+    )
+    try:
+        outer.start([sys.executable, "-c", script], {})
+        deadline = time.monotonic() + 60
+        while inner.pid() is None:
+            assert time.monotonic() < deadline, outer.log.read_text()
+            time.sleep(0.05)
+        pid = outer.pid()
+        assert pid is not None
+        assert psutil.Process(pid).children(recursive=True) == []
+        assert outer.stop()
+        assert inner.pid() is not None
+    finally:
+        outer.stop()
+        inner.stop()
