@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,16 @@ PROJECT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("CREDITLENS_REAL_DATA", PROJECT.parent / "shared" / "home_credit"))
 _TEMPLATE = "migrated_template"
 _numbers = itertools.count(1)
+
+
+def pytest_collection_finish() -> None:
+    """Refuses tests whose imports load Prefect, which keeps the settings of the moment it is loaded.
+
+    `prefect_api` sets them. A test file that imports it earlier would have every flow of the session run on the
+    defaults: other logs, other warnings, another server.
+    """
+    if "prefect" in sys.modules:
+        raise pytest.UsageError("A test file imports Prefect: import what needs it in the test, after `prefect_api`.")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ from db.runs import ledger as run_ledger
 from flows import signals
 from flows.alerts import last_night
 from flows.operations import status
-from flows.steps.recovery import CLOSING_ATTEMPTS, closed_on_error
 from tests.db import ledger
 from tests.installation import Installation
 
@@ -103,8 +102,18 @@ def cancelled(engine: Engine, times: int) -> Iterator[None]:
         event.remove(engine, "before_cursor_execute", late)
 
 
+@pytest.fixture
+def attempts(prefect_api: str) -> int:
+    """How often the closing of a run is tried."""
+    from flows.steps.recovery import CLOSING_ATTEMPTS
+
+    return CLOSING_ATTEMPTS
+
+
 def end(engine: Engine, run_id: int) -> None:
     """A night that a signal ends."""
+    from flows.steps.recovery import closed_on_error
+
     with closed_on_error(engine, {}) as opened:
         opened.run_id = run_id
         raise signals.EndedBySignal(signal.SIGTERM)
@@ -112,7 +121,7 @@ def end(engine: Engine, run_id: int) -> None:
 
 @pytest.mark.parametrize("published", [False, True])
 def test_a_run_is_closed_rightly_though_the_cancelling_of_a_query_hits_the_next_ones(
-    installation: Installation, published: bool
+    installation: Installation, attempts: int, published: bool
 ) -> None:
     engine = installation.engine
     model_id = ledger.new_model(engine)
@@ -120,7 +129,7 @@ def test_a_run_is_closed_rightly_though_the_cancelling_of_a_query_hits_the_next_
     if published:
         ledger.load(engine, run_id)
         run_ledger.publish(engine, run_id, customers=0, rejected=0, unknown_categories=0, stage_seconds={})
-    with cancelled(engine, CLOSING_ATTEMPTS - 1), pytest.raises(signals.EndedBySignal) as ended:
+    with cancelled(engine, attempts - 1), pytest.raises(signals.EndedBySignal) as ended:
         end(engine, run_id)
     said = f"run {run_id} was published before" if published else "nothing was published"
     assert str(ended.value) == f"Ended by SIGTERM; {said}."
@@ -128,10 +137,10 @@ def test_a_run_is_closed_rightly_though_the_cancelling_of_a_query_hits_the_next_
     assert run_ledger.get(engine, run_id).status == ("published" if published else "failed")
 
 
-def test_what_cannot_be_known_is_not_claimed(installation: Installation) -> None:
+def test_what_cannot_be_known_is_not_claimed(installation: Installation, attempts: int) -> None:
     engine = installation.engine
     run_id = ledger.open_run(engine, ledger.new_model(engine), sha256="5" * 64)
-    with cancelled(engine, CLOSING_ATTEMPTS), pytest.raises(signals.EndedBySignal) as ended:
+    with cancelled(engine, attempts), pytest.raises(signals.EndedBySignal) as ended:
         end(engine, run_id)
     assert str(ended.value) == "Ended by SIGTERM; `creditlens status` shows whether it had published."
     assert run_id in run_ledger.recover(engine)
