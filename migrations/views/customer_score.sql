@@ -34,9 +34,9 @@ CROSS JOIN LATERAL (
     SELECT
         CASE c.decision WHEN 'accept' THEN '✔ ' WHEN 'review' THEN '? ' ELSE '✖ ' END AS sign,
         '<span style="display:block;padding:4px 36px;text-align:center">'
-        || '<span style="display:block;width:0;white-space:nowrap;margin-left:' || c.score
-        || '%"><span style="display:inline-block;transform:translateX(-50%);font-size:22px;font-weight:600;'
-        || 'line-height:1.2">' || c.score || ' / 100<br>▼</span></span>'
+        || '<span style="display:flex;justify-content:center;width:0;margin-left:' || c.score
+        || '%"><span style="white-space:nowrap;font-size:22px;font-weight:600;line-height:1.2">'
+        || c.score || ' / 100<br>▼</span></span>'
         || '<span style="display:flex;height:26px;line-height:26px">'
         || string_agg(
             '<span style="flex:' || b.maximum_score + 1 - b.minimum_score || ' 1 0;min-width:0;' || CASE
