@@ -43,7 +43,7 @@ def pytest_collection_finish() -> None:
     defaults: other logs, other warnings, another server.
     """
     if "prefect" in sys.modules:
-        raise pytest.UsageError("A test file imports Prefect: import what needs it in the test, after `prefect_api`.")
+        raise pytest.UsageError("A test file imports Prefect; import what needs it in a test, after `prefect_api`.")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+from collections import deque
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -163,6 +164,7 @@ class Desk:
     hosts: every host that anything was asked of.
     complaints: errors of the console, and of scripts, with the address that they are about.
     answers: the last answer for each chart, by its number.
+    lately: the last answers of any kind but files: method, path, status and the names of cookies that they set.
     """
 
     page: Page
@@ -170,6 +172,7 @@ class Desk:
     hosts: set[str] = field(default_factory=set)
     complaints: list[tuple[str, str]] = field(default_factory=list)
     answers: dict[int, list[dict]] = field(default_factory=dict)
+    lately: deque[str] = field(default_factory=lambda: deque(maxlen=40))
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE_MS)
@@ -184,6 +187,10 @@ class Desk:
             self.hosts.add(parts.hostname or parts.scheme)
 
     def _answered(self, response: Response) -> None:
+        if "/static/" not in response.url:
+            cookie = response.headers.get("set-cookie", "").partition("=")[0]
+            path = response.url.removeprefix(self.url)[:80]
+            self.lately.append(f"{response.request.method} {path} {response.status} {cookie}")
         if "/api/v1/chart/data?" in response.url and response.ok and "slice_id" in response.url:
             asked = response.request.post_data_json
             self.answers[int(asked["form_data"]["slice_id"])] = response.json()["result"]
@@ -198,7 +205,10 @@ class Desk:
         self.page.fill("#username", user)
         self.page.fill("#password", password)
         self.page.keyboard.press("Enter")
-        self.page.wait_for_url("**/dashboard/**")
+        try:
+            self.page.wait_for_url(f"{self.url}/superset/dashboard/**")
+        except TimeoutError as error:
+            raise AssertionError(f"{user} was not let in: {[self.page.url, *self.lately]}") from error
         self.settle()
 
     def open(self, slug: str, customer_id: int | None = None) -> None:
@@ -213,7 +223,8 @@ class Desk:
         try:
             self.page.wait_for_function(QUIET, arg=quiet_ms, polling=50)
         except TimeoutError as error:
-            raise AssertionError(f"{self.page.url} did not come to rest: {self.page.evaluate(UNREST)}") from error
+            unrest = [self.page.evaluate(UNREST), *self.lately]
+            raise AssertionError(f"{self.page.url} did not come to rest: {unrest}") from error
 
     def touch(self) -> None:
         """Something is about to change: quiet begins anew."""
