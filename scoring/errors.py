@@ -23,3 +23,7 @@ class TrainingError(ScoringError):
 
 class RejectedRowsError(ScoringError):
     """Rows of a frame break the contract; the message says how many, and describes the first."""
+
+
+class PolicyError(ScoringError):
+    """A policy breaks a rule; the message names the line of its file."""
