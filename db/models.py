@@ -59,6 +59,7 @@ metadata = MetaData(
 RUN_STATUSES = ("running", "published", "refused", "failed", "withdrawn")
 MODEL_STAGES = ("candidate", "current", "retired")
 SEVERITIES = ("fail", "warn")
+DIRECTIONS = ("rises", "falls")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -148,18 +149,77 @@ feature_category = Table(
     comment="Codes of categories and flags; code 0 of a category is a value that the dictionary does not know",
 )
 
+suggested_decision = Table(
+    "suggested_decision",
+    metadata,
+    Column("decision", Text, primary_key=True),
+    Column("place", SmallInteger, nullable=False),
+    Column("label_en", Text, nullable=False),
+    Column("label_fr", Text, nullable=False),
+    info=info(jobs="read"),
+    comment="What can be suggested for an application, in words; the first place is the best for who asks",
+)
+
+policy = Table(
+    "policy",
+    metadata,
+    Column("policy_id", Integer, Identity(), primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("name_fr", Text, nullable=False),
+    _timestamp("set_at", nullable=False, server_default=func.clock_timestamp()),
+    Column("set_by", Text, nullable=False),
+    Column("by_program", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    info=info(people={"reason": Holds.MENTIONS}, jobs="read"),
+    comment="Every version of the lender's policy: its file, who put it in force, when and why; the newest holds",
+)
+
+policy_feature = Table(
+    "policy_feature",
+    metadata,
+    Column("policy_id", Integer, ForeignKey(policy.c.policy_id), primary_key=True),
+    Column("feature_id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("may_score", Boolean, nullable=False),
+    Column("may_be_told", Boolean, nullable=False),
+    Column("direction", Text),
+    Column("because_en", Text),
+    Column("because_fr", Text),
+    _one_of("direction", DIRECTIONS),
+    CheckConstraint("may_score OR NOT may_be_told", name="told_may_score"),
+    info=info(jobs="read"),
+    comment="What a policy says of each feature: whether it may score and be told, and which way its risk may go",
+)
+
 score_band = Table(
     "score_band",
     metadata,
+    Column("policy_id", Integer, ForeignKey(policy.c.policy_id), primary_key=True),
     Column("band", Text, primary_key=True),
-    Column("minimum_score", SmallInteger, nullable=False, unique=True),
-    Column("decision", Text, nullable=False),
+    Column("minimum_score", SmallInteger, nullable=False),
+    # Empty where the lender's figures decide.
+    Column("decision", Text),
     Column("label_en", Text, nullable=False),
     Column("label_fr", Text, nullable=False),
-    Column("decision_en", Text, nullable=False),
-    Column("decision_fr", Text, nullable=False),
+    UniqueConstraint("policy_id", "minimum_score"),
     info=info(jobs="read"),
-    comment="Score bands and the decision each of them suggests",
+    comment="A policy's bands of the score, and the decision that each of them suggests",
+)
+
+policy_line = Table(
+    "policy_line",
+    metadata,
+    Column("policy_id", Integer, ForeignKey(policy.c.policy_id), primary_key=True),
+    Column("contract_type", SmallInteger, primary_key=True, autoincrement=False),
+    Column("gain", Double, nullable=False),
+    Column("loss", Double, nullable=False),
+    Column("accept_below", Double, nullable=False),
+    Column("decline_from", Double, nullable=False),
+    CheckConstraint("gain > 0 AND loss > 0", name="figures_positive"),
+    CheckConstraint("accept_below BETWEEN 0 AND decline_from AND decline_from <= 1", name="limits_in_order"),
+    info=info(jobs="read"),
+    comment="The lender's figures of a policy that decides by them, by code of the contract type; 0 is all others",
 )
 
 model_version = Table(
@@ -176,6 +236,7 @@ model_version = Table(
     Column("feature_set", JSONB, nullable=False),
     Column("artefact_sha256", Text, nullable=False, unique=True),
     Column("artefact", LargeBinary, nullable=False),
+    Column("policy_id", Integer, ForeignKey(policy.c.policy_id), nullable=False),
     _one_of("stage", MODEL_STAGES),
     _finite("base_value"),
     Index("ix_model_version_current", "stage", unique=True, postgresql_where=text("stage = 'current'")),
@@ -200,6 +261,7 @@ scoring_run = Table(
     _timestamp("finished_at"),
     _timestamp("published_at"),
     _timestamp("retired_at"),
+    Column("policy_id", Integer, ForeignKey(policy.c.policy_id), nullable=False),
     _one_of("status", RUN_STATUSES),
     CheckConstraint(
         "(status IN ('published', 'withdrawn')) = (published_at IS NOT NULL)", name="published_has_time"
@@ -575,9 +637,11 @@ run_summary = Table(
     Column("score_psi", Double),
     # Empty for runs of before version 0.4.
     Column("groups", JSONB),
+    # Empty where the run before had the same policy.
+    Column("decisions_moved", JSONB),
     _probability("mean_default_probability"),
     _probability("approval_rate"),
-    comment="A run as a whole, kept for ever: means, approval rate, drift of its scores, groups of its customers",
+    comment="A run as a whole, kept for ever: means, approval rate, drift of its scores, groups, what policies moved",
 )
 
 run_score = Table(
@@ -586,10 +650,10 @@ run_score = Table(
     Column("run_id", Integer, ForeignKey(scoring_run.c.run_id, ondelete="CASCADE"), primary_key=True),
     Column("score", SmallInteger, primary_key=True, autoincrement=False),
     Column("band", Text, nullable=False),
-    Column("decision", Text, nullable=False),
+    Column("decision", Text, primary_key=True),
     Column("customers", Integer, nullable=False),
     CheckConstraint("score BETWEEN 0 AND 100", name="score_range"),
-    comment="How many customers of a run have each score, and the band and decision that it meant, kept for ever",
+    comment="How many customers of a run have each score and decision, and the band that it meant, kept for ever",
 )
 
 run_feature = Table(

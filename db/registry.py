@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db import cohort
@@ -22,7 +22,8 @@ from db.models import (
     former_customer,
     former_distribution,
     model_version,
-    score_band,
+    policy,
+    suggested_decision,
 )
 from db.runs.partitions import Staging, attach, detach_and_drop, partitions, staging
 from db.runs.statistics import add_bins
@@ -43,6 +44,7 @@ class ModelRecord:
     parameters: Mapping[str, Any]
     metrics: Mapping[str, Any]
     artefact_sha256: str
+    policy_id: int
 
 
 _MODEL_COLUMNS = [model_version.c[name] for name in ModelRecord.__dataclass_fields__]
@@ -60,10 +62,11 @@ def register(
     artefact: bytes,
     artefact_sha256: str,
     bins: Sequence[Mapping[str, Any]] = (),
+    policy_id: int | None = None,
 ) -> int:
     """Add a model as a candidate, with the bins that its nights are compared in; its model_id.
 
-    The same artefact again is the same model.
+    The same artefact again is the same model. Without `policy_id` it was trained by the policy in force.
     """
     with transaction(engine) as connection:
         model_id: int | None = connection.scalar(
@@ -83,6 +86,9 @@ def register(
                 feature_set=list(feature_set),
                 artefact=artefact,
                 artefact_sha256=artefact_sha256,
+                policy_id=select(func.max(policy.c.policy_id)).scalar_subquery()
+                if policy_id is None
+                else policy_id,
             )
             .returning(model_version.c.model_id)
         ).scalar_one()
@@ -164,7 +170,7 @@ def sync_dictionary(
     engine: Engine,
     features: Sequence[Mapping[str, Any]],
     categories: Sequence[Mapping[str, Any]],
-    bands: Sequence[Mapping[str, Any]],
+    decisions: Sequence[Mapping[str, Any]],
     groups: Sequence[Mapping[str, Any]],
 ) -> None:
     """Make the dictionary tables say what the given rows say; nothing is written where they already do."""
@@ -173,7 +179,7 @@ def sync_dictionary(
             (feature_group, groups),
             (feature, features),
             (feature_category, categories),
-            (score_band, bands),
+            (suggested_decision, decisions),
         ):
             keys = [column.name for column in table.primary_key.columns]
             have = [dict(row._mapping) for row in connection.execute(select(table))]

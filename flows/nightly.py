@@ -35,6 +35,7 @@ from flows.steps.dask import score_on_dask
 from flows.steps.recovery import closed_on_error, recover, scratch_removed
 from flows.steps.retries import io_task, pure_task
 from flows.steps.rows import run_statistics
+from flows.steps.run_policy import RunPolicy, run_policy
 from flows.steps.second_opinion import sample_of, second_opinion, start_second_opinion
 from scoring.bundle import ModelBundle
 from scoring.monitoring import summarise
@@ -86,20 +87,41 @@ def load_model(engine: Engine) -> tuple[int, ModelBundle]:
 
 
 @io_task
+def load_policy(engine: Engine) -> RunPolicy:
+    """The policy in force, and the one that the run which readers see was decided by."""
+    return run_policy(engine)
+
+
+@io_task
 def open_run(
-    engine: Engine, lock: ledger.Lock, survey: application_files.Survey, model_id: int, as_of: date
+    engine: Engine,
+    lock: ledger.Lock,
+    survey: application_files.Survey,
+    model_id: int,
+    as_of: date,
+    policy_id: int | None,
 ) -> int:
     """A row in the ledger; the same one if it is tried again after an answer that was lost."""
     # While the lock is held, an open run is ours.
     lock.require_held()
     return ledger.running(engine) or ledger.open_run(
-        engine, as_of=as_of, model_id=model_id, source_name=survey.path.name, source_sha256=survey.sha256
+        engine,
+        as_of=as_of,
+        model_id=model_id,
+        source_name=survey.path.name,
+        source_sha256=survey.sha256,
+        policy_id=policy_id,
     )
 
 
 @pure_task
 def score_explain_load(
-    engine: Engine, run_id: int, survey: application_files.Survey, bundle: ModelBundle, settings: Settings
+    engine: Engine,
+    run_id: int,
+    survey: application_files.Survey,
+    bundle: ModelBundle,
+    decide: RunPolicy,
+    settings: Settings,
 ) -> tuple[Tally, dict[str, float]]:
     """Stream the file through check, score and load, in one transaction; counts and seconds per stage."""
     tally = Tally()
@@ -108,6 +130,7 @@ def score_explain_load(
             pipeline = scoring_pipeline(
                 survey,
                 bundle,
+                decide,
                 tally,
                 tables,
                 threads=settings.threads,
@@ -158,12 +181,14 @@ def audit(
 
 
 @io_task
-def publish(engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, seconds: dict[str, float]) -> bool:
+def publish(
+    engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, decide: RunPolicy, seconds: dict[str, float]
+) -> bool:
     """Write down what the night looks like as a whole, attach the run, then move the readers' pointer."""
     with timed(seconds, "statistics"):
-        summary = summarise(tally.sums, bundle.baseline) if tally.sums else None
+        summary = summarise(tally.sums, bundle.baseline, decide.policy) if tally.sums else None
         if summary:
-            statistics.record(engine, run_id, run_statistics(summary))
+            statistics.record(engine, run_id, run_statistics(summary, decide.previous_id))
     return ledger.publish(
         engine,
         run_id,
@@ -225,17 +250,20 @@ def score_and_publish(
             survey = survey_input(applications, settings)
         with timed(seconds, "model"):
             model_id, bundle = load_model(engine)
-        same = ledger.find_unchanged(engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of)
+            decide = load_policy(engine)
+        same = ledger.find_unchanged(
+            engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of, policy_id=decide.policy_id
+        )
         if same and not force:
             return Night("unchanged", same, is_current=True, notes=survey.notes)
         with closed_on_error(engine, seconds) as opened:
             date_of_scores = as_of or date_of(settings)
-            run_id = opened.run_id = open_run(engine, lock, survey, model_id, date_of_scores)
+            run_id = opened.run_id = open_run(engine, lock, survey, model_id, date_of_scores, decide.policy_id)
             usual = compare_size(engine, run_id, survey, settings)
             if settings.dask:
-                tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, bundle, settings)
+                tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, bundle, decide, settings)
             else:
-                tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, settings)
+                tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, decide, settings)
             seconds |= stage_seconds
             notes = (*survey.notes, *require_known_values(tally, survey, settings))
             with timed(seconds, "audit"):
@@ -244,7 +272,7 @@ def score_and_publish(
                 failed = audit(engine, run_id, tally, bundle, (size, dated))
             application_files.require_unchanged(survey)
             lock.require_held()
-            is_current = publish(engine, run_id, tally, bundle, seconds)
+            is_current = publish(engine, run_id, tally, bundle, decide, seconds)
             warnings = warn(settings, run_id, failed)
             retire(engine, settings)
             return Night("published", ledger.get(engine, run_id), is_current, tuple(warnings), notes)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scoring import scorecard
 from scoring.contract import Applications
 from scoring.features import by_name
+from scoring.policy import DECISIONS, Policy, contract_types, default_policy
 from scoring.preprocess import explained_features, feature_values
 
 SMALLEST_GROUP = 30
@@ -100,7 +101,9 @@ def night_groups(
     )
 
 
-def groups(former: Applications, log_odds: NDArray[np.float64]) -> list[dict[str, Any]]:
+def groups(
+    former: Applications, log_odds: NDArray[np.float64], policy: Policy | None = None
+) -> list[dict[str, Any]]:
     """Former customers by gender and by age, judged by out-of-fold log-odds, shape (n,).
 
     Of each group that somebody is in: kind, code and upper as in `Group`; customers; how many of them would be
@@ -112,11 +115,12 @@ def groups(former: Applications, log_odds: NDArray[np.float64]) -> list[dict[str
     assert former.target is not None
     values, _ = feature_values(former.values)
     own = places(values)
-    decision = np.array([band.decision for band in scorecard.bands()])[
-        scorecard.band_index(scorecard.score(log_odds))
-    ]
     defaulted = former.target == 1
     probability = scorecard.default_probability(log_odds)
+    decided = (policy or default_policy()).decision_index(
+        scorecard.score(log_odds), probability, contract_types(former.values)
+    )
+    decision = np.array(DECISIONS)[decided]
     customers, bad = count(own), count(own, defaulted)
     good = customers - bad
     of_group = {"accepted": decision == "accept", "defaulted": defaulted}

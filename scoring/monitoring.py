@@ -20,6 +20,7 @@ from scoring.baseline import Baseline, Counts, Vector, bin_number
 from scoring.batch import Scored
 from scoring.fairness import GroupRates, count, night_groups, places
 from scoring.features import Feature
+from scoring.policy import DECISIONS, Policy, contract_types, default_policy
 from scoring.preprocess import explained_features
 
 PSI_FLOOR = 1e-4
@@ -39,7 +40,9 @@ class Sums:
     Attributes
     ----------
     customers: how many; default_probability: the sum of theirs.
-    scores: customers per score 0 to 100, shape (101,); log_odds: per bin of the log-odds, shape (at most 11,).
+    scores: customers per decision (as `policy.DECISIONS`) and score 0 to 100, shape (3, 101).
+    moved: customers per decision of the policy before and decision, shape (3, 3).
+    log_odds: per bin of the log-odds, shape (at most 11,).
     group_customers, group_accepted, group_default_probability: per group of `fairness.known_groups`.
     absolute_contribution, absolute_points: shape (k,).
     count, contribution, points, squared_points: per feature and bin, shape (b,), in the order of `Baseline.starts`.
@@ -48,6 +51,7 @@ class Sums:
     customers: int
     default_probability: float
     scores: Counts
+    moved: Counts
     log_odds: Counts
     group_customers: Counts
     group_accepted: Counts
@@ -60,16 +64,18 @@ class Sums:
     squared_points: Vector
 
     @staticmethod
-    def of(scored: Scored, baseline: Baseline, base_value: float) -> Sums:
-        """The sums of one batch."""
+    def of(scored: Scored, baseline: Baseline, base_value: float, before: Policy | None = None) -> Sums:
+        """The sums of one batch; `before` is the policy of the run before where it was another one."""
         bins, features = int(baseline.starts[-1]), len(baseline.features)
         reference = baseline.log_odds
         groups = places(scored.values)
-        accepted = np.array([band.decision == "accept" for band in scorecard.bands()])[scored.band_index]
+        decisions, accepted = scored.decision_index, scored.decision_index == 0
+        earlier = decisions if before is None else _decided(scored, before)
         sums = Sums(
             customers=len(scored.log_odds),
             default_probability=float(scored.default_probability.sum()),
-            scores=np.bincount(scored.score, minlength=101),
+            scores=np.bincount(101 * decisions + scored.score, minlength=303).reshape(3, 101),
+            moved=np.bincount(3 * earlier + decisions, minlength=9).reshape(3, 3),
             log_odds=np.bincount(
                 np.searchsorted(reference.edges, scored.log_odds, side="left"), minlength=len(reference.counts)
             ),
@@ -139,7 +145,7 @@ class BinSummary:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSummary:
-    """How many customers have one score, and the band and decision that it means."""
+    """How many customers have one score and decision, and the band that it means."""
 
     score: int
     band: str
@@ -148,10 +154,20 @@ class ScoreSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """How many customers a change of policy moved from one decision to another."""
+
+    previous: str
+    decision: str
+    customers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """A night as a whole; `score_psi` is the drift of its log-odds from the former customers' out-of-fold ones.
 
-    `groups` are those by gender and by age that somebody is in.
+    `groups` are those by gender and by age that somebody is in; `moved` says how many customers have another
+    decision than the policy of the run before would have suggested.
     """
 
     customers: int
@@ -159,34 +175,50 @@ class Summary:
     mean_default_probability: float
     approval_rate: float
     score_psi: float
+    moved: tuple[Moved, ...]
     groups: tuple[GroupRates, ...]
     scores: tuple[ScoreSummary, ...]
     features: tuple[FeatureSummary, ...]
     bins: tuple[BinSummary, ...]
 
 
-def summarise(sums: Sums, baseline: Baseline) -> Summary | None:
-    """Means, drift and distributions of a night; None for a night without customers."""
+def summarise(sums: Sums, baseline: Baseline, policy: Policy | None = None) -> Summary | None:
+    """Means, drift and distributions of a night decided by a policy; None for a night without customers."""
     if not sums.customers:
         return None
-    values = np.flatnonzero(sums.scores)
-    bands = [scorecard.bands()[at] for at in scorecard.band_index(values.astype(np.int16))]
+    policy = policy or default_policy()
+    decisions, values = np.nonzero(sums.scores)
+    bands = policy.band_index(values.astype(np.int16))
     scores = tuple(
-        ScoreSummary(int(value), band.band, band.decision, int(sums.scores[value]))
-        for value, band in zip(values, bands, strict=True)
+        ScoreSummary(int(value), policy.bands[band].band, DECISIONS[decision], int(sums.scores[decision, value]))
+        for value, decision, band in sorted(zip(values, decisions, bands, strict=True))
     )
-    accepted = sum(line.customers for line in scores if line.decision == "accept")
     default = sums.default_probability / sums.customers
     return Summary(
         customers=sums.customers,
         mean_score=100 * (1 - default),
         mean_default_probability=default,
-        approval_rate=accepted / sums.customers,
+        approval_rate=float(sums.scores[0].sum() / sums.customers),
         score_psi=stability_index(sums.log_odds, baseline.log_odds.counts),
+        moved=_moved(sums.moved),
         groups=night_groups(sums.group_customers, sums.group_accepted, sums.group_default_probability),
         scores=scores,
         features=tuple(_feature(sums, baseline, at) for at in range(len(baseline.features))),
         bins=tuple(line for at in range(len(baseline.features)) for line in _bins(sums, baseline, at)),
+    )
+
+
+def _decided(scored: Scored, policy: Policy) -> NDArray[np.intp]:
+    return policy.decision_index(
+        scored.score, scored.default_probability, contract_types(scored.applications.values)
+    )
+
+
+def _moved(counts: Counts) -> tuple[Moved, ...]:
+    return tuple(
+        Moved(DECISIONS[earlier], DECISIONS[now], int(counts[earlier, now]))
+        for earlier, now in zip(*np.nonzero(counts), strict=True)
+        if earlier != now
     )
 
 

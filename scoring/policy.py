@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.dictionary_lines import read_lines
 from scoring.errors import PolicyError
 from scoring.feature_groups import computed_from
 from scoring.features import Feature, by_name
@@ -33,6 +34,7 @@ CONTRACT_TYPE = "NAME_CONTRACT_TYPE"
 DEFAULT_FILE = "policy.yaml"
 LARGEST_TEXT = 1_000_000
 MOST_REASONS = 4
+_DECISIONS_FILE = "decisions.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,13 @@ class Line:
     by_contract_type: Mapping[int, Figures]
     review_width: float
 
+    def figures_of(self, code: int | None = None) -> Figures:
+        """The figures of a contract type by its code; without one, those of all that have none of their own."""
+        return self.by_contract_type.get(code or 0, self.figures)
+
     def limits(self, code: int | None = None) -> tuple[float, float]:
         """Accepted is under the first default probability, declined from the second on."""
-        middle = self.by_contract_type.get(code or 0, self.figures).break_even
+        middle = self.figures_of(code).break_even
         return middle - self.review_width / 2, middle + self.review_width / 2
 
 
@@ -180,6 +186,20 @@ class Policy:
         for code in self.line.by_contract_type:
             accepted[contract_type == code], declined[contract_type == code] = self.line.limits(code)
         return np.where(default_probability < accepted, 0, np.where(default_probability >= declined, 2, 1))
+
+
+@cache
+def suggested_decisions() -> list[dict[str, Any]]:
+    """What can be suggested, in words of both languages, in the order of `DECISIONS`."""
+    text = files("scoring").joinpath("dictionary", _DECISIONS_FILE).read_text(encoding="utf-8")
+    lines = read_lines(_DECISIONS_FILE, text, ("decision", "label_en", "label_fr"))
+    found = {line.choice("decision", DECISIONS): line.cells for line in lines}
+    return [{"place": place + 1, **found[decision]} for place, decision in enumerate(DECISIONS)]
+
+
+def contract_types(values: Vector) -> Vector:
+    """The codes of the contract types of applications, shape (n, 120) in, (n,) out; NaN and 0 are unknown ones."""
+    return values[:, by_name()[CONTRACT_TYPE].feature_id - 1]
 
 
 @cache

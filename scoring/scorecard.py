@@ -1,44 +1,13 @@
-"""From log-odds of default to what people are told: probability, score, band, decision, points, percentile."""
+"""From log-odds of default to what people are told: probability, score, points, percentile."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """Scores from `minimum_score` up to the next band, and the decision they suggest."""
-
-    band: str
-    minimum_score: int
-    decision: str
-    label_en: str
-    label_fr: str
-    decision_en: str
-    decision_fr: str
-
-
-@cache
-def bands() -> tuple[Band, ...]:
-    """The bands, lowest score first; the first begins at 0."""
-    text = files("scoring").joinpath("dictionary/bands.csv").read_text(encoding="utf-8")
-    found = [
-        Band(**{**line, "minimum_score": int(line["minimum_score"])})  # type: ignore[arg-type]
-        for line in csv.DictReader(text.splitlines())
-    ]
-    found.sort(key=lambda band: band.minimum_score)
-    if not found or found[0].minimum_score != 0:
-        raise ValueError("dictionary/bands.csv: one band must begin at score 0")
-    return tuple(found)
 
 
 def default_probability(log_odds: Vector) -> Vector:
@@ -54,12 +23,6 @@ def exact_score(log_odds: Vector) -> Vector:
 def score(log_odds: Vector) -> NDArray[np.int16]:
     """The score, 0 worst to 100 best."""
     return np.rint(exact_score(log_odds)).astype(np.int16)
-
-
-def band_index(scores: NDArray[np.int16]) -> NDArray[np.intp]:
-    """For each score its band's position in `bands()`."""
-    minima = np.array([band.minimum_score for band in bands()])
-    return np.searchsorted(minima, scores, side="right") - 1
 
 
 def points(contributions: Vector, log_odds: Vector, base_value: float) -> Vector:

@@ -14,11 +14,11 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from db import registry, schema
+from db import schema
 from db.access import roles
 from db.engine import make_engine
 from db.server.embedded import OWNER, EmbeddedPostgres, new_password
-from flows.steps.rows import dictionary_rows
+from flows.operations.prepare import write_dictionary
 from scoring.contract import Applications, check_rows
 from scoring.sample import applications
 from scoring.training import Trained, train
@@ -84,7 +84,7 @@ def new_database(postgres: EmbeddedPostgres, reader_passwords: dict[str, str]) -
         connection.execute(text(f"CREATE DATABASE {_TEMPLATE} OWNER {OWNER}"))
     template = make_engine(postgres.url(database=_TEMPLATE))
     schema.upgrade(template)
-    registry.sync_dictionary(template, *dictionary_rows())
+    write_dictionary(template)
     assert roles.ensure_owner(template)
     assert roles.ensure_readers(template, reader_passwords)
     template.dispose()

@@ -57,11 +57,12 @@ _SCORES = """
     )
     SELECT s.run_id, r.as_of, r.published_at, r.model_id, m.base_value, s.score, s.default_probability, s.log_odds,
            s.percentile, s.band, b.label_en AS band_en, b.label_fr AS band_fr, s.decision,
-           b.decision_en, b.decision_fr, s.details_kept
+           d.label_en AS decision_en, d.label_fr AS decision_fr, s.details_kept
     FROM every AS s
     JOIN credit.scoring_run AS r ON r.run_id = s.run_id
     JOIN credit.model_version AS m ON m.model_id = r.model_id
-    LEFT JOIN credit.score_band AS b ON b.band = s.band
+    LEFT JOIN credit.score_band AS b ON b.policy_id = r.policy_id AND b.band = s.band
+    LEFT JOIN credit.suggested_decision AS d ON d.decision = s.decision
     WHERE s.customer_id = %(id)s
     ORDER BY r.as_of, s.run_id
 """

@@ -23,6 +23,7 @@ from db.models import (
     metadata,
     model_version,
     past_score,
+    policy,
     published_run,
     rejected_application,
     run_check,
@@ -52,6 +53,7 @@ class Run:
     message: str | None
     started_at: datetime
     published_at: datetime | None
+    policy_id: int
 
     @property
     def seconds(self) -> float:
@@ -150,8 +152,10 @@ def recover(engine: Engine) -> list[int]:
     return list(orphans)
 
 
-def find_unchanged(engine: Engine, *, source_sha256: str, model_id: int, as_of: date | None) -> Run | None:
-    """The published run of the same input and model that makes a new one needless, if there is one.
+def find_unchanged(
+    engine: Engine, *, source_sha256: str, model_id: int, as_of: date | None, policy_id: int | None = None
+) -> Run | None:
+    """The published run of the same input, model and policy that makes a new one needless, if there is one.
 
     With a date: any published run of that date; without: the run that readers see.
     """
@@ -159,6 +163,12 @@ def find_unchanged(engine: Engine, *, source_sha256: str, model_id: int, as_of: 
         scoring_run.c.status == "published",
         scoring_run.c.source_sha256 == source_sha256,
         scoring_run.c.model_id == model_id,
+        # One that was put in force again is the same.
+        scoring_run.c.policy_id.in_(
+            select(policy.c.policy_id).where(
+                policy.c.sha256.in_(select(policy.c.sha256).where(policy.c.policy_id == _policy(policy_id)))
+            )
+        ),
     )
     if as_of is None:
         query = query.where(scoring_run.c.run_id == select(published_run.c.run_id).scalar_subquery())
@@ -169,8 +179,16 @@ def find_unchanged(engine: Engine, *, source_sha256: str, model_id: int, as_of: 
     return Run(**row._mapping) if row else None
 
 
-def open_run(engine: Engine, *, as_of: date, model_id: int, source_name: str, source_sha256: str) -> int:
-    """A new row in the ledger with status "running"; its run_id."""
+def open_run(
+    engine: Engine,
+    *,
+    as_of: date,
+    model_id: int,
+    source_name: str,
+    source_sha256: str,
+    policy_id: int | None = None,
+) -> int:
+    """A new row in the ledger with status "running"; its run_id. Without `policy_id`, the one in force decides."""
     with transaction(engine) as connection:
         run_id: int = connection.execute(
             insert(scoring_run)
@@ -179,11 +197,16 @@ def open_run(engine: Engine, *, as_of: date, model_id: int, source_name: str, so
                 model_id=model_id,
                 source_name=source_name,
                 source_sha256=source_sha256,
+                policy_id=_policy(policy_id),
                 status="running",
             )
             .returning(scoring_run.c.run_id)
         ).scalar_one()
     return run_id
+
+
+def _policy(policy_id: int | None) -> Any:
+    return select(func.max(policy.c.policy_id)).scalar_subquery() if policy_id is None else policy_id
 
 
 def running(engine: Engine) -> int | None:

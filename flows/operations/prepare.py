@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from db import registry, schema
+from importlib.metadata import version
+
+from sqlalchemy import Engine
+
+from db import policies, registry, schema
 from flows.operations import backups
 from flows.operations.roles import ensure_roles
 from flows.services import database
 from flows.settings import Settings
-from flows.steps.rows import dictionary_rows
+from flows.steps.rows import dictionary_rows, policy_rows
+from scoring.policy import default_policy
 
 
 def prepare_database(settings: Settings, *, take_over: bool = False) -> str | None:
@@ -23,6 +28,12 @@ def prepare_database(settings: Settings, *, take_over: bool = False) -> str | No
     backups.resume(settings)
     with database.database(settings) as engine:
         schema.upgrade(engine)
-        registry.sync_dictionary(engine, *dictionary_rows())
+        write_dictionary(engine)
         ensure_roles(settings, engine)
         return schema.current(engine)
+
+
+def write_dictionary(engine: Engine) -> None:
+    """Write the words that views use, and the program's policy unless the lender has one of his own."""
+    registry.sync_dictionary(engine, *dictionary_rows())
+    policies.follow_the_program(engine, policy_rows(default_policy()), version=version("creditlens"))

@@ -16,6 +16,7 @@ from db.runs.partitions import Staging
 from flows.files import applications
 from flows.settings import Settings
 from flows.steps.rows import encode_scored, rejection_rows
+from flows.steps.run_policy import RunPolicy
 from flows.steps.stages import Pipeline
 from scoring.batch import Scored, score_batch
 from scoring.bundle import ModelBundle
@@ -103,6 +104,7 @@ def record_input(engine: Engine, run_id: int, tally: Tally) -> None:
 def scoring_pipeline(
     survey: applications.Survey,
     bundle: ModelBundle,
+    decide: RunPolicy,
     tally: Tally,
     tables: Staging | None,
     *,
@@ -114,6 +116,7 @@ def scoring_pipeline(
 
     Parameters
     ----------
+    decide: the policy of the run, and the one before.
     tables: where the rows go; None counts and loads nothing.
     take_sample: which of a chunk's rows the audit will look at.
     require: called after each check; raises if the run is not to go on.
@@ -122,8 +125,9 @@ def scoring_pipeline(
     def score(checked: Checked) -> Scored:
         tally.add(checked)
         require()
-        scored = score_batch(bundle, checked.accepted, threads=threads)
-        tally.merge(Tally(sample=[take_sample(scored)], sums=Sums.of(scored, bundle.baseline, bundle.base_value)))
+        scored = score_batch(bundle, checked.accepted, policy=decide.policy, threads=threads)
+        sums = Sums.of(scored, bundle.baseline, bundle.base_value, before=decide.previous)
+        tally.merge(Tally(sample=[take_sample(scored)], sums=sums))
         return scored
 
     stages: dict[str, Callable[[Any], Any]] = {
@@ -131,7 +135,7 @@ def scoring_pipeline(
         "score": score,
     }
     if tables is not None:
-        stages |= {"encode": encode_scored, "load": tables.write_all}
+        stages |= {"encode": partial(encode_scored, policy=decide.policy), "load": tables.write_all}
     return Pipeline(survey.chunks, stages)
 
 

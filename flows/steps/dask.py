@@ -28,6 +28,7 @@ from flows.services.database import database
 from flows.settings import Settings, load_settings
 from flows.steps.chunks import Tally, record_input, require_few_rejected, scoring_pipeline
 from flows.steps.retries import is_connection_trouble
+from flows.steps.run_policy import RunPolicy
 from flows.steps.second_opinion import sample_of, start_second_opinion
 from scoring.bundle import ModelBundle
 
@@ -39,11 +40,14 @@ TASKS_AT_LEAST = 8
 
 # A worker that is lost takes no part in this: Dask gives its tasks to another one.
 @task(retries=3, retry_delay_seconds=1, retry_condition_fn=is_connection_trouble, cache_policy=NO_CACHE)
-def score_and_load(run_id: int, model_id: int, part: applications.Survey, chunks: int, threads: int) -> Tally:
+def score_and_load(
+    run_id: int, model_id: int, decide: RunPolicy, part: applications.Survey, chunks: int, threads: int
+) -> Tally:
     """Check, score, explain and load the chunks of `part`; what was counted, and a sample for the audit.
 
     Parameters
     ----------
+    decide: the policy of the run, and the one before.
     chunks: how many the whole file has.
     threads: for explaining; 0 = the worker's own setting.
     """
@@ -60,6 +64,7 @@ def score_and_load(run_id: int, model_id: int, part: applications.Survey, chunks
         pipeline = scoring_pipeline(
             part_here,
             bundle,
+            decide,
             tally,
             tables if claimed else None,
             threads=threads or settings.threads,
@@ -76,6 +81,7 @@ def score_on_dask(
     survey: applications.Survey,
     model_id: int,
     bundle: ModelBundle,
+    decide: RunPolicy,
     settings: Settings,
 ) -> tuple[Tally, dict[str, float]]:
     """Score the run's chunks on the Dask that the settings name; counts and seconds per stage."""
@@ -87,7 +93,7 @@ def score_on_dask(
     @flow(name="chunks", task_runner=runner)
     def score_chunks() -> None:
         chunks = len(survey.chunks)
-        futures = [score_and_load.submit(run_id, model_id, part, chunks, threads) for part in parts(survey)]
+        futures = [score_and_load.submit(run_id, model_id, decide, part, chunks, threads) for part in parts(survey)]
         try:
             for future in futures:
                 tally.merge(future.result())

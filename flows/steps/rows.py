@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from db.application import APPLICATION_COLUMNS
 from db.cohort import Bits, CohortRows, PlaceRows
 from db.models import former_customer, new_customer, score, shap_value
+from db.policies import PolicyRows
 from db.runs.copy import Encoded, Masked, Values, encode, text_bytes
 from db.runs.partitions import Staging
 from db.runs.statistics import RunStatistics
@@ -21,6 +22,7 @@ from scoring.cohort import Cohorts, SlicedFeature, SortedPlaces
 from scoring.contract import Applications, Violation
 from scoring.feature_groups import computed_from, facts, feature_groups
 from scoring.features import dictionary
+from scoring.policy import DECISIONS, Policy, suggested_decisions
 from scoring.preprocess import explained_features, feature_ids, feature_values
 
 if TYPE_CHECKING:
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
     from scoring.monitoring import Summary
 
 
-def encode_scored(scored: Scored) -> tuple[Encoded, ...]:
+def encode_scored(scored: Scored, policy: Policy) -> tuple[Encoded, ...]:
     """One batch as rows of the run's tables."""
     return (
         encode(new_customer, application_columns(scored.applications)),
-        encode(score, score_columns(scored)),
+        encode(score, score_columns(scored, policy)),
         encode(shap_value, shap_columns(scored)),
     )
 
@@ -47,16 +49,15 @@ def application_columns(applications: Applications) -> dict[str, Values]:
     return columns
 
 
-def score_columns(scored: Scored) -> dict[str, Values]:
+def score_columns(scored: Scored, policy: Policy) -> dict[str, Values]:
     """One row per customer."""
-    bands = scorecard.bands()
     return {
         "customer_id": scored.applications.customer_id,
         "log_odds": scored.log_odds,
         "default_probability": scored.default_probability,
         "score": scored.score,
-        "band": text_bytes([band.band for band in bands])[scored.band_index],
-        "decision": text_bytes([band.decision for band in bands])[scored.band_index],
+        "band": text_bytes([band.band for band in policy.bands])[scored.band_index],
+        "decision": text_bytes(list(DECISIONS))[scored.decision_index],
         "percentile": scored.percentile,
     }
 
@@ -186,11 +187,18 @@ def bin_rows(baseline: Baseline) -> list[dict[str, Any]]:
     return [asdict(line) for line in baseline.lines()]
 
 
-def run_statistics(summary: Summary) -> RunStatistics:
-    """A night as a whole as rows of its tables; a number that there is none of becomes NULL."""
+def run_statistics(summary: Summary, previous_policy: int | None = None) -> RunStatistics:
+    """A night as a whole as rows of its tables; a number that there is none of becomes NULL.
+
+    `previous_policy` is the number of the policy that the run before was decided by, where it was another one.
+    """
     whole = {each.name: getattr(summary, each.name) for each in fields(summary)}
     lists = {name: [_known(asdict(line)) for line in whole.pop(name)] for name in ("scores", "features", "bins")}
     whole["groups"] = [asdict(group) for group in summary.groups]
+    moved = [asdict(line) for line in whole.pop("moved")]
+    whole["decisions_moved"] = (
+        None if previous_policy is None else {"previous_policy_id": previous_policy, "moved": moved}
+    )
     return RunStatistics(summary=_known(whole), **lists)
 
 
@@ -199,7 +207,7 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def dictionary_rows() -> tuple[list[dict[str, Any]], ...]:
-    """The dictionary as rows of `feature`, `feature_category`, `score_band` and `feature_group`."""
+    """The dictionary as rows of `feature`, `feature_category`, `suggested_decision` and `feature_group`."""
     ids = {feature.name: feature.feature_id for feature in dictionary()}
     group_of = {name: group.group_id for group in feature_groups() for name in group.members}
     features, categories = [], []
@@ -215,7 +223,39 @@ def dictionary_rows() -> tuple[list[dict[str, Any]], ...]:
     groups = [asdict(group) for group in feature_groups()]
     for group in groups:
         del group["members"]
-    return features, categories, [asdict(band) for band in scorecard.bands()], groups
+    return features, categories, suggested_decisions(), groups
+
+
+def policy_rows(policy: Policy) -> PolicyRows:
+    """A policy as rows of its tables."""
+    ids = {feature.name: feature.feature_id for feature in explained_features()}
+    features = []
+    for position, (name, feature_id) in enumerate(ids.items()):
+        rule = policy.features.get(name)
+        features.append(
+            {
+                "feature_id": feature_id,
+                "may_score": name not in policy.barred,
+                "may_be_told": bool(policy.tellable[position]),
+                "direction": policy.directions.get(name),
+                "because_en": rule.because_en if rule else None,
+                "because_fr": rule.because_fr if rule else None,
+            }
+        )
+    lines = []
+    if policy.line:
+        for code in (0, *policy.line.by_contract_type):
+            limits = dict(zip(("accept_below", "decline_from"), policy.line.limits(code), strict=True))
+            lines.append({"contract_type": code, **asdict(policy.line.figures_of(code)), **limits})
+    return PolicyRows(
+        sha256=policy.sha256,
+        text=policy.text,
+        name_en=policy.name_en,
+        name_fr=policy.name_fr,
+        features=features,
+        bands=[asdict(band) for band in policy.bands],
+        lines=lines,
+    )
 
 
 def rejection_rows(violations: Sequence[Violation]) -> list[Mapping[str, Any]]:

@@ -19,7 +19,7 @@ SELECT
     dense_rank() OVER (ORDER BY r.as_of DESC) AS nights_ago
 FROM counted AS c
 JOIN reporting.run_history AS r ON r.run_id = c.run_id
-LEFT JOIN credit.score_band AS b ON b.band = c.band
+LEFT JOIN reporting.policy_band AS b ON b.policy_id = r.policy_id AND b.band = c.band
 WHERE r.status = 'published' AND NOT r.superseded AND NOT r.is_ahead;
 
 COMMENT ON VIEW reporting.band_distribution IS
@@ -31,7 +31,7 @@ COMMENT ON COLUMN reporting.band_distribution.band IS 'Letter of the band, A bes
 COMMENT ON COLUMN reporting.band_distribution.band_label_en IS 'The band in English.';
 COMMENT ON COLUMN reporting.band_distribution.band_label_fr IS 'The band in French.';
 COMMENT ON COLUMN reporting.band_distribution.decision IS
-    'Decision that the band suggests: accept, review or decline.';
+    'Decision that the band suggests: accept, review or decline; where the lender''s figures decide, that of its middle.';
 COMMENT ON COLUMN reporting.band_distribution.decision_label_en IS 'That decision in English.';
 COMMENT ON COLUMN reporting.band_distribution.decision_label_fr IS 'That decision in French.';
 COMMENT ON COLUMN reporting.band_distribution.customers IS

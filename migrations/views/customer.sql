@@ -8,8 +8,8 @@ SELECT
     s.band,
     b.label_en AS band_label_en,
     b.label_fr AS band_label_fr,
-    b.decision_en AS decision_label_en,
-    b.decision_fr AS decision_label_fr,
+    d.label_en AS decision_label_en,
+    d.label_fr AS decision_label_fr,
     s.percentile,
     run.run_id,
     run.as_of,
@@ -47,7 +47,8 @@ SELECT
     a.ext_source_1 AS external_score_1,
     a.ext_source_2 AS external_score_2,
     a.ext_source_3 AS external_score_3,
-    100 * s.default_probability AS default_percent
+    100 * s.default_probability AS default_percent,
+    run.policy_id
 FROM credit.score AS s
 JOIN credit.new_customer AS a ON a.run_id = s.run_id AND a.customer_id = s.customer_id
 CROSS JOIN reporting.published_run AS run
@@ -71,7 +72,8 @@ CROSS JOIN (
     JOIN credit.feature AS f ON f.feature_id = k.feature_id
     WHERE f.kind = 'category'
 ) AS label
-LEFT JOIN credit.score_band AS b ON b.band = s.band
+LEFT JOIN credit.score_band AS b ON b.policy_id = run.policy_id AND b.band = s.band
+LEFT JOIN credit.suggested_decision AS d ON d.decision = s.decision
 LEFT JOIN credit.score AS earlier
     ON earlier.run_id = (SELECT p.previous_run_id FROM reporting.published_run AS p)
     AND earlier.customer_id = s.customer_id
@@ -139,3 +141,4 @@ COMMENT ON COLUMN reporting.customer.external_score_2 IS
 COMMENT ON COLUMN reporting.customer.external_score_3 IS
     'Score from a third outside source, 0 to 1; empty if there is none.';
 COMMENT ON COLUMN reporting.customer.default_percent IS 'The default probability in %.';
+COMMENT ON COLUMN reporting.customer.policy_id IS 'Policy that the score was decided by, see policy.';

@@ -16,8 +16,8 @@ SELECT
     c.score_exact - run.former_mean_score AS difference_to_former_mean,
     c.previous_score,
     c.score_change,
-    threshold.accept_threshold,
-    threshold.review_threshold,
+    COALESCE(line.accept_score, threshold.accept_score) AS accept_threshold,
+    CASE WHEN line.accept_score IS NULL THEN threshold.review_score ELSE line.review_score END AS review_threshold,
     c.base_score,
     c.run_id,
     c.as_of,
@@ -62,10 +62,27 @@ CROSS JOIN LATERAL (
 ) AS scale
 CROSS JOIN (
     SELECT
-        min(b.minimum_score) FILTER (WHERE b.decision = 'accept') AS accept_threshold,
-        min(b.minimum_score) FILTER (WHERE b.decision = 'review') AS review_threshold
-    FROM credit.score_band AS b
+        min(b.minimum_score) FILTER (WHERE b.decision = 'accept')::double precision AS accept_score,
+        min(b.minimum_score) FILTER (WHERE b.decision = 'review')::double precision AS review_score
+    FROM reporting.score_band AS b
 ) AS threshold
+LEFT JOIN LATERAL (
+    SELECT
+        100 * (1 - l.accept_below) AS accept_score,
+        CASE WHEN l.decline_from > l.accept_below THEN 100 * (1 - l.decline_from) END AS review_score
+    FROM credit.policy_line AS l
+    WHERE l.policy_id = run.policy_id
+        AND l.contract_type IN (
+            0,
+            (
+                SELECT a.name_contract_type
+                FROM credit.new_customer AS a
+                WHERE a.run_id = c.run_id AND a.customer_id = c.customer_id
+            )
+        )
+    ORDER BY l.contract_type DESC
+    LIMIT 1
+) AS line ON true
 WHERE reporting.one_customer(c.customer_id);
 
 COMMENT ON VIEW reporting.customer_score IS
@@ -91,8 +108,10 @@ COMMENT ON COLUMN reporting.customer_score.difference_to_former_mean IS
 COMMENT ON COLUMN reporting.customer_score.previous_score IS
     'Score in the run published just before this one; empty if the customer was not in it.';
 COMMENT ON COLUMN reporting.customer_score.score_change IS 'Score less previous score, in points; positive is better.';
-COMMENT ON COLUMN reporting.customer_score.accept_threshold IS 'Lowest score for which the suggestion is to accept.';
-COMMENT ON COLUMN reporting.customer_score.review_threshold IS 'Lowest score for which the suggestion is to review.';
+COMMENT ON COLUMN reporting.customer_score.accept_threshold IS 
+    'Lowest score for which the suggestion is to accept; where the lender''s figures decide, over which it is.';
+COMMENT ON COLUMN reporting.customer_score.review_threshold IS 
+    'Lowest score for which the suggestion is to review; where the lender''s figures decide, over which it is.';
 COMMENT ON COLUMN reporting.customer_score.base_score IS
     'Starting point: the score, before rounding, at the mean log-odds of the training data (base value), where the '
     'model is before it looks at a customer; 0 to 100. It is not the mean score of former customers.';

@@ -10,14 +10,15 @@ SELECT
     b.label_en AS band_label_en,
     b.label_fr AS band_label_fr,
     h.decision,
-    b.decision_en AS decision_label_en,
-    b.decision_fr AS decision_label_fr,
+    d.label_en AS decision_label_en,
+    d.label_fr AS decision_label_fr,
     h.score - lag(h.score) OVER (PARTITION BY h.customer_id ORDER BY h.as_of) AS score_change,
     h.model_id,
     h.run_id,
     h.is_current
 FROM reporting.score_history AS h
-LEFT JOIN credit.score_band AS b ON b.band = h.band
+LEFT JOIN credit.score_band AS b ON b.policy_id = h.policy_id AND b.band = h.band
+LEFT JOIN credit.suggested_decision AS d ON d.decision = h.decision
 WHERE NOT h.superseded AND NOT h.is_ahead AND reporting.one_customer(h.customer_id);
 
 COMMENT ON VIEW reporting.customer_timeline IS

@@ -3,10 +3,10 @@ SELECT DISTINCT ON (p.customer_id)
     p.customer_id,
     p.previous_decision,
     p.decision,
-    earlier.decision_en AS previous_decision_en,
-    b.decision_en,
-    earlier.decision_fr AS previous_decision_fr,
-    b.decision_fr,
+    earlier.label_en AS previous_decision_en,
+    d.label_en AS decision_en,
+    earlier.label_fr AS previous_decision_fr,
+    d.label_fr AS decision_fr,
     p.previous_score,
     p.score,
     p.kind,
@@ -19,12 +19,8 @@ SELECT DISTINCT ON (p.customer_id)
     p.previous_as_of,
     p.as_of
 FROM reporting.score_change_part AS p
-LEFT JOIN (
-    SELECT DISTINCT known.decision, known.decision_en, known.decision_fr FROM credit.score_band AS known
-) AS b ON b.decision = p.decision
-LEFT JOIN (
-    SELECT DISTINCT known.decision, known.decision_en, known.decision_fr FROM credit.score_band AS known
-) AS earlier ON earlier.decision = p.previous_decision
+LEFT JOIN credit.suggested_decision AS d ON d.decision = p.decision
+LEFT JOIN credit.suggested_decision AS earlier ON earlier.decision = p.previous_decision
 WHERE p.decision <> p.previous_decision
 -- What pushed the score the way it went, the strongest first; other limits need no push.
 ORDER BY p.customer_id, p.kind = 'limits' DESC, p.points_change * (p.score - p.previous_score) > 0 DESC,

@@ -128,9 +128,9 @@ SELECT
     place.band[own.band] AS band,
     place.band_en[own.band] AS band_label_en,
     place.band_fr[own.band] AS band_label_fr,
-    place.decision[own.band] AS decision,
-    place.decision_en[own.band] AS decision_label_en,
-    place.decision_fr[own.band] AS decision_label_fr,
+    suggested.decision[own.decision] AS decision,
+    suggested.decision_en[own.decision] AS decision_label_en,
+    suggested.decision_fr[own.decision] AS decision_label_fr,
     option.words_en -> 'credit' ->> own.credit AS credit_range_en,
     option.words_fr -> 'credit' ->> own.credit AS credit_range_fr,
     option.words_en -> 'age' ->> own.age AS age_range_en,
@@ -159,11 +159,35 @@ CROSS JOIN (
         array_agg(b.band ORDER BY b.minimum_score) AS band,
         array_agg(b.label_en ORDER BY b.minimum_score) AS band_en,
         array_agg(b.label_fr ORDER BY b.minimum_score) AS band_fr,
-        array_agg(b.decision ORDER BY b.minimum_score) AS decision,
-        array_agg(b.decision_en ORDER BY b.minimum_score) AS decision_en,
-        array_agg(b.decision_fr ORDER BY b.minimum_score) AS decision_fr
-    FROM credit.score_band AS b
+        array_agg(d.place::integer ORDER BY b.minimum_score) AS decision
+    FROM reporting.score_band AS b
+    LEFT JOIN credit.suggested_decision AS d ON d.decision = b.decision
 ) AS place
+CROSS JOIN (
+    SELECT
+        array_agg(d.decision ORDER BY d.place) AS decision,
+        array_agg(d.label_en ORDER BY d.place) AS decision_en,
+        array_agg(d.label_fr ORDER BY d.place) AS decision_fr
+    FROM credit.suggested_decision AS d
+) AS suggested
+CROSS JOIN (
+    -- By contract type, whose codes begin at 0 for an unknown one; empty where scores decide.
+    SELECT
+        array_agg(COALESCE(special.accept_below, general.accept_below) ORDER BY k.code) AS accept_below,
+        array_agg(COALESCE(special.decline_from, general.decline_from) ORDER BY k.code) AS decline_from
+    FROM reporting.published_run AS run
+    JOIN credit.policy_line AS general ON general.policy_id = run.policy_id AND general.contract_type = 0
+    CROSS JOIN (
+        SELECT 0 AS code
+        UNION ALL
+        SELECT c.code
+        FROM credit.feature_category AS c
+        JOIN credit.feature AS f ON f.feature_id = c.feature_id
+        WHERE f.name = 'NAME_CONTRACT_TYPE'
+    ) AS k
+    LEFT JOIN credit.policy_line AS special
+        ON special.policy_id = run.policy_id AND special.contract_type = k.code AND k.code > 0
+) AS line
 CROSS JOIN (
     -- Options of cohorts in words: a category by its text in the file, a range by its place, what is missing by ''.
     -- Where a range begins is the first number of its words, which say exactly who is in it.
@@ -198,6 +222,12 @@ CROSS JOIN (
 CROSS JOIN LATERAL (
     SELECT
         width_bucket(a.score::integer, place.minimum_score) AS band,
+        CASE
+            WHEN line.accept_below IS NULL THEN place.decision[width_bucket(a.score::integer, place.minimum_score)]
+            WHEN a.default_probability < line.accept_below[COALESCE(a.name_contract_type, 0) + 1] THEN 1
+            WHEN a.default_probability >= line.decline_from[COALESCE(a.name_contract_type, 0) + 1] THEN 3
+            ELSE 2
+        END AS decision,
         COALESCE(width_bucket(a.amt_credit * 0.001::double precision, option.credit) + 1, 0)::text AS credit,
         COALESCE(width_bucket(a.days_birth * (-1 / 365.25::double precision), option.age) + 1, 0)::text AS age,
         COALESCE(
@@ -510,13 +540,13 @@ COMMENT ON COLUMN reporting.former_customer.amt_req_credit_bureau_year IS
     'the last three months.';
 COMMENT ON COLUMN reporting.former_customer.default_percent IS 'The default probability in %.';
 COMMENT ON COLUMN reporting.former_customer.band IS
-    'Band of the score by today''s limits, A best, see score_band.';
+    'Band of the score by the policy of the published run, A best, see score_band.';
 COMMENT ON COLUMN reporting.former_customer.band_label_en IS
     'The band in English.';
 COMMENT ON COLUMN reporting.former_customer.band_label_fr IS
     'The band in French.';
 COMMENT ON COLUMN reporting.former_customer.decision IS
-    'Decision that the score suggests by today''s limits: accept, review or decline.';
+    'Decision that the policy of the published run would suggest: accept, review or decline.';
 COMMENT ON COLUMN reporting.former_customer.decision_label_en IS
     'That decision in English.';
 COMMENT ON COLUMN reporting.former_customer.decision_label_fr IS

@@ -27,7 +27,8 @@ SELECT
         ORDER BY earlier.as_of DESC, earlier.run_id DESC
         LIMIT 1
     ) AS previous_as_of,
-    (m.metrics ->> 'mean_score')::double precision AS former_mean_score
+    (m.metrics ->> 'mean_score')::double precision AS former_mean_score,
+    r.policy_id
 FROM credit.published_run AS p
 JOIN credit.scoring_run AS r ON r.run_id = p.run_id
 JOIN credit.model_version AS m ON m.model_id = r.model_id
@@ -53,3 +54,4 @@ COMMENT ON COLUMN reporting.published_run.published_at IS 'When readers began to
 COMMENT ON COLUMN reporting.published_run.previous_as_of IS 'Date that the scores of the previous run are of.';
 COMMENT ON COLUMN reporting.published_run.former_mean_score IS
     'Mean score before rounding of the former customers, each scored by a model that never saw them.';
+COMMENT ON COLUMN reporting.published_run.policy_id IS 'Policy that the run was decided by, see policy.';

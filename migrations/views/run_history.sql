@@ -57,7 +57,8 @@ SELECT
     END AS status_fr,
     r.status = 'published' AND counting.is_ahead AS is_ahead,
     w.withdrawn_at,
-    w.withdrawn_by
+    w.withdrawn_by,
+    r.policy_id
 FROM credit.scoring_run AS r
 LEFT JOIN counting ON counting.as_of = r.as_of
 LEFT JOIN credit.run_withdrawal AS w ON w.run_id = r.run_id;
@@ -96,3 +97,4 @@ COMMENT ON COLUMN reporting.run_history.is_ahead IS
     'Whether the run is of a later date than the one that readers see: no trend and no history shows it.';
 COMMENT ON COLUMN reporting.run_history.withdrawn_at IS 'When the run was withdrawn; empty if it was not.';
 COMMENT ON COLUMN reporting.run_history.withdrawn_by IS 'Who withdrew the run; empty if nobody did.';
+COMMENT ON COLUMN reporting.run_history.policy_id IS 'Policy that the run was decided by, see policy.';

@@ -12,17 +12,15 @@ SELECT
     b.label_en AS band_label_en,
     b.label_fr AS band_label_fr,
     h.decision,
-    d.decision_en AS decision_label_en,
-    d.decision_fr AS decision_label_fr,
+    d.label_en AS decision_label_en,
+    d.label_fr AS decision_label_fr,
     h.model_id,
     reporting.exact_score(m.base_value) AS base_score,
     h.is_current
 FROM reporting.score_history AS h
 JOIN credit.model_version AS m ON m.model_id = h.model_id
-LEFT JOIN credit.score_band AS b ON b.band = h.band
-LEFT JOIN (
-    SELECT DISTINCT known.decision, known.decision_en, known.decision_fr FROM credit.score_band AS known
-) AS d ON d.decision = h.decision;
+LEFT JOIN credit.score_band AS b ON b.policy_id = h.policy_id AND b.band = h.band
+LEFT JOIN credit.suggested_decision AS d ON d.decision = h.decision;
 
 COMMENT ON VIEW reporting.run_score IS
     'The scores of any published run in words, one row per applicant and run; ask for a run_id, see run_history.';

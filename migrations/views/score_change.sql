@@ -27,12 +27,30 @@ SELECT
         JOIN credit.scoring_run AS r ON r.run_id = run.previous_run_id
         JOIN credit.model_version AS m ON m.model_id = r.model_id
     ) AS base_value_change,
-    (
-        SELECT b.decision
-        FROM credit.score_band AS b
-        WHERE b.minimum_score <= w.score
-        ORDER BY b.minimum_score DESC
-        LIMIT 1
+    COALESCE(
+        (
+            SELECT b.decision
+            FROM credit.score_band AS b
+            WHERE b.policy_id = (SELECT run.policy_id FROM reporting.published_run AS run)
+                AND b.minimum_score <= w.score
+            ORDER BY b.minimum_score DESC
+            LIMIT 1
+        ),
+        -- The lender's figures decide: by those of the contract asked for.
+        (
+            SELECT
+                CASE
+                    WHEN w.default_probability < l.accept_below THEN 'accept'
+                    WHEN w.default_probability >= l.decline_from THEN 'decline'
+                    ELSE 'review'
+                END
+            FROM credit.policy_line AS l
+            LEFT JOIN credit.new_customer AS a ON a.run_id = w.run_id AND a.customer_id = w.customer_id
+            WHERE l.policy_id = (SELECT run.policy_id FROM reporting.published_run AS run)
+                AND l.contract_type IN (0, a.name_contract_type)
+            ORDER BY l.contract_type DESC
+            LIMIT 1
+        )
     ) IS DISTINCT FROM w.decision AS limits_changed
 FROM credit.score AS s
 JOIN credit.score AS w

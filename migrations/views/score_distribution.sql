@@ -1,8 +1,9 @@
 CREATE VIEW reporting.score_distribution AS
 WITH new_score AS (
-    SELECT s.score, s.customers
+    SELECT s.score, sum(s.customers) AS customers
     FROM credit.run_score AS s
     WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p)
+    GROUP BY s.score
 ),
 former_score AS (
     SELECT s.score, s.customers, s.defaulted
@@ -15,12 +16,12 @@ SELECT
     run.run_id,
     run.as_of,
     grid.score::smallint AS score,
-    COALESCE(n.customers, 0) AS customers,
+    COALESCE(n.customers, 0)::integer AS customers,
     (100.0 * COALESCE(n.customers, 0) / sum(n.customers) OVER ())::double precision AS share,
     (
         SELECT b.band
         FROM credit.score_band AS b
-        WHERE b.minimum_score <= grid.score
+        WHERE b.policy_id = run.policy_id AND b.minimum_score <= grid.score
         ORDER BY b.minimum_score DESC
         LIMIT 1
     ) AS band,

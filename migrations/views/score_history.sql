@@ -12,7 +12,8 @@ SELECT
     r.superseded,
     r.is_current,
     r.is_ahead,
-    100 * s.default_probability AS default_percent
+    100 * s.default_probability AS default_percent,
+    r.policy_id
 FROM (
     SELECT kept.customer_id, kept.run_id, kept.score, kept.default_probability, kept.log_odds, kept.decision, kept.band
     FROM credit.score AS kept
@@ -42,3 +43,4 @@ COMMENT ON COLUMN reporting.score_history.is_current IS 'Whether this is the sco
 COMMENT ON COLUMN reporting.score_history.is_ahead IS
     'Whether the run is of a later date than the one that readers see.';
 COMMENT ON COLUMN reporting.score_history.default_percent IS 'The default probability in %.';
+COMMENT ON COLUMN reporting.score_history.policy_id IS 'Policy that the score was decided by, see policy.';

@@ -6,8 +6,8 @@ SELECT
     s.score - earlier.score AS score_change,
     b.label_en || ' (' || s.band || ')' AS band_label_en,
     b.label_fr || ' (' || s.band || ')' AS band_label_fr,
-    b.decision_en AS decision_label_en,
-    b.decision_fr AS decision_label_fr,
+    d.label_en AS decision_label_en,
+    d.label_fr AS decision_label_fr,
     100 * s.default_probability AS default_percent,
     s.percentile,
     a.amt_credit AS credit_amount,
@@ -34,7 +34,10 @@ SELECT
 FROM credit.score AS s
 -- Every score has its application; as an outer join it costs nothing where nothing of it is asked, as in a count.
 LEFT JOIN credit.new_customer AS a ON a.run_id = s.run_id AND a.customer_id = s.customer_id
-LEFT JOIN credit.score_band AS b ON b.band = s.band
+LEFT JOIN credit.score_band AS b
+    ON b.policy_id = (SELECT p.policy_id FROM reporting.published_run AS p)
+    AND b.band = s.band
+LEFT JOIN credit.suggested_decision AS d ON d.decision = s.decision
 LEFT JOIN credit.score AS earlier
     ON earlier.run_id = (SELECT p.previous_run_id FROM reporting.published_run AS p)
     AND earlier.customer_id = s.customer_id

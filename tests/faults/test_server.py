@@ -19,12 +19,12 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from db import registry, schema
+from db import schema
 from db.access import roles
 from db.engine import make_engine, psql_url
 from db.server.embedded import EmbeddedPostgres, new_password
+from flows.operations.prepare import write_dictionary
 from flows.settings import Settings
-from flows.steps.rows import dictionary_rows
 from tests.faults.conftest import Site, need, write_files
 from tests.faults.nights import Night
 from tests.faults.reader import Reader, Seen
@@ -83,7 +83,7 @@ def own(
     server = EmbeddedPostgres((disk or open_folder) / "own-postgres", new_password(), new_password())
     engine = make_engine(server.start())
     schema.upgrade(engine)
-    registry.sync_dictionary(engine, *dictionary_rows())
+    write_dictionary(engine)
     assert roles.ensure_readers(engine, reader_passwords)
     folder = tmp_path_factory.mktemp("own")
     with pytest.MonkeyPatch.context() as patch:
