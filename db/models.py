@@ -1,8 +1,8 @@
 """All tables of schema `credit`: one MetaData, one naming convention.
 
-`new_customer`, `score` and `shap_value` are partitioned by run, `former_customer` by model: a run or a model
-is loaded into tables of its own, attached, and later detached, as a whole. What a table is for everything else
-(whether it holds people and where, who may write it) it says in its `info`, see db.about.
+`new_customer`, `score`, `shap_value` and `reason` are partitioned by run, `former_customer` by model: a run or a
+model is loaded into tables of its own, attached, and later detached, as a whole. What a table is for everything
+else (whether it holds people and where, who may write it) it says in its `info`, see db.about.
 """
 
 from __future__ import annotations
@@ -565,6 +565,70 @@ shap_value = Table(
     Index(None, "customer_id"),
     **_partitioned_by("run_id", "customer_id", "feature_id"),
     comment="Contribution of each feature to each log-odds of default, long format, one partition per run",
+)
+
+reason_catalogue = Table(
+    "reason_catalogue",
+    metadata,
+    Column("catalogue_id", Integer, Identity(), primary_key=True),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("text", Text, nullable=False),
+    _timestamp("added_at", nullable=False, server_default=func.clock_timestamp()),
+    comment="Every version of the catalogue of reasons that a run has used; the newest is the program's",
+)
+
+reason_text = Table(
+    "reason_text",
+    metadata,
+    Column("catalogue_id", Integer, ForeignKey(reason_catalogue.c.catalogue_id), primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("feature_ids", ARRAY(SmallInteger), nullable=False),
+    # All empty where there are no words: then the reason is never told.
+    Column("refusal_en", Text),
+    Column("refusal_fr", Text),
+    Column("advisor_en", Text),
+    Column("advisor_fr", Text),
+    Column("action_en", Text),
+    Column("action_fr", Text),
+    CheckConstraint(
+        "num_nonnulls(refusal_en, refusal_fr, advisor_en, advisor_fr) IN (0, 4)", name="told_in_both_languages"
+    ),
+    CheckConstraint("num_nonnulls(action_en, action_fr) IN (0, 2)", name="action_in_both_languages"),
+    comment="The reasons of each catalogue: the features that each gathers, and its words; never changed",
+)
+
+reason_reference = Table(
+    "reason_reference",
+    metadata,
+    Column("model_id", Integer, ForeignKey(model_version.c.model_id), primary_key=True),
+    Column("policy_id", Integer, ForeignKey(policy.c.policy_id), primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("customers", Integer, nullable=False),
+    Column("mean_contributions", JSONB, nullable=False),
+    CheckConstraint("customers > 0", name="customers_positive"),
+    comment="Whom those who are not accepted are compared with: mean contributions, by name of the feature, of"
+    " former customers who would be accepted and are near the line",
+)
+
+# No key to the catalogue's tables: attaching a partition would lock them.
+reason = Table(
+    "reason",
+    metadata,
+    Column("run_id", Integer, primary_key=True, autoincrement=False),
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    Column("place", SmallInteger, primary_key=True, autoincrement=False),
+    Column("code", Text, nullable=False),
+    Column("catalogue_id", Integer, nullable=False),
+    # These three are empty where no reason may be told.
+    Column("feature_id", SmallInteger),
+    Column("log_odds", Double),
+    Column("points", Double),
+    CheckConstraint("place BETWEEN 1 AND 4", name="place_range"),
+    CheckConstraint("num_nonnulls(feature_id, log_odds, points) IN (0, 3)", name="all_or_nothing"),
+    CheckConstraint("log_odds > 0 AND log_odds < 'Infinity'", name="log_odds_positive"),
+    CheckConstraint("points > '-Infinity' AND points <= 0", name="points_not_positive"),
+    **_partitioned_by("run_id", "customer_id", "code"),
+    comment="Why an application was not accepted: its reasons, the strongest first, one partition per run",
 )
 
 rejected_application = Table(

@@ -38,6 +38,7 @@ ORDER = (
     "customer_explanation",
     "explanation_group",
     "score_reason",
+    "decision_reason",
     "customer_comparison",
     "score_change",
     "score_change_part",

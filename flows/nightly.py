@@ -19,7 +19,7 @@ from db import registry, schema
 from db.errors import DatabaseError
 from db.models import RUN_PARTITIONED
 from db.runs import audit as run_audit
-from db.runs import ledger, statistics
+from db.runs import audit_reasons, ledger, statistics
 from db.runs.partitions import staging
 from flows import signals
 from flows.alerts import notify
@@ -36,6 +36,7 @@ from flows.steps.recovery import closed_on_error, recover, scratch_removed
 from flows.steps.retries import io_task, pure_task
 from flows.steps.rows import run_statistics
 from flows.steps.run_policy import RunPolicy, run_policy
+from flows.steps.run_reasons import RunReasons, run_reasons
 from flows.steps.second_opinion import sample_of, second_opinion, start_second_opinion
 from scoring.bundle import ModelBundle
 from scoring.monitoring import summarise
@@ -93,6 +94,14 @@ def load_policy(engine: Engine) -> RunPolicy:
 
 
 @io_task
+def load_reasons(
+    engine: Engine, model_id: int, bundle: ModelBundle, decide: RunPolicy, settings: Settings
+) -> RunReasons:
+    """The catalogue of reasons, and whom those who are not accepted are compared with."""
+    return run_reasons(engine, model_id, bundle, decide, threads=settings.threads)
+
+
+@io_task
 def open_run(
     engine: Engine,
     lock: ledger.Lock,
@@ -121,6 +130,7 @@ def score_explain_load(
     survey: application_files.Survey,
     bundle: ModelBundle,
     decide: RunPolicy,
+    reasons: RunReasons,
     settings: Settings,
 ) -> tuple[Tally, dict[str, float]]:
     """Stream the file through check, score and load, in one transaction; counts and seconds per stage."""
@@ -135,6 +145,7 @@ def score_explain_load(
                 tables,
                 threads=settings.threads,
                 take_sample=partial(sample_of, run_id=run_id, chunks=len(survey.chunks)),
+                reasons=reasons,
                 require=lambda: require_few_rejected(tally, survey, settings),
             )
             # Closed before the transaction ends, whatever ends it: its threads write with the same connection.
@@ -163,7 +174,12 @@ def compare_size(
 
 @pure_task
 def audit(
-    engine: Engine, run_id: int, tally: Tally, bundle: ModelBundle, more: Sequence[ledger.Check | None] = ()
+    engine: Engine,
+    run_id: int,
+    tally: Tally,
+    bundle: ModelBundle,
+    basis: audit_reasons.ReasonsOfRun,
+    more: Sequence[ledger.Check | None] = (),
 ) -> list[ledger.Check]:
     """Compare what was written with what should have been; raise if it differs, or return what is a warning."""
     checks = run_audit.audit(
@@ -173,6 +189,7 @@ def audit(
         feature_ids=feature_ids().tolist(),
         base_value=bundle.base_value,
     )
+    checks += audit_reasons.audit_reasons(engine, run_id, basis)
     checks.append(second_opinion(tally))
     checks += [check for check in (*more, empty_columns.check_of(tally, bundle.baseline)) if check]
     ledger.record_checks(engine, run_id, checks)
@@ -260,16 +277,20 @@ def score_and_publish(
             date_of_scores = as_of or date_of(settings)
             run_id = opened.run_id = open_run(engine, lock, survey, model_id, date_of_scores, decide.policy_id)
             usual = compare_size(engine, run_id, survey, settings)
+            reasons = load_reasons(engine, model_id, bundle, decide, settings)
             if settings.dask:
-                tally, stage_seconds = score_on_dask(engine, run_id, survey, model_id, bundle, decide, settings)
+                tally, stage_seconds = score_on_dask(
+                    engine, run_id, survey, model_id, bundle, decide, reasons, settings
+                )
             else:
-                tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, decide, settings)
+                tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, decide, reasons, settings)
             seconds |= stage_seconds
             notes = (*survey.notes, *require_known_values(tally, survey, settings))
             with timed(seconds, "audit"):
                 size = night_size.size_check(usual, tally.customers, settings)
                 dated = night_date.check_of(date_of_scores, settings, ahead_because)
-                failed = audit(engine, run_id, tally, bundle, (size, dated))
+                basis = reasons.basis(model_id, decide)
+                failed = audit(engine, run_id, tally, bundle, basis, (size, dated))
             application_files.require_unchanged(survey)
             lock.require_held()
             is_current = publish(engine, run_id, tally, bundle, decide, seconds)

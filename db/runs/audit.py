@@ -72,15 +72,15 @@ def audit(
         )
         applications, applications_scored = _one(driver, _APPLICATIONS, tables)
     return [
-        _equal("applications_loaded", applications, customers),
-        _equal("applications_scored", applications_scored, customers),
-        _equal("scores_loaded", scores, customers),
-        _equal("customers_explained", min(explained, matched), customers),
-        _equal("explanations_incomplete", incomplete, 0),
-        _equal("scores_not_finite", score_not_finite, 0),
-        _equal("scores_out_of_range", out_of_range, 0),
-        _equal("scores_not_of_their_probability", wrong_scores, 0),
-        _equal("contributions_not_finite", not_finite, 0),
+        equal("applications_loaded", applications, customers),
+        equal("applications_scored", applications_scored, customers),
+        equal("scores_loaded", scores, customers),
+        equal("customers_explained", min(explained, matched), customers),
+        equal("explanations_incomplete", incomplete, 0),
+        equal("scores_not_finite", score_not_finite, 0),
+        equal("scores_out_of_range", out_of_range, 0),
+        equal("scores_not_of_their_probability", wrong_scores, 0),
+        equal("contributions_not_finite", not_finite, 0),
         at_most("probability_error", probability_error, PROBABILITY_TOLERANCE),
         at_most("additivity_error", additivity_error, ADDITIVITY_TOLERANCE),
     ]
@@ -105,7 +105,8 @@ def _one(
     return tuple(row)
 
 
-def _equal(name: str, observed: int, expected: int) -> Check:
+def equal(name: str, observed: int, expected: int) -> Check:
+    """A check that fails the run if there are not as many as there should be."""
     return Check(name, "fail", str(observed), str(expected), observed == expected)
 
 

@@ -57,7 +57,7 @@ class Staging:
         """Build the parents' keys and indexes on the filled tables and gather the planner's statistics."""
         for table in self._tables:
             if table.primary_key.columns:
-                self._execute("ALTER TABLE {part} ADD PRIMARY KEY ({column}, customer_id)", table)
+                self._execute("ALTER TABLE {part} ADD PRIMARY KEY ({primary_key})", table)
             if table is shap_value:
                 self._execute("CREATE INDEX ON {part} (customer_id)", table)
             # Of the columns that plans depend on; those of 120 application columns would cost more than the load.
@@ -144,4 +144,5 @@ def _render(statement: str, table: Table, key: int) -> sql.Composed:
         parent=sql.Identifier(SCHEMA, table.name),
         column=sql.Identifier(about(table).partitioned_by or ""),
         key=sql.Literal(key),
+        primary_key=sql.SQL(", ").join(map(sql.Identifier, table.primary_key.columns.keys())),
     )

@@ -17,6 +17,7 @@ from flows.files import applications
 from flows.settings import Settings
 from flows.steps.rows import encode_scored, rejection_rows
 from flows.steps.run_policy import RunPolicy
+from flows.steps.run_reasons import RunReasons
 from flows.steps.stages import Pipeline
 from scoring.batch import Scored, score_batch
 from scoring.bundle import ModelBundle
@@ -110,6 +111,7 @@ def scoring_pipeline(
     *,
     threads: int,
     take_sample: Callable[[Scored], Scored],
+    reasons: RunReasons | None = None,
     require: Callable[[], None] = lambda: None,
 ) -> Pipeline:
     """The survey's chunks through check, score and load, stages that overlap; what comes through is in `tally`.
@@ -119,6 +121,7 @@ def scoring_pipeline(
     decide: the policy of the run, and the one before.
     tables: where the rows go; None counts and loads nothing.
     take_sample: which of a chunk's rows the audit will look at.
+    reasons: what reasons are given by; None gives none.
     require: called after each check; raises if the run is not to go on.
     """
 
@@ -135,7 +138,10 @@ def scoring_pipeline(
         "score": score,
     }
     if tables is not None:
-        stages |= {"encode": partial(encode_scored, policy=decide.policy), "load": tables.write_all}
+        stages |= {
+            "encode": partial(encode_scored, policy=decide.policy, run_reasons=reasons),
+            "load": tables.write_all,
+        }
     return Pipeline(survey.chunks, stages)
 
 

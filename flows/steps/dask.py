@@ -29,6 +29,7 @@ from flows.settings import Settings, load_settings
 from flows.steps.chunks import Tally, record_input, require_few_rejected, scoring_pipeline
 from flows.steps.retries import is_connection_trouble
 from flows.steps.run_policy import RunPolicy
+from flows.steps.run_reasons import RunReasons
 from flows.steps.second_opinion import sample_of, start_second_opinion
 from scoring.bundle import ModelBundle
 
@@ -41,13 +42,20 @@ TASKS_AT_LEAST = 8
 # A worker that is lost takes no part in this: Dask gives its tasks to another one.
 @task(retries=3, retry_delay_seconds=1, retry_condition_fn=is_connection_trouble, cache_policy=NO_CACHE)
 def score_and_load(
-    run_id: int, model_id: int, decide: RunPolicy, part: applications.Survey, chunks: int, threads: int
+    run_id: int,
+    model_id: int,
+    decide: RunPolicy,
+    reasons: RunReasons,
+    part: applications.Survey,
+    chunks: int,
+    threads: int,
 ) -> Tally:
     """Check, score, explain and load the chunks of `part`; what was counted, and a sample for the audit.
 
     Parameters
     ----------
     decide: the policy of the run, and the one before.
+    reasons: what reasons are given by.
     chunks: how many the whole file has.
     threads: for explaining; 0 = the worker's own setting.
     """
@@ -69,6 +77,7 @@ def score_and_load(
             tables if claimed else None,
             threads=threads or settings.threads,
             take_sample=partial(sample_of, run_id=run_id, chunks=chunks),
+            reasons=reasons,
         )
         for _ in pipeline:
             pass
@@ -82,6 +91,7 @@ def score_on_dask(
     model_id: int,
     bundle: ModelBundle,
     decide: RunPolicy,
+    reasons: RunReasons,
     settings: Settings,
 ) -> tuple[Tally, dict[str, float]]:
     """Score the run's chunks on the Dask that the settings name; counts and seconds per stage."""
@@ -93,7 +103,10 @@ def score_on_dask(
     @flow(name="chunks", task_runner=runner)
     def score_chunks() -> None:
         chunks = len(survey.chunks)
-        futures = [score_and_load.submit(run_id, model_id, decide, part, chunks, threads) for part in parts(survey)]
+        futures = [
+            score_and_load.submit(run_id, model_id, decide, reasons, part, chunks, threads)
+            for part in parts(survey)
+        ]
         try:
             for future in futures:
                 tally.merge(future.result())

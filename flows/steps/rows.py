@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from db.application import APPLICATION_COLUMNS
 from db.cohort import Bits, CohortRows, PlaceRows
-from db.models import former_customer, new_customer, score, shap_value
+from db.models import former_customer, new_customer, reason, score, shap_value
 from db.policies import PolicyRows
 from db.runs.copy import Encoded, Masked, Values, encode, text_bytes
 from db.runs.partitions import Staging
@@ -24,20 +24,23 @@ from scoring.feature_groups import computed_from, facts, feature_groups
 from scoring.features import dictionary
 from scoring.policy import DECISIONS, Policy, suggested_decisions
 from scoring.preprocess import explained_features, feature_ids, feature_values
+from scoring.reasons import reasons
 
 if TYPE_CHECKING:
     # At run time it would bring LightGBM and scikit-learn into every command.
+    from flows.steps.run_reasons import RunReasons
     from scoring.baseline import Baseline
     from scoring.batch import Scored
     from scoring.monitoring import Summary
 
 
-def encode_scored(scored: Scored, policy: Policy) -> tuple[Encoded, ...]:
+def encode_scored(scored: Scored, policy: Policy, run_reasons: RunReasons | None = None) -> tuple[Encoded, ...]:
     """One batch as rows of the run's tables."""
     return (
         encode(new_customer, application_columns(scored.applications)),
         encode(score, score_columns(scored, policy)),
         encode(shap_value, shap_columns(scored)),
+        *([encode(reason, reason_columns(scored, run_reasons))] if run_reasons else []),
     )
 
 
@@ -77,6 +80,23 @@ def shap_columns(scored: Scored) -> dict[str, Values]:
         ),
         "contribution": scored.contributions.astype(np.float32).ravel(),
         "rank": scored.rank.ravel(),
+    }
+
+
+def reason_columns(scored: Scored, run_reasons: RunReasons) -> dict[str, Values]:
+    """The reasons of those who are not accepted, the strongest first."""
+    found = reasons(
+        run_reasons.rules, scored.contributions, scored.log_odds, run_reasons.base_value, scored.decision_index
+    )
+    codes = [each.code for each in run_reasons.rules.catalogue.reasons]
+    return {
+        "customer_id": scored.applications.customer_id[found.row],
+        "place": found.place,
+        "code": text_bytes(codes)[found.reason],
+        "catalogue_id": run_reasons.catalogue_id,
+        "feature_id": Masked(feature_ids()[found.feature], found.feature < 0),
+        "log_odds": found.log_odds,
+        "points": found.points,
     }
 
 
