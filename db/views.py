@@ -81,6 +81,7 @@ ORDER = (
     "calibration",
     "gains",
     "group_fairness",
+    "policy_simulation",
     "application",
     "former_customer",
     "table_functions",
