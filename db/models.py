@@ -406,6 +406,22 @@ former_category = Table(
     comment="Per category: how many former customers, and how many of them defaulted; code -1 is missing",
 )
 
+former_risk = Table(
+    "former_risk",
+    metadata,
+    Column("model_id", Integer, ForeignKey(model_version.c.model_id, ondelete="CASCADE"), primary_key=True),
+    Column("group_kind", Text, primary_key=True),
+    Column("group_code", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contract_type", SmallInteger, primary_key=True, autoincrement=False),
+    Column("risk", SmallInteger, primary_key=True, autoincrement=False),
+    Column("customers", Integer, nullable=False),
+    Column("defaulted", Integer, nullable=False),
+    _one_of("group_kind", ("all", "gender", "age")),
+    CheckConstraint("risk BETWEEN 0 AND 999", name="risk_range"),
+    info=info(sums_up_former_customers=True),
+    comment="Former customers by group, contract and default probability out of fold, in thousandths rounded down",
+)
+
 # Bits of former customers stand in the order of their values of one feature, see scoring.cohort. Digits of sorted
 # values, and the members of rare options, compress to a fraction.
 cohort_option = Table(
@@ -705,7 +721,7 @@ run_summary = Table(
     Column("decisions_moved", JSONB),
     _probability("mean_default_probability"),
     _probability("approval_rate"),
-    comment="A run as a whole, kept for ever: means, approval rate, drift of its scores, groups, what policies moved",
+    comment="A run as a whole, kept for ever: means, approval rate, drift of its scores, groups, what policy moved",
 )
 
 run_score = Table(

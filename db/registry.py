@@ -21,6 +21,7 @@ from db.models import (
     former_category,
     former_customer,
     former_distribution,
+    former_risk,
     model_version,
     policy,
     suggested_decision,
@@ -136,6 +137,15 @@ def has_former_customers(engine: Engine, model_id: int) -> bool:
         return connection.execute(query.limit(1)).first() is not None
 
 
+def former_outcomes(engine: Engine, model_id: int) -> list[tuple[float, int, int]]:
+    """Of each former customer: default probability out of fold, 1 for a default, contract code (0 unknown)."""
+    columns = former_customer.c
+    query = select(columns.default_probability, columns.target, func.coalesce(columns.NAME_CONTRACT_TYPE, 0))
+    with connect(engine) as connection:
+        rows = connection.execute(query.where(columns.model_id == model_id))
+        return [(float(probability), int(target), int(code)) for probability, target, code in rows]
+
+
 def promote(
     engine: Engine,
     model_id: int,
@@ -143,6 +153,7 @@ def promote(
     distributions: Sequence[Mapping[str, Any]],
     categories: Sequence[Mapping[str, Any]],
     cohorts: CohortRows | None = None,
+    risks: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Make a model the current one, in one transaction with its former customers, their distributions and cohorts.
 
@@ -158,6 +169,8 @@ def promote(
             connection.execute(insert(former_distribution), rows)
             rows = [{"model_id": model_id, **row} for row in categories]
             connection.execute(insert(former_category), rows)
+            if risks:
+                connection.execute(insert(former_risk), [{"model_id": model_id, **row} for row in risks])
         if cohorts is not None and not cohort.known(connection, model_id):
             cohort.load(connection, driver(connection), model_id, cohorts)
         connection.execute(update(model_version).where(model_version.c.stage == "current").values(stage="retired"))

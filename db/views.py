@@ -82,6 +82,7 @@ ORDER = (
     "calibration",
     "gains",
     "group_fairness",
+    "policy_simulation",
     "application",
     "former_customer",
     "table_functions",

@@ -35,7 +35,7 @@ from flows.steps.dask import score_on_dask
 from flows.steps.recovery import closed_on_error, recover, scratch_removed
 from flows.steps.retries import io_task, pure_task
 from flows.steps.rows import run_statistics
-from flows.steps.run_policy import RunPolicy, run_policy
+from flows.steps.run_policy import Moves, RunPolicy, moves, run_policy
 from flows.steps.run_reasons import RunReasons, run_reasons
 from flows.steps.second_opinion import sample_of, second_opinion, start_second_opinion
 from scoring.bundle import ModelBundle
@@ -57,7 +57,8 @@ class NoModelError(DatabaseError):
 class Night:
     """How a night ended: the run that is published, and whether this night published it.
 
-    `warnings` say what does not look right, `notes` what was read in spite of how it is written.
+    `warnings` say what does not look right, `notes` what was read in spite of how it is written. `moved` is what
+    another policy than the one of the run before has moved, None where it is the same.
     """
 
     outcome: Outcome
@@ -65,6 +66,7 @@ class Night:
     is_current: bool
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    moved: Moves | None = None
 
 
 @io_task
@@ -296,7 +298,8 @@ def score_and_publish(
             is_current = publish(engine, run_id, tally, bundle, decide, seconds)
             warnings = warn(settings, run_id, failed)
             retire(engine, settings)
-            return Night("published", ledger.get(engine, run_id), is_current, tuple(warnings), notes)
+            moved = moves(tally.sums, decide)
+            return Night("published", ledger.get(engine, run_id), is_current, tuple(warnings), notes, moved)
 
 
 def warn(settings: Settings, run_id: int, checks: Sequence[ledger.Check]) -> list[str]:

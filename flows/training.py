@@ -27,6 +27,7 @@ from flows.steps.rows import bin_rows, cohort_rows, former_distributions, load_f
 from scoring.bundle import digest
 from scoring.cohort import cohorts
 from scoring.contract import Applications
+from scoring.simulation import risk_counts
 from scoring.training import Trained, train
 
 log = logging.getLogger("creditlens")
@@ -172,6 +173,7 @@ def load_and_promote(engine: Engine, model_id: int, former: Former, trained: Tra
         distributions=distributions,
         categories=categories,
         cohorts=cohort_rows(cohorts(former.applications, trained.out_of_fold_log_odds)),
+        risks=risk_counts(former.applications, trained.out_of_fold_log_odds),
     )
 
 

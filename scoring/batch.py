@@ -49,7 +49,7 @@ class Scored:
 def score_batch(
     bundle: ModelBundle, applications: Applications, *, policy: Policy | None = None, threads: int = 1
 ) -> Scored:
-    """Score, explain, and decide by a policy (the program's own by default); a row does not depend on the others."""
+    """Score, explain, and decide by a policy (the program's by default); a row does not depend on the others."""
     policy = policy or default_policy()
     matrix = bundle.preprocessing.transform(applications.values)
     log_odds, contributions = bundle.engine.explain(matrix, threads=threads)

@@ -20,7 +20,7 @@ from scoring.baseline import Baseline, Counts, Vector, bin_number
 from scoring.batch import Scored
 from scoring.fairness import GroupRates, count, night_groups, places
 from scoring.features import Feature
-from scoring.policy import DECISIONS, Policy, contract_types, default_policy
+from scoring.policy import DECISIONS, Moved, Policy, contract_types, default_policy, moved_decisions
 from scoring.preprocess import explained_features
 
 PSI_FLOOR = 1e-4
@@ -154,15 +154,6 @@ class ScoreSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """How many customers a change of policy moved from one decision to another."""
-
-    previous: str
-    decision: str
-    customers: int
-
-
-@dataclass(frozen=True, slots=True)
 class Summary:
     """A night as a whole; `score_psi` is the drift of its log-odds from the former customers' out-of-fold ones.
 
@@ -200,7 +191,7 @@ def summarise(sums: Sums, baseline: Baseline, policy: Policy | None = None) -> S
         mean_default_probability=default,
         approval_rate=float(sums.scores[0].sum() / sums.customers),
         score_psi=stability_index(sums.log_odds, baseline.log_odds.counts),
-        moved=_moved(sums.moved),
+        moved=moved_decisions(sums.moved),
         groups=night_groups(sums.group_customers, sums.group_accepted, sums.group_default_probability),
         scores=scores,
         features=tuple(_feature(sums, baseline, at) for at in range(len(baseline.features))),
@@ -211,14 +202,6 @@ def summarise(sums: Sums, baseline: Baseline, policy: Policy | None = None) -> S
 def _decided(scored: Scored, policy: Policy) -> NDArray[np.intp]:
     return policy.decision_index(
         scored.score, scored.default_probability, contract_types(scored.applications.values)
-    )
-
-
-def _moved(counts: Counts) -> tuple[Moved, ...]:
-    return tuple(
-        Moved(DECISIONS[earlier], DECISIONS[now], int(counts[earlier, now]))
-        for earlier, now in zip(*np.nonzero(counts), strict=True)
-        if earlier != now
     )
 
 

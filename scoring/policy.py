@@ -188,6 +188,24 @@ class Policy:
         return np.where(default_probability < accepted, 0, np.where(default_probability >= declined, 2, 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How many customers a change of policy moved from one decision to another."""
+
+    previous: Decision
+    decision: Decision
+    customers: int
+
+
+def moved_decisions(counts: NDArray[np.int64]) -> tuple[Moved, ...]:
+    """Who moved, from counts by decision before and decision now, shape (3, 3), in the order of `DECISIONS`."""
+    return tuple(
+        Moved(DECISIONS[before], DECISIONS[now], int(counts[before, now]))
+        for before, now in zip(*np.nonzero(counts), strict=True)
+        if before != now
+    )
+
+
 @cache
 def suggested_decisions() -> list[dict[str, Any]]:
     """What can be suggested, in words of both languages, in the order of `DECISIONS`."""
@@ -274,7 +292,7 @@ def _directions(entry: Entry, not_scoring: Sequence[str]) -> dict[str, Direction
 def _bands(entry: Entry, *, by_figures: bool) -> tuple[Band, ...]:
     found: list[Band] = []
     following = 0
-    for part in entry.items():
+    for part in entry.items("a band"):
         words = ("band", "from", "to", "label")
         fields = part.fields(words if by_figures else (*words, "decision"))
         name, first, last = fields["band"].words(), fields["from"].whole(0, 100), fields["to"].whole(0, 100)

@@ -53,12 +53,12 @@ class Entry:
             found[key.value] = named
         return found
 
-    def items(self) -> Iterator[Entry]:
-        """The parts of a list."""
+    def items(self, name: str) -> Iterator[Entry]:
+        """The parts of a list, each of which is called `name`."""
         if not isinstance(self.node, yaml.SequenceNode):
             self.fail(f"{self.name} must be a list.")
         for node in self.node.value:
-            yield Entry(self.file, self.name, _line(node), node)
+            yield Entry(self.file, name, _line(node), node)
 
     def value(self) -> object:
         """A single value, typed as YAML types it."""

@@ -23,6 +23,7 @@ from db.models import (
     former_category,
     former_customer,
     former_distribution,
+    former_risk,
     metadata,
     partition_name,
     privacy_request,
@@ -299,10 +300,15 @@ def replace_descriptions(
     *,
     distributions: Sequence[Mapping[str, Any]],
     categories: Sequence[Mapping[str, Any]],
+    risks: Sequence[Mapping[str, Any]],
     cohorts: CohortRows,
 ) -> None:
     """Put other quantiles, counts and bitmaps in place of what is said of a model's former customers as a whole."""
-    for table, rows in ((former_distribution, distributions), (former_category, categories)):
+    for table, rows in (
+        (former_distribution, distributions),
+        (former_category, categories),
+        (former_risk, risks),
+    ):
         connection.execute(delete(table).where(table.c.model_id == model_id))
         connection.execute(insert(table), [{"model_id": model_id, **row} for row in rows])
     if cohort.known(connection, model_id):

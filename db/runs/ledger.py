@@ -20,6 +20,7 @@ from db.models import (
     former_category,
     former_customer,
     former_distribution,
+    former_risk,
     metadata,
     model_version,
     past_score,
@@ -423,7 +424,7 @@ def _retire_models(engine: Engine) -> None:
             for name, key, _ in partitions(driver(connection))
             if name == former_customer.name and key not in in_use
         ]
-        for table in (former_distribution, former_category):
+        for table in (former_distribution, former_category, former_risk):
             connection.execute(delete(table).where(table.c.model_id.in_(unused)))
         cohort.remove(connection, unused)
     for model_id in unused:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, RootModel
 
 SCHEMA = Path(__file__).with_name("json_schema.json")
 # A date or a time, as text.
@@ -45,6 +45,14 @@ class Run(Answer):
     seconds: float | None
 
 
+class Moved(Answer):
+    """How many customers a policy moved from one suggestion to another."""
+
+    previous: str
+    decision: str
+    customers: int
+
+
 class Night(Run):
     """`nightly`: how a night ended."""
 
@@ -57,6 +65,9 @@ class Night(Run):
     """Whether it is what readers see first; false for an older date."""
     warnings: list[str]
     notes: list[str]
+    policy_id: int | None = None
+    decisions_moved: list[Moved] | None = None
+    """Whom another policy than that of the run before has moved; empty where the policy is the same."""
 
 
 class Model(Answer):
@@ -397,8 +408,79 @@ class AccessLog(Answer):
     rows: list[Look]
 
 
+# --- policies -------------------------------------------------------------------------------------------------
+
+
+class PolicyVersion(Answer):
+    """A version of the lender's policy."""
+
+    policy_id: int | None
+    """Empty for the one that comes with the program."""
+    sha256: str
+    """Of its file."""
+    name_en: str | None = None
+    name_fr: str | None = None
+    set_at: Moment | None = None
+    set_by: str | None = None
+    reason: str | None = None
+    is_current: bool | None = None
+    """Whether the next night decides by it."""
+
+
+class PolicyShown(PolicyVersion):
+    """`policy show`: a version with its file."""
+
+    text: str
+
+
+class PolicyChecked(Answer):
+    """`policy check`: what a policy that is not used would do."""
+
+    sha256: str
+    barred: list[str]
+    """Features that may not score."""
+    directions: dict[str, Literal["rises", "falls"]]
+    decides_by: Literal["scores", "figures"]
+    accept_below: float | None
+    """Default probability; empty where scores decide."""
+    decline_from: float | None
+
+
+class PolicySet(PolicyVersion):
+    """`policy set`: the version that is in force now."""
+
+    outcome: Literal["set", "unchanged"]
+    needs_training: bool
+    """Whether the next night is refused until a model is trained by it."""
+
+
+class PolicyHistory(Answer):
+    """`policy history`: every version, the newest first."""
+
+    policies: list[PolicyVersion]
+
+
+class LineOption(Answer):
+    """What accepting everybody under a default probability would do, counted on former customers."""
+
+    threshold: float
+    accepted_share: float
+    expected_default_rate: float | None
+    """Of those accepted, with both ends of its 95 % interval; empty where nobody would be."""
+    expected_default_rate_low: float | None
+    expected_default_rate_high: float | None
+    expected_profit: float | None
+    """Per application, in the unit of the lender's figures; empty without figures."""
+    is_current: bool
+    is_best: bool
+
+
+class PolicySimulated(RootModel[list[LineOption]]):
+    """`policy simulate`: a list of lines, the lowest first."""
+
+
 # By command; each may print a Failure instead.
-ANSWERS: dict[str, type[Answer]] = {
+ANSWERS: dict[str, type[BaseModel]] = {
     "up": Up,
     "down": Down,
     "status": Status,
@@ -419,4 +501,9 @@ ANSWERS: dict[str, type[Answer]] = {
     "portfolio unassign": Unassigned,
     "portfolio list": Assignments,
     "access-log": AccessLog,
+    "policy show": PolicyShown,
+    "policy check": PolicyChecked,
+    "policy set": PolicySet,
+    "policy history": PolicyHistory,
+    "policy simulate": PolicySimulated,
 }

@@ -10,10 +10,11 @@ from enum import IntEnum
 from typing import Annotated, Any, Literal
 
 import typer
+from pydantic import BaseModel
 
 from db.errors import DRIVER_ERRORS, BusyError, DatabaseError, RefusedError
 from flows import signals
-from flows.cli.answers import Answer, Failure
+from flows.cli.answers import Failure
 from flows.files import applications
 from flows.services import processes
 from flows.settings import SettingsError
@@ -31,7 +32,7 @@ class Exit(IntEnum):
     BUSY = 3
 
 
-def say(json_output: bool, kind: type[Answer], answer: Mapping[str, Any], text: str) -> None:
+def say(json_output: bool, kind: type[BaseModel], answer: Mapping[str, Any] | list[Any], text: str) -> None:
     """Print the answer for a program, or the text for a person, on standard output.
 
     Parameters
@@ -41,7 +42,7 @@ def say(json_output: bool, kind: type[Answer], answer: Mapping[str, Any], text: 
     typer.echo(as_json(kind.model_validate(answer)) if json_output else text)
 
 
-def as_json(answer: Answer) -> str:
+def as_json(answer: BaseModel) -> str:
     """The answer as programs read it; a key that was not given is left out."""
     return json.dumps(answer.model_dump(exclude_unset=True))
 

@@ -16,7 +16,7 @@ from db import registry
 from db.engine import parse_url, program_target
 from flows import signals
 from flows.alerts.last_night import accounted
-from flows.cli import access, answers, dashboards, operations, privacy
+from flows.cli import access, answers, dashboards, operations, policy, privacy
 from flows.cli.console import Exit, Json, answering, as_json, say
 from flows.cli.wording import model_text, night_text, search_text, summary
 from flows.files import applications as application_files
@@ -52,6 +52,7 @@ app.add_typer(dashboards.app)
 app.add_typer(operations.app)
 app.add_typer(privacy.app)
 app.add_typer(access.app)
+app.add_typer(policy.app, name="policy")
 
 ApplicationsFile = Annotated[
     Path | None,
@@ -379,6 +380,8 @@ def night_json(night: Any) -> dict[str, Any]:
         "is_current": night.is_current,
         "warnings": list(night.warnings),
         "notes": list(night.notes),
+        "policy_id": night.run.policy_id,
+        "decisions_moved": None if night.moved is None else list(night.moved.lines),
     }
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from db import registry
 from flows.operations import schedule
 from flows.services import prefect
 from flows.settings import Settings
+from scoring.features import by_name
+from scoring.policy import CONTRACT_TYPE, Line, Policy
+
+if TYPE_CHECKING:
+    from flows.steps.run_policy import Moves
+
+    # At run time it would bring Numba into every command.
+    from scoring.simulation import LineOption
 
 
 def night_text(night: Any) -> str:
@@ -24,7 +33,19 @@ def night_text(night: Any) -> str:
         f"Published run {run.run_id} of {run.as_of} by model {run.model_id}:"
         f" {run.customers:,} customers scored and explained, {run.rejected:,} rows rejected,"
         f" {run.unknown_categories:,} unknown categories, in {run.seconds:.1f} s.{late}\n"
+        f"{moved_text(night.moved)}"
         f"Busy seconds per stage (check, score and load overlap): {stages}"
+    )
+
+
+def moved_text(moved: Moves | None) -> str:
+    """What another policy than the one of the run before has moved, for people; nothing where it is the same."""
+    if moved is None:
+        return ""
+    told = [f"{line['customers']:,} from {line['previous']} to {line['decision']}" for line in moved.lines]
+    return (
+        f"Policy {moved.policy_id} decided, and no longer policy {moved.previous_policy_id}. It moved"
+        f" {'; '.join(told) if told else 'nobody'}.\n"
     )
 
 
@@ -49,6 +70,57 @@ def search_text(record: registry.ModelRecord) -> str:
             f" {parameters['num_leaves']:>7} {parameters['trees']:>6} {trial['explanation_cost']:>8,}"
         )
     return "\n".join([*lines, "Chosen (->) is the cheapest to explain of those that do not differ from the best."])
+
+
+def line_text(policy: Policy) -> str:
+    """What may not score, and where the line is, for people."""
+    barred = ", ".join(by_name()[name].label_en for name in policy.barred)
+    scoring = f"May not score: {barred}." if barred else "Every feature may score."
+    if policy.line is None:
+        decided = ", ".join(f"{band.band} from {band.minimum_score} {band.decision}" for band in policy.bands)
+        return f"{scoring}\nBands of the score decide: {decided}."
+    lines = [("", policy.line.limits())]
+    for category in by_name()[CONTRACT_TYPE].categories:
+        if category.code in policy.line.by_contract_type:
+            lines.append((f" for {category.label_en}", policy.line.limits(category.code)))
+    told = [
+        f"Accept{contract} under a default probability of {accept:.2%}"
+        f"{f', decline from {decline:.2%} on, review between' if decline > accept else ', decline from there on'}."
+        for contract, (accept, decline) in lines
+    ]
+    return "\n".join([scoring, *told])
+
+
+def simulation_text(options: Sequence[LineOption], policy: Policy, figures: Line | None) -> str:
+    """Lines and what they would do, for people: every second whole point, today's line and the best one."""
+    shown = [
+        option
+        for option in options
+        if option.is_current or option.is_best or round(option.threshold * 1000) % 20 == 0
+    ]
+    lines = ["accept under  accepted  of them default (95 %)      brings"]
+    for option in shown:
+        rate, low, high = (
+            option.expected_default_rate, option.expected_default_rate_low, option.expected_default_rate_high,
+        )  # fmt: skip
+        default = "-" if rate is None else f"{rate:.1%} ({low:.1%} to {high:.1%})"
+        profit = "-" if option.expected_profit is None else f"{option.expected_profit:+.4f}"
+        marks = [
+            *(["<- the policy"] if option.is_current else []),
+            *(["<- brings most"] if option.is_best else []),
+        ]
+        lines.append(
+            f"{option.threshold:>12.2%} {option.accepted_share:>9.1%}  {default:<24} {profit:>8}  {' '.join(marks)}"
+        )
+    used = figures or policy.line
+    if used is None:
+        lines.append("Name --gain and --loss, or put figures into the policy, to see what each line brings.")
+    else:
+        lines.append(
+            f"Brings is per application, with a gain of {used.figures.gain:g} and a loss of {used.figures.loss:g};"
+            f" a credit breaks even at a default probability of {used.figures.break_even:.2%}."
+        )
+    return "\n".join([*lines, "Counted on the former customers, each scored by a model that had not seen them."])
 
 
 def summary(settings: Settings, night: Any, record: registry.ModelRecord, next_night: dict[str, str] | None) -> str:

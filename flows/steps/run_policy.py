@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
@@ -11,7 +13,11 @@ from db import policies
 from db.policies import PolicyRecord
 from db.runs import ledger
 from scoring.errors import PolicyError
-from scoring.policy import Policy, default_policy, parse_policy
+from scoring.policy import Policy, default_policy, moved_decisions, parse_policy
+
+if TYPE_CHECKING:
+    # At run time it would bring Numba into every command.
+    from scoring.monitoring import Sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,26 @@ class RunPolicy:
     policy: Policy
     previous_id: int | None = None
     previous: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """How many customers a policy decides otherwise than the one of the run before would have.
+
+    `lines` have the keys previous, decision and customers.
+    """
+
+    policy_id: int | None
+    previous_policy_id: int | None
+    lines: tuple[Mapping[str, Any], ...]
+
+
+def moves(sums: Sums | None, decide: RunPolicy) -> Moves | None:
+    """What the policy has moved; None where the run before was decided by the same one."""
+    if decide.previous is None or sums is None:
+        return None
+    lines = tuple(asdict(line) for line in moved_decisions(sums.moved))
+    return Moves(decide.policy_id, decide.previous_id, lines)
 
 
 def program_policy() -> RunPolicy:

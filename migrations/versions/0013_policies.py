@@ -94,7 +94,7 @@ def downgrade() -> None:
     op.drop_column("run_summary", "decisions_moved", schema="credit")
     op.drop_column("scoring_run", "policy_id", schema="credit")
     op.drop_column("model_version", "policy_id", schema="credit")
-    for table in ("policy_line", "policy_feature", "policy", "suggested_decision"):
+    for table in ("former_risk", "policy_line", "policy_feature", "policy", "suggested_decision"):
         op.drop_table(table, schema="credit")
     _comment("run_summary", f"{SUMMARY} of its customers")
     _comment("run_score", f"{SCORES}, and the band and decision that it meant, kept for ever")
@@ -152,6 +152,25 @@ def _create_tables() -> None:
         sa.CheckConstraint("accept_below BETWEEN 0 AND decline_from AND decline_from <= 1", name="limits_in_order"),
         schema="credit",
         comment="The lender's figures of a policy that decides by them, by code of the contract type; 0 is all others",
+    )
+    op.create_table(
+        "former_risk",
+        sa.Column(
+            "model_id",
+            sa.Integer,
+            sa.ForeignKey("credit.model_version.model_id", ondelete="CASCADE"),
+            primary_key=True,
+        ),
+        sa.Column("group_kind", sa.Text, primary_key=True),
+        sa.Column("group_code", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("contract_type", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("risk", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("customers", sa.Integer, nullable=False),
+        sa.Column("defaulted", sa.Integer, nullable=False),
+        sa.CheckConstraint("group_kind IN ('all', 'gender', 'age')", name="group_kind_known"),
+        sa.CheckConstraint("risk BETWEEN 0 AND 999", name="risk_range"),
+        schema="credit",
+        comment="Former customers by group, contract and default probability out of fold, in thousandths rounded down",
     )
 
 

@@ -20,9 +20,11 @@ from flows.files import applications as application_files
 from flows.settings import Settings
 from flows.steps import chunks
 from flows.steps.rows import encode_scored, rejection_rows
+from flows.steps.run_policy import program_policy
 from scoring.batch import Scored
 from scoring.bundle import ModelBundle
 from scoring.errors import ScoringError
+from scoring.policy import default_policy
 from scoring.training import Trained
 from tests.faults import broken_files, oracle
 from tests.faults.broken_files import File
@@ -44,6 +46,7 @@ def score_file(
     pipeline = chunks.scoring_pipeline(
         survey,
         bundle,
+        program_policy(),
         tally,
         None,
         threads=1,
@@ -54,7 +57,7 @@ def score_file(
     chunks.require_known_values(tally, survey, options)
     application_files.require_unchanged(survey)
     for batch in scored:
-        encode_scored(batch)
+        encode_scored(batch, default_policy())
     rejection_rows(tally.violations)
     return survey, tally, scored
 

@@ -17,6 +17,7 @@ from flows.files import applications
 from flows.services.database import database
 from flows.settings import load_settings
 from flows.steps.chunks import Tally, scoring_pipeline
+from flows.steps.run_policy import program_policy
 from flows.steps.second_opinion import sample_of
 from scoring.bundle import ModelBundle
 
@@ -44,7 +45,9 @@ def main(files: list[str]) -> None:
             tally = Tally()
             with staging(engine, RUN_PARTITIONED, run_id) as tables:
                 take = partial(sample_of, run_id=run_id, chunks=len(survey.chunks))
-                for _ in scoring_pipeline(survey, bundle, tally, tables, threads=2, take_sample=take):
+                for _ in scoring_pipeline(
+                    survey, bundle, program_policy(), tally, tables, threads=2, take_sample=take
+                ):
                     pass
             ledger.close_unpublished(engine, run_id, status="failed", message="A test's.")
             print(tally.customers, peak_mb(), flush=True)

@@ -20,6 +20,8 @@ from scoring.bundle import digest
 from scoring.cohort import cohorts
 from scoring.contract import Applications, check_rows
 from scoring.monitoring import Sums, summarise
+from scoring.policy import default_policy
+from scoring.simulation import risk_counts
 from scoring.training import Trained
 
 
@@ -63,6 +65,7 @@ def load_model(engine: Engine, trained: Trained, former: Applications) -> int:
         distributions=distributions,
         categories=categories,
         cohorts=cohort_rows(cohorts(former, trained.out_of_fold_log_odds)),
+        risks=risk_counts(former, trained.out_of_fold_log_odds),
     )
     return model_id
 
@@ -83,7 +86,7 @@ def publish_night(
     chunks = [score_batch(trained.bundle, applications.take(list(rows)), threads=2) for rows in positions]
     with staging(engine, RUN_PARTITIONED, run_id) as tables:
         for chunk in chunks:
-            for rows in encode_scored(chunk):
+            for rows in encode_scored(chunk, default_policy()):
                 tables.write(rows)
         tables.index()
     first, second = (Sums.of(chunk, trained.bundle.baseline, trained.bundle.base_value) for chunk in chunks)

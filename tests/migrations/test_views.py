@@ -29,9 +29,12 @@ from flows.steps.rows import cohort_rows
 from scoring.cohort import cohorts
 from scoring.contract import Applications
 from scoring.features import by_name, input_features
-from scoring.scorecard import band_index, bands, quantiles
+from scoring.policy import default_policy, suggested_decisions
 from scoring.scorecard import points as score_points
+from scoring.scorecard import quantiles
 from scoring.scorecard import score as rounded_score
+
+BANDS = default_policy().bands
 
 # What each view promises to the programs that read it, in this order; more columns may follow.
 PROMISED = {
@@ -84,6 +87,8 @@ PROMISED = {
     "calibration": "model_id bin customers mean_default_percent default_rate",
     "feature": "feature_id name label_en label_fr description_en description_fr unit_en unit_fr kind actionable",
     "category": "feature code value label_en label_fr",
+    "policy": "policy_id sha256 name_en name_fr set_at set_by reason is_current",
+    "policy_feature": "policy_id feature_id feature feature_label_en feature_label_fr may_score may_be_told",
     "score_band": "band minimum_score maximum_score decision label_en label_fr decision_en decision_fr",
     "data_quality": "run_id feature label_en customers missing missing_share unknown former_missing_share",
     "application": " ".join(
@@ -93,7 +98,9 @@ PROMISED = {
         ["customer_id target score default_probability", *(feature.name.lower() for feature in input_features())]
     ),
 }
-DICTIONARY_VIEWS = {"feature", "category", "category_list", "score_band", "portfolio_state"}
+DICTIONARY_VIEWS = {"feature", "category", "category_list", "score_band", "portfolio_state"} | {
+    "policy", "policy_feature", "policy_band",
+}  # fmt: skip
 
 FEATURES = (
     "EXT_SOURCE_2",
@@ -299,8 +306,9 @@ def test_a_customer_is_told_in_peoples_words_and_units(query: Query, nights: Nig
     assert alice["score_exact"] == pytest.approx(_exact_score(log_odds), abs=1e-9)
     assert alice["base_score"] == pytest.approx(_exact_score(BASE), abs=1e-9)
     assert alice["score"] == round(alice["score_exact"])
-    band = next(band for band in bands() if band.band == alice["band"])
-    assert (alice["band_label_fr"], alice["decision_label_en"]) == (band.label_fr, band.decision_en)
+    band = next(band for band in BANDS if band.band == alice["band"])
+    words = next(words for words in suggested_decisions() if words["decision"] == band.decision)
+    assert (alice["band_label_fr"], alice["decision_label_en"]) == (band.label_fr, words["label_en"])
     assert (alice["gender_en"], alice["gender_fr"]) == ("Woman", "Femme")
     assert (alice["occupation_en"], alice["occupation_fr"]) == ("Manual workers", "Ouvriers")
     assert (alice["age_years"], alice["employed_years"]) == (32.9, 4.1)
@@ -554,7 +562,7 @@ def test_score_distribution_has_every_score_and_counts_everybody_once(query: Que
     assert sum(row["share"] for row in rows) == pytest.approx(100)
     assert sum(row["former_customers"] for row in rows) == FORMER
     assert sum(row["former_share"] for row in rows) == pytest.approx(100)
-    expected = [bands()[index].band for index in band_index(np.arange(101, dtype=np.int16))]
+    expected = [BANDS[index].band for index in default_policy().band_index(np.arange(101, dtype=np.int16))]
     assert [row["band"] for row in rows] == expected
     former = [row for row in rows if row["former_customers"]]
     defaulted = sum(row["former_customers"] * row["former_default_rate"] / 100 for row in former)
@@ -569,7 +577,8 @@ def test_band_distribution_leaves_superseded_runs_out(query: Query, nights: Nigh
         mine = [row for row in rows if row["run_id"] == run_id]
         assert sum(row["customers"] for row in mine) == customers
         assert sum(row["share"] for row in mine) == pytest.approx(100)
-    labels = {(band.band, band.label_en, band.decision_fr) for band in bands()}
+    words = {words["decision"]: words["label_fr"] for words in suggested_decisions()}
+    labels = {(band.band, band.label_en, words[band.decision]) for band in BANDS}
     assert {(row["band"], row["band_label_en"], row["decision_label_fr"]) for row in rows} <= labels
 
 
@@ -917,8 +926,10 @@ def _night(
                     "log_odds": log_odds,
                     "default_probability": 1 / (1 + np.exp(-log_odds)),
                     "score": scores,
-                    "band": text_bytes([bands()[index].band for index in band_index(scores)]),
-                    "decision": text_bytes([bands()[index].decision for index in band_index(scores)]),
+                    "band": text_bytes([BANDS[index].band for index in default_policy().band_index(scores)]),
+                    "decision": text_bytes(
+                        [BANDS[index].decision for index in default_policy().band_index(scores)]
+                    ),
                     "percentile": np.full(len(ids), 50.0),
                 },
             )
@@ -971,11 +982,11 @@ def _statistics(
         scores=[
             {
                 "score": int(value),
-                "band": bands()[index].band,
-                "decision": bands()[index].decision,
+                "band": BANDS[index].band,
+                "decision": BANDS[index].decision,
                 "customers": int((scores == value).sum()),
             }
-            for value, index in zip(np.unique(scores), band_index(np.unique(scores)), strict=True)
+            for value, index in zip(np.unique(scores), default_policy().band_index(np.unique(scores)), strict=True)
         ],
         features=[
             {

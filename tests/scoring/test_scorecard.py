@@ -1,4 +1,4 @@
-"""Score, bands and points: ordered, bounded, and adding up."""
+"""Score and points: ordered, bounded, and adding up."""
 
 from __future__ import annotations
 
@@ -27,14 +27,6 @@ def test_extreme_log_odds_neither_overflow_nor_leave_the_scale() -> None:
 def test_a_higher_log_odds_of_default_never_has_a_better_score(values: list[float]) -> None:
     ordered = np.sort(np.array(values))
     assert (np.diff(scorecard.score(ordered)) <= 0).all()
-
-
-def test_every_score_has_one_band_and_bands_are_in_order() -> None:
-    index = scorecard.band_index(np.arange(101, dtype=np.int16))
-    assert (np.diff(index) >= 0).all()
-    assert set(index.tolist()) == set(range(len(scorecard.bands())))
-    for band, score in zip(index, range(101), strict=True):
-        assert scorecard.bands()[band].minimum_score <= score
 
 
 @given(

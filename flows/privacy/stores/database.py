@@ -18,6 +18,7 @@ from flows.settings import Settings
 from flows.steps.rows import cohort_rows, former_distributions
 from scoring.cohort import cohorts
 from scoring.contract import Applications
+from scoring.simulation import risk_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +89,6 @@ def describe_former(connection: Connection, model_id: int) -> None:
         model_id,
         distributions=distributions,
         categories=categories,
+        risks=risk_counts(former, frame["log_odds"].to_numpy()),
         cohorts=cohort_rows(cohorts(former, frame["log_odds"].to_numpy())),
     )

@@ -49,7 +49,8 @@ MATRIX: dict[str, dict[str, str]] = {
     WRITER: {
         # Policies are worked out with the rights of whoever asks; to readers the schema is closed.
         POLICY_FUNCTIONS: "EXECUTE",
-        r"credit relation (feature|feature_category|feature_group|score_band)$": "SELECT",
+        r"credit relation (feature|feature_category|feature_group|score_band|suggested_decision)$": "SELECT",
+        r"credit relation policy(_feature|_line|_policy_id_seq)?$": "SELECT",
         r"credit relation (portfolio_state|advisor_portfolio|customer_region|run_withdrawal)$": "SELECT",
         r"credit relation (pointer_move|privacy_request)$": "",
         r"credit relation (new_customer|score|shap_value|former_customer)(_[rm]\d{8})?$": EVERYTHING,

@@ -23,6 +23,7 @@ from db.runs import ledger
 from db.runs.copy import Encoded
 from db.runs.partitions import Staging, staging
 from flows.files import applications
+from flows.steps.run_policy import program_policy
 from flows.steps.second_opinion import AUDITED_CUSTOMERS, sample_of
 from scoring.batch import score_batch
 from scoring.bundle import ModelBundle
@@ -174,7 +175,7 @@ def test_wrong_input_is_not_tried_again(installation, opened, model, attempts: l
     )
     part = elsewhere(replace(survey, chunks=survey.chunks[1:2]), changed)
     with pytest.raises(applications.SourceError, match=r"changed\.csv was changed while it was read"):
-        score_and_load(run_id, model.model_id, part, 3, 1)
+        score_and_load(run_id, model.model_id, program_policy(), part, 3, 1)
     assert attempts == [101]
 
 
@@ -197,7 +198,7 @@ def test_a_worker_that_sees_another_file_under_the_path_refuses_it(
         # As on another machine: the unpacked copy is not there.
         survey = elsewhere(survey, theirs, readable=tmp_path / "no-copy")
     with pytest.raises(applications.SourceError, match=rf"theirs\.{kind} (is not the file that|was changed)"):
-        score_and_load(run_id, model.model_id, survey, 3, 1)
+        score_and_load(run_id, model.model_id, program_policy(), survey, 3, 1)
 
 
 def elsewhere(survey: applications.Survey, path: Path, readable: Path | None = None) -> applications.Survey:
@@ -221,7 +222,7 @@ def test_a_lost_connection_costs_a_retry(
         return write(stage, tables)
 
     monkeypatch.setattr(Staging, "write_all", lose_once)
-    assert score_and_load(run_id, model.model_id, survey, 3, 1).customers == 300
+    assert score_and_load(run_id, model.model_id, program_policy(), survey, 3, 1).customers == 300
     assert attempts == [1, 1]
     assert installation.value(f"SELECT count(*) FROM credit.score_r{run_id:08d}") == 300
 
@@ -238,7 +239,9 @@ def test_a_worker_that_cannot_see_the_flows_unpacked_copy_unpacks_the_file_for_i
     # As on another machine: the file is there, the copy is not.
     survey.files[0].readable.unlink()
     for part in parts(survey):
-        assert score_and_load(run_id, model.model_id, part, len(survey.chunks), 1).customers == 100
+        assert (
+            score_and_load(run_id, model.model_id, program_policy(), part, len(survey.chunks), 1).customers == 100
+        )
     query = "SELECT customer_id, log_odds FROM credit.{} ORDER BY 1"
     found = installation.rows(query.format(f"score_r{run_id:08d}"))
     assert found == installation.rows(query.format(f"score WHERE run_id = {on_one_machine.run.run_id}"))
@@ -255,7 +258,7 @@ def test_a_worker_without_the_file_says_so_and_does_not_try_again(
     nowhere = Path("/nowhere/applications" + suffix)
     part = replace(elsewhere(survey, nowhere), kind="parquet" if "p" in suffix else "csv")
     with pytest.raises(applications.SourceError, match=f"{nowhere} is not there on .*; each worker needs the file"):
-        score_and_load(run_id, model.model_id, part, 3, 1)
+        score_and_load(run_id, model.model_id, program_policy(), part, 3, 1)
     assert attempts == []
 
 
