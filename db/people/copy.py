@@ -78,6 +78,16 @@ _CONTRIBUTIONS = """
     WHERE v.customer_id = %(id)s
     ORDER BY r.as_of, v.run_id, v.rank
 """.format(words=_IN_WORDS.format(code="v.category_code", number="v.numeric_value"))
+_REASONS = """
+    SELECT x.run_id, r.as_of, x.place, x.code, t.refusal_en AS reason_en, t.refusal_fr AS reason_fr,
+           t.action_en, t.action_fr, f.label_en, f.label_fr, x.points AS score_points, x.log_odds
+    FROM credit.reason AS x
+    JOIN credit.scoring_run AS r ON r.run_id = x.run_id
+    JOIN credit.reason_text AS t ON t.catalogue_id = x.catalogue_id AND t.code = x.code
+    LEFT JOIN credit.feature AS f ON f.feature_id = x.feature_id
+    WHERE x.customer_id = %(id)s
+    ORDER BY r.as_of, x.run_id, x.place
+"""
 _REJECTED = """
     SELECT x.run_id, r.as_of, r.source_name, x.row_number, x.customer_id, x.column_name, x.rule, x.value
     FROM credit.rejected_application AS x
@@ -103,6 +113,7 @@ COPY = {
     "applications": _APPLICATION,
     "scores": _SCORES,
     "contributions": _CONTRIBUTIONS,
+    "reasons": _REASONS,
     "rejected": _REJECTED.format(his=HIS_REJECTED),
     "former": _FORMER,
     "assignments": _ASSIGNMENTS,
@@ -113,8 +124,8 @@ def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any
     """All that is held about one person, in codes and in words of both languages, as of one moment.
 
     Returns rows of `applications` and `former` (one per run or model and column), `scores` (one per run, dropped
-    details included), `contributions` (one per retained run and feature), `rejected`, and `assignments` to
-    advisors.
+    details included), `contributions` (one per retained run and feature), `reasons` (one per retained run
+    in which the application was not accepted, and reason), `rejected`, and `assignments` to advisors.
     """
     with connect(engine) as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")

@@ -17,7 +17,9 @@ from flows.privacy.stores.base import NotTold
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
-_SUBJECTS = ("applications", "scores", "contributions", "rejected", "former", "assignments", "requests", "looks")
+_SUBJECTS = (
+    "applications", "scores", "reasons", "contributions", "rejected", "former", "assignments", "requests", "looks"
+)  # fmt: skip
 # What the summary names: the strongest few, none that rounds to nothing.
 _TOLD_REASONS = 4
 _TOLD_POINTS = 0.05
@@ -54,6 +56,7 @@ def render(
         counts={
             "applications": len({row["run_id"] for row in subjects["applications"]}),
             "scores": len(subjects["scores"]),
+            "reasons": len(subjects["reasons"]),
             "contributions": len(subjects["contributions"]),
             "former_rows": len(subjects["former"]),
             "rejected": len(subjects["rejected"]),

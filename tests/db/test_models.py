@@ -18,6 +18,12 @@ BAD_ROWS = {
     "an unknown run status": "INSERT INTO credit.scoring_run (as_of, model_id, source_name, source_sha256, status)"
     " VALUES (now(), 1, 'x', 'x', 'done')",
     "a second pointer": "INSERT INTO credit.published_run VALUES (false, 1)",
+    "a fifth reason": "INSERT INTO credit.reason VALUES (1, 1, 5, 'R01', 1, 1, 0.5, -1)",
+    "a reason that speaks for a customer": "INSERT INTO credit.reason VALUES (1, 1, 1, 'R01', 1, 1, -0.5, 1)",
+    "a reason that is not a number": "INSERT INTO credit.reason VALUES (1, 1, 1, 'R01', 1, 1, 'NaN', -1)",
+    "a reason of half a number": "INSERT INTO credit.reason VALUES (1, 1, 1, 'R01', 1, NULL, 0.5, -1)",
+    "a reason told in one language": "INSERT INTO credit.reason_text (catalogue_id, code, feature_ids, refusal_en)"
+    " VALUES (1, 'R01', '{1}', 'Why.')",
     "an outcome that is none": "INSERT INTO credit.former_customer (model_id, customer_id, target, log_odds,"
     " default_probability, score) VALUES (1, 1, 2, 0, 0.5, 50)",
 }
@@ -26,7 +32,7 @@ BAD_ROWS = {
 @pytest.mark.parametrize("statement", BAD_ROWS.values(), ids=BAD_ROWS.keys())
 def test_the_database_refuses(engine: Engine, statement: str) -> None:
     with engine.connect() as connection, connection.begin() as work:
-        for table, column in (("score", "run_id"), ("former_customer", "model_id")):
+        for table, column in (("score", "run_id"), ("reason", "run_id"), ("former_customer", "model_id")):
             connection.execute(text(f"CREATE TABLE credit.p_{table} PARTITION OF credit.{table} FOR VALUES IN (1)"))
             assert column
         with pytest.raises(IntegrityError):

@@ -39,6 +39,12 @@ CHECKS = {
     "contributions_not_finite",
     "probability_error",
     "additivity_error",
+    "not_accepted_with_reasons",
+    "reasons_of_others",
+    "reasons_of_nothing_kept",
+    "stronger_reasons_left_out",
+    "reason_error",
+    "no_reason_to_tell_share",
     "engine_error",
 }
 

@@ -53,7 +53,7 @@ MATRIX: dict[str, dict[str, str]] = {
         r"credit relation policy(_feature|_line|_policy_id_seq)?$": "SELECT",
         r"credit relation (portfolio_state|advisor_portfolio|customer_region|run_withdrawal)$": "SELECT",
         r"credit relation (pointer_move|privacy_request)$": "",
-        r"credit relation (new_customer|score|shap_value|former_customer)(_[rm]\d{8})?$": EVERYTHING,
+        r"credit relation (new_customer|score|shap_value|reason|former_customer)(_[rm]\d{8})?$": EVERYTHING,
         r"credit relation ": "SELECT INSERT UPDATE DELETE",
         r"creditlens_private relation schema_version$": "SELECT",
     },
@@ -227,7 +227,8 @@ def test_nothing_belongs_to_a_login_but_the_writers_tables(server: psycopg.Conne
     assert {owner for owner, _ in owners} == {OWNER, VIEWS, WRITER}
     assert {what.split()[0] for owner, what in owners if owner == VIEWS} == {"reporting"}
     tables = {what for owner, what in owners if owner == WRITER and not re.search("pk_|ix_|pkey|_key", what)}
-    assert tables == {f"credit {table}" for table in ("new_customer", "score", "shap_value", "former_customer")}
+    parted = ("new_customer", "score", "shap_value", "reason", "former_customer")
+    assert tables == {f"credit {table}" for table in parted}
 
 
 def test_a_reader_can_keep_no_night_out(settings: Settings) -> None:

@@ -30,6 +30,14 @@ def contribution(run: int, name: str, points: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def reason(place: int, points: float | None, action: str | None) -> dict[str, Any]:
+    return {
+        "run_id": 2, "as_of": date(2026, 3, 2), "place": place, "code": "R02", "reason_en": f"Reason {place}.",
+        "reason_fr": f"Motif {place}.", "action_en": action, "action_fr": action and f"{action} (fr)",
+        "label_en": "Amount", "label_fr": "Montant", "score_points": points, "log_odds": 0.5,
+    }  # fmt: skip
+
+
 def look(day: int, hour: int, user: str, kind: str, dashboard: str | None) -> dict[str, Any]:
     at = datetime(2026, 3, day, hour, tzinfo=UTC)
     return {"looked_at": at, "username": user, "kind": kind, "dashboard": dashboard, "chart": "c", "dataset": "d",
@@ -45,6 +53,7 @@ HELD = {
         contribution(2, "Job", 3.0),
         *(contribution(2, f"Small {number}", -0.5 - number / 10) for number in range(5)),
     ],
+    "reasons": [reason(1, -4.25, "Ask for less."), reason(2, -0.5, None)],
     "looks": [
         look(2, 9, "alice", "view", "Customer file"),
         look(2, 10, "alice", "view", "Customer file"),
@@ -96,6 +105,27 @@ def test_the_summary_names_the_strongest_few_of_the_newest_score_and_none_that_r
     ]  # fmt: skip
     assert "Amount = 1 (-6.2)" in lowers
     assert words(raises) == "Job = 1 (+3.0)"
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "told"),
+    [
+        ("en", "Reasons where", [["Reason 1.", "Ask for less.", "-4.25"], ["Reason 2.", "", "-0.50"]]),
+        ("fr", "Motifs lorsque", [["Motif 1.", "Ask for less. (fr)", "-4,25"], ["Motif 2.", "", "-0,50"]]),
+    ],
+)
+def test_the_reasons_of_a_decision_are_told_with_what_can_be_done(
+    language: Language, title: str, told: list[list[str]]
+) -> None:
+    made = page(language)
+    table = made[made.index(f"<h2>{title}") :].partition("</table>")[0]
+    cells = [re.findall(r"<td>(.*?)</td>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)]
+    assert [row[3:] for row in cells if row] == told
+
+
+def test_where_no_reason_may_be_told_there_are_no_points() -> None:
+    made = words(render(5, MADE, {"reasons": [reason(1, None, None)]}, "en", retained_runs=7))
+    assert "Reason 1." in made and "None" not in made
 
 
 def test_earlier_nights_are_folded() -> None:
