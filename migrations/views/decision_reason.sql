@@ -41,8 +41,8 @@ LEFT JOIN credit.feature AS f ON f.feature_id = r.feature_id;
 
 COMMENT ON VIEW reporting.decision_reason IS
     'Why an application was not accepted: one row per published run whose details are still kept, applicant and '
-    'reason, the strongest first. Texts are those of the catalogue that the run used. Ask for a run_id, or for '
-    'is_current.';
+    'reason, the strongest first. Texts are those of the catalogue that the run used. Ask for a run_id, '
+    'that of published_run, say.';
 COMMENT ON COLUMN reporting.decision_reason.run_id IS 'Run that the row is from, see run_history.';
 COMMENT ON COLUMN reporting.decision_reason.as_of IS 'Date that the score is of.';
 COMMENT ON COLUMN reporting.decision_reason.customer_id IS 'Application number.';

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db import schema
+from db import reasons, schema
 from db.access import portfolios, roles
 from db.engine import psql_url, transaction
 from db.errors import RefusedError
@@ -34,6 +34,7 @@ Viewer = Callable[[int], str]
 OWN = (500_003, 500_007)
 OTHER = 500_011
 REGION = 3
+WORDS = {f"{kind}_{language}": "Words." for kind in ("refusal", "advisor") for language in ("en", "fr")}
 
 
 def looking(username: str, *, key: str = KEY, **more: Any) -> Viewer:
@@ -52,9 +53,19 @@ def nights(engine: Engine, trained: Trained, former: Applications, new: Applicat
         publish_night(engine, model_id, trained, applications, date(2026, 3, day))[0]
         for day, applications in ((1, replace(new, values=values)), (2, new))
     ]
+    catalogue = reasons.keep_catalogue(
+        engine, sha256="0" * 64, text="One reason.", reasons=[{"code": "R00", "feature_ids": [], **WORDS}]
+    )
     with transaction(engine) as connection:
         decline = "UPDATE credit.score SET decision = 'decline' WHERE run_id = :run"
         connection.execute(text(decline), {"run": published[0]})
+        connection.execute(
+            text(
+                "INSERT INTO credit.reason (run_id, customer_id, place, code, catalogue_id)"
+                " SELECT run_id, customer_id, 1, 'R00', :catalogue FROM credit.score"
+            ),
+            {"catalogue": catalogue},
+        )
         for number, customer in enumerate((str(OWN[0]), str(OTHER), "12x", None)):
             connection.execute(
                 text(
