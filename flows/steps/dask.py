@@ -45,19 +45,19 @@ def score_and_load(
     run_id: int,
     model_id: int,
     decide: RunPolicy,
-    reasons: RunReasons,
     part: applications.Survey,
     chunks: int,
     threads: int,
+    reasons: RunReasons | None = None,
 ) -> Tally:
     """Check, score, explain and load the chunks of `part`; what was counted, and a sample for the audit.
 
     Parameters
     ----------
     decide: the policy of the run, and the one before.
-    reasons: what reasons are given by.
     chunks: how many the whole file has.
     threads: for explaining; 0 = the worker's own setting.
+    reasons: what reasons are given by; None gives none.
     """
     settings = load_settings()
     bundle = _bundle(settings, model_id)
@@ -104,7 +104,7 @@ def score_on_dask(
     def score_chunks() -> None:
         chunks = len(survey.chunks)
         futures = [
-            score_and_load.submit(run_id, model_id, decide, reasons, part, chunks, threads)
+            score_and_load.submit(run_id, model_id, decide, part, chunks, threads, reasons)
             for part in parts(survey)
         ]
         try:
