@@ -58,6 +58,23 @@ def test_a_dictionary_from_before_groups_is_kept_and_gets_them(new_database: Cal
         assert connection.scalar(text("SELECT count(*) FROM credit.feature_group")) < names
 
 
+def test_reasons_are_held_back_from_the_first_where_portfolios_are_on(new_database: Callable[[], Engine]) -> None:
+    engine = new_database()
+    held = text("SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = 'credit.reason'::regclass")
+    with engine.begin() as connection:
+        assert connection.execute(held).one() == (False, False)
+        connection.execute(text("UPDATE credit.portfolio_state SET limited = true"))
+    schema.downgrade(engine, "0013")
+    assert schema.upgrade(engine) is True
+    with engine.connect() as connection:
+        assert connection.execute(held).one() == (True, False)
+        policies = connection.scalars(
+            text("SELECT DISTINCT regexp_replace(qual, '\\y(reason|score)\\.', '', 'g') FROM pg_policies"
+                 " WHERE schemaname = 'credit' AND tablename IN ('reason', 'score')")
+        ).all()  # fmt: skip
+    assert len(policies) == 1
+
+
 def test_revisions_are_those_that_alembic_finds(engine: Engine) -> None:
     scripts = ScriptDirectory.from_config(schema.configuration(engine))
     assert schema.revisions() == {script.revision for script in scripts.walk_revisions()}
