@@ -18,8 +18,9 @@ TOLERANCE = 1e-6
 UNTOLD_SHARE = 0.05
 UNTOLD = "no_reason_to_tell_share"
 
+# Materialised, so that a mean is looked up once a feature and not once a contribution.
 _REASONS = """
-WITH counting AS (
+WITH counting AS MATERIALIZED (
     SELECT f.feature_id, t.code, (r.mean_contributions ->> f.name)::float8 AS mean
     FROM credit.reason_text AS t
     JOIN credit.feature AS f ON f.feature_id = ANY(t.feature_ids)
