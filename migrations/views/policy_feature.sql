@@ -25,7 +25,8 @@ SELECT
     r.because_en,
     r.because_fr,
     r.policy_id = (SELECT max(newest.policy_id) FROM credit.policy AS newest) AS is_current,
-    COALESCE(r.policy_id = (SELECT run.policy_id FROM reporting.published_run AS run), false) AS is_published
+    COALESCE(r.policy_id = (SELECT run.policy_id FROM reporting.published_run AS run), false) AS is_published,
+    r.because_en IS NOT NULL OR r.direction IS NOT NULL AS is_named
 FROM credit.policy_feature AS r
 JOIN credit.feature AS f ON f.feature_id = r.feature_id;
 
@@ -54,3 +55,5 @@ COMMENT ON COLUMN reporting.policy_feature.because_fr IS
 COMMENT ON COLUMN reporting.policy_feature.is_current IS 'Whether the next night decides by this version.';
 COMMENT ON COLUMN reporting.policy_feature.is_published IS
     'Whether the run that readers see was decided by this version.';
+COMMENT ON COLUMN reporting.policy_feature.is_named IS
+    'Whether the policy says anything of the feature; all others may score, be told and go either way.';
