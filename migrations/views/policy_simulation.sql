@@ -82,12 +82,12 @@ option AS (
             WHEN l.group_code = 70 THEN '70 ans et plus'
             ELSE l.group_code || '–' || l.group_code + 9 || ' ans'
         END AS group_fr,
-        l.customers,
-        l.accepted,
+        l.customers::bigint AS customers,
+        l.accepted::bigint AS accepted,
         CASE WHEN l.customers >= 30 THEN 100 * l.accepted / l.customers END AS accepted_share,
         CASE WHEN l.accepted >= 30 THEN 100 * l.defaulted / l.accepted END AS default_rate,
-        CASE WHEN l.accepted >= 30 THEN (reporting.wilson(l.defaulted, l.accepted))[1] END AS default_rate_low,
-        CASE WHEN l.accepted >= 30 THEN (reporting.wilson(l.defaulted, l.accepted))[2] END AS default_rate_high,
+        CASE WHEN l.accepted >= 30 THEN (reporting.wilson(l.defaulted, l.accepted))[1] END AS default_rate_lower,
+        CASE WHEN l.accepted >= 30 THEN (reporting.wilson(l.defaulted, l.accepted))[2] END AS default_rate_upper,
         l.profit AS expected_profit,
         l.threshold = first_value(l.threshold) OVER (
             PARTITION BY l.group_kind, l.group_code ORDER BY abs(l.threshold - today.threshold), l.threshold
@@ -112,8 +112,8 @@ SELECT
         || CASE WHEN o.is_best THEN '★ brings most' ELSE '' END AS mark_en,
     CASE WHEN o.is_current THEN '◀ la politique en vigueur ' ELSE '' END
         || CASE WHEN o.is_best THEN '★ rapporte le plus' ELSE '' END AS mark_fr,
-    reporting.with_interval_en(o.default_rate, ARRAY[o.default_rate_low, o.default_rate_high]) AS default_en,
-    reporting.with_interval_fr(o.default_rate, ARRAY[o.default_rate_low, o.default_rate_high]) AS default_fr,
+    reporting.with_interval_en(o.default_rate, ARRAY[o.default_rate_lower, o.default_rate_upper]) AS default_en,
+    reporting.with_interval_fr(o.default_rate, ARRAY[o.default_rate_lower, o.default_rate_upper]) AS default_fr,
     o.is_current OR o.is_best OR mod(round(200 * o.threshold)::integer, 4) = 0 AS is_listed
 FROM option AS o;
 
@@ -134,9 +134,9 @@ COMMENT ON COLUMN reporting.policy_simulation.accepted_share IS
     'Share of them who would be accepted, in %; empty under 30 people.';
 COMMENT ON COLUMN reporting.policy_simulation.default_rate IS
     'Share of the accepted who defaulted, in %; empty under 30 people.';
-COMMENT ON COLUMN reporting.policy_simulation.default_rate_low IS
+COMMENT ON COLUMN reporting.policy_simulation.default_rate_lower IS
     'Lower end of the 95 % interval of the default rate, in %.';
-COMMENT ON COLUMN reporting.policy_simulation.default_rate_high IS
+COMMENT ON COLUMN reporting.policy_simulation.default_rate_upper IS
     'Upper end of the 95 % interval of the default rate, in %.';
 COMMENT ON COLUMN reporting.policy_simulation.expected_profit IS
     'What an application would bring on average, in the unit of the lender''s figures; empty where scores decide.';

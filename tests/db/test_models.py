@@ -15,8 +15,8 @@ BAD_ROWS = {
     "a probability over 1": "INSERT INTO credit.score VALUES (1, 1, 0, 1.1, 0, 'E', 'decline', 0)",
     "a probability that is not a number": "INSERT INTO credit.score VALUES (1, 1, 0, 'NaN', 0, 'E', 'decline', 0)",
     "a score over 100": "INSERT INTO credit.score VALUES (1, 1, 0, 0.5, 101, 'A', 'accept', 0)",
-    "an unknown run status": "INSERT INTO credit.scoring_run (as_of, model_id, source_name, source_sha256, status)"
-    " VALUES (now(), 1, 'x', 'x', 'done')",
+    "an unknown run status": "INSERT INTO credit.scoring_run (as_of, model_id, source_name, source_sha256, status,"
+    " policy_id) VALUES (now(), 1, 'x', 'x', 'done', 1)",
     "a second pointer": "INSERT INTO credit.published_run VALUES (false, 1)",
     "an outcome that is none": "INSERT INTO credit.former_customer (model_id, customer_id, target, log_odds,"
     " default_probability, score) VALUES (1, 1, 2, 0, 0.5, 50)",
