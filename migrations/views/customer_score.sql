@@ -23,9 +23,11 @@ SELECT
     c.as_of,
     run.previous_as_of,
     scale.opening || '<span style="display:block;padding-top:6px">' || scale.sign || c.decision_label_en || ' · '
-        || lower(c.band_label_en) || '</span></span>' AS scale_html_en,
+        || lower(c.band_label_en) || '</span><span style="display:block;font-size:12px">' || limits.said_en
+        || '</span></span>' AS scale_html_en,
     scale.opening || '<span style="display:block;padding-top:6px">' || scale.sign || c.decision_label_fr || ' · '
-        || lower(c.band_label_fr) || '</span></span>' AS scale_html_fr
+        || lower(c.band_label_fr) || '</span><span style="display:block;font-size:12px">' || limits.said_fr
+        || '</span></span>' AS scale_html_fr
 FROM reporting.customer AS c
 CROSS JOIN reporting.published_run AS run
 CROSS JOIN LATERAL (
@@ -83,6 +85,21 @@ LEFT JOIN LATERAL (
     ORDER BY l.contract_type DESC
     LIMIT 1
 ) AS line ON true
+CROSS JOIN LATERAL (
+    SELECT
+        'Accept from ' || reporting.format_number_en(own.accept_score, own.decimals) || COALESCE(
+            ', review from ' || reporting.format_number_en(own.review_score, own.decimals), ''
+        ) AS said_en,
+        'Accorder dès ' || reporting.format_number_fr(own.accept_score, own.decimals) || COALESCE(
+            ', étudier dès ' || reporting.format_number_fr(own.review_score, own.decimals), ''
+        ) AS said_fr
+    FROM (
+        SELECT
+            COALESCE(line.accept_score, threshold.accept_score) AS accept_score,
+            CASE WHEN line.accept_score IS NULL THEN threshold.review_score ELSE line.review_score END AS review_score,
+            CASE WHEN line.accept_score IS NULL THEN 0 ELSE 1 END AS decimals
+    ) AS own
+) AS limits
 WHERE reporting.one_customer(c.customer_id);
 
 COMMENT ON VIEW reporting.customer_score IS

@@ -26,7 +26,17 @@ SELECT
         FROM credit.scoring_run AS r
         WHERE r.policy_id = p.policy_id AND r.status = 'published'
     )::integer AS published_runs,
-    p.text
+    p.text,
+    CASE WHEN l.policy_id IS NULL THEN 'bands of the score' ELSE 'the lender''s figures' END AS decides_by_en,
+    CASE WHEN l.policy_id IS NULL THEN 'les classes du score' ELSE 'les chiffres du prêteur' END AS decides_by_fr,
+    CASE
+        WHEN p.policy_id = (SELECT max(newest.policy_id) FROM credit.policy AS newest) THEN '✔ in force'
+        ELSE 'earlier'
+    END AS state_en,
+    CASE
+        WHEN p.policy_id = (SELECT max(newest.policy_id) FROM credit.policy AS newest) THEN '✔ en vigueur'
+        ELSE 'antérieure'
+    END AS state_fr
 FROM credit.policy AS p
 LEFT JOIN credit.policy_line AS l ON l.policy_id = p.policy_id AND l.contract_type = 0;
 
@@ -56,3 +66,7 @@ COMMENT ON COLUMN reporting.policy.decline_from_percent IS 'The same in %.';
 COMMENT ON COLUMN reporting.policy.barred_features IS 'How many features may not score, see policy_feature.';
 COMMENT ON COLUMN reporting.policy.published_runs IS 'How many published runs were decided by it.';
 COMMENT ON COLUMN reporting.policy.text IS 'The policy''s file.';
+COMMENT ON COLUMN reporting.policy.decides_by_en IS 'What decides, in English.';
+COMMENT ON COLUMN reporting.policy.decides_by_fr IS 'What decides, in French.';
+COMMENT ON COLUMN reporting.policy.state_en IS 'Whether it is in force, in English.';
+COMMENT ON COLUMN reporting.policy.state_fr IS 'Whether it is in force, in French.';

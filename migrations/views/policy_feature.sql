@@ -7,7 +7,7 @@ SELECT
     f.label_fr AS feature_label_fr,
     r.may_score,
     r.may_be_told,
-    r.direction,
+    r.direction AS risk_direction,
     CASE WHEN r.may_score THEN '✔ yes' ELSE '✖ no' END AS may_score_en,
     CASE WHEN r.may_score THEN '✔ oui' ELSE '✖ non' END AS may_score_fr,
     CASE WHEN r.may_be_told THEN '✔ yes' ELSE '✖ no' END AS may_be_told_en,
@@ -16,16 +16,17 @@ SELECT
         WHEN 'rises' THEN '▲ may only rise with it'
         WHEN 'falls' THEN '▼ may only fall with it'
         ELSE ''
-    END AS direction_en,
+    END AS risk_direction_en,
     CASE r.direction
         WHEN 'rises' THEN '▲ ne peut que monter avec lui'
         WHEN 'falls' THEN '▼ ne peut que baisser avec lui'
         ELSE ''
-    END AS direction_fr,
+    END AS risk_direction_fr,
     r.because_en,
     r.because_fr,
     r.policy_id = (SELECT max(newest.policy_id) FROM credit.policy AS newest) AS is_current,
-    COALESCE(r.policy_id = (SELECT run.policy_id FROM reporting.published_run AS run), false) AS is_published
+    COALESCE(r.policy_id = (SELECT run.policy_id FROM reporting.published_run AS run), false) AS is_published,
+    r.because_en IS NOT NULL OR r.direction IS NOT NULL AS is_named
 FROM credit.policy_feature AS r
 JOIN credit.feature AS f ON f.feature_id = r.feature_id;
 
@@ -39,14 +40,14 @@ COMMENT ON COLUMN reporting.policy_feature.feature_label_en IS 'The feature in E
 COMMENT ON COLUMN reporting.policy_feature.feature_label_fr IS 'The feature in French.';
 COMMENT ON COLUMN reporting.policy_feature.may_score IS 'Whether the model may use it.';
 COMMENT ON COLUMN reporting.policy_feature.may_be_told IS 'Whether it may be told as a reason.';
-COMMENT ON COLUMN reporting.policy_feature.direction IS
+COMMENT ON COLUMN reporting.policy_feature.risk_direction IS
     'rises: the risk may only rise with the value, falls: it may only fall; empty where it may do either.';
 COMMENT ON COLUMN reporting.policy_feature.may_score_en IS 'Whether the model may use it, in English.';
 COMMENT ON COLUMN reporting.policy_feature.may_score_fr IS 'Whether the model may use it, in French.';
 COMMENT ON COLUMN reporting.policy_feature.may_be_told_en IS 'Whether it may be told as a reason, in English.';
 COMMENT ON COLUMN reporting.policy_feature.may_be_told_fr IS 'Whether it may be told as a reason, in French.';
-COMMENT ON COLUMN reporting.policy_feature.direction_en IS 'Which way the risk may go, in English.';
-COMMENT ON COLUMN reporting.policy_feature.direction_fr IS 'Which way the risk may go, in French.';
+COMMENT ON COLUMN reporting.policy_feature.risk_direction_en IS 'Which way the risk may go, in English.';
+COMMENT ON COLUMN reporting.policy_feature.risk_direction_fr IS 'Which way the risk may go, in French.';
 COMMENT ON COLUMN reporting.policy_feature.because_en IS
     'Why, in English; empty for a feature that the policy does not name.';
 COMMENT ON COLUMN reporting.policy_feature.because_fr IS
@@ -54,3 +55,5 @@ COMMENT ON COLUMN reporting.policy_feature.because_fr IS
 COMMENT ON COLUMN reporting.policy_feature.is_current IS 'Whether the next night decides by this version.';
 COMMENT ON COLUMN reporting.policy_feature.is_published IS
     'Whether the run that readers see was decided by this version.';
+COMMENT ON COLUMN reporting.policy_feature.is_named IS
+    'Whether the policy says anything of the feature; all others may score, be told and go either way.';

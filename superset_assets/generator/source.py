@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ import yaml
 
 LANGUAGES = ("en", "fr")
 FOLDER = Path(__file__).resolve().parent / "definitions"
-BANDS = Path(__file__).resolve().parents[2] / "scoring" / "dictionary" / "bands.csv"
 
 
 @dataclass(frozen=True)
@@ -50,19 +48,10 @@ def spoken(node: Any, language: str) -> Any:
 
 
 def facts(language: str) -> dict[str, str]:
-    """What texts may refer to as `{name}`: the language and the score bands of the dictionary."""
-    with BANDS.open(encoding="utf-8") as file:
-        bands = list(csv.DictReader(file))
-    lowest = {
-        decision: min(int(band["minimum_score"]) for band in bands if band["decision"] == decision)
-        for decision in ("review", "accept")
-    }
+    """What texts may refer to as `{name}`: the language, and the other one."""
     return {
         "lang": language,
         "other": next(other for other in LANGUAGES if other != language),
-        "review_from": str(lowest["review"]),
-        "review_to": str(lowest["accept"] - 1),
-        "accept_from": str(lowest["accept"]),
     }
 
 

@@ -15,8 +15,8 @@ BAD_ROWS = {
     "a probability over 1": "INSERT INTO credit.score VALUES (1, 1, 0, 1.1, 0, 'E', 'decline', 0)",
     "a probability that is not a number": "INSERT INTO credit.score VALUES (1, 1, 0, 'NaN', 0, 'E', 'decline', 0)",
     "a score over 100": "INSERT INTO credit.score VALUES (1, 1, 0, 0.5, 101, 'A', 'accept', 0)",
-    "an unknown run status": "INSERT INTO credit.scoring_run (as_of, model_id, source_name, source_sha256, status)"
-    " VALUES (now(), 1, 'x', 'x', 'done')",
+    "an unknown run status": "INSERT INTO credit.scoring_run (as_of, model_id, source_name, source_sha256, status,"
+    " policy_id) VALUES (now(), 1, 'x', 'x', 'done', 1)",
     "a second pointer": "INSERT INTO credit.published_run VALUES (false, 1)",
     "a fifth reason": "INSERT INTO credit.reason VALUES (1, 1, 5, 'R01', 1, 1, 0.5, -1)",
     "a reason that speaks for a customer": "INSERT INTO credit.reason VALUES (1, 1, 1, 'R01', 1, 1, -0.5, 1)",

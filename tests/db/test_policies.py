@@ -1,4 +1,4 @@
-"""Versions of the policy: kept, named by runs and models, the newest in force; the program's own until a lender's."""
+"""Versions of the policy: kept, named by runs and models; the newest is in force, the program's until a lender's."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_figures_become_lines_by_contract_type(engine: Engine) -> None:
     with engine.connect() as connection:
         found = connection.execute(
             text(
-                "SELECT contract_type, gain, loss, accept_below_probability, decline_from_probability FROM reporting.policy_line"
-                " WHERE policy_id = :id ORDER BY contract_type NULLS FIRST"
+                "SELECT contract_type, gain, loss, accept_below_probability, decline_from_probability"
+                " FROM reporting.policy_line WHERE policy_id = :id ORDER BY contract_type NULLS FIRST"
             ),
             {"id": record.policy_id},
         ).all()

@@ -12,10 +12,14 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine
 
+from db import policies
+from flows.steps.rows import policy_rows
 from scoring.contract import Applications
+from scoring.policy import default_policy
 from scoring.training import Trained
 from superset_assets.generator.catalogue import Column, View, read
 from tests.migrations.nights import Query, checked, load_model, publish_night
+from tests.scoring.test_policy import by_figures
 
 SHARE = re.compile(r"(^|_)(percent|percentile|share|rate)(_|$)")
 PROBABILITY = re.compile(r"(^|_)probability(_|$)")
@@ -28,13 +32,18 @@ MAY_EXCEED_100 = {"annuity_income_share": "an annuity may be larger than the inc
 # A code for programs beside the words for people; the reason why it has a use of its own.
 CODES = {
     "decision": "accept, review, decline: to filter by",
+    "decides_by": "scores, figures: to filter by",
     "direction": "raises, lowers, none: to filter by",
     "feature": "the column's name in the application file",
     "bin": "the place of the bin, to sort by",
+    "group_kind": "all, gender, age: to filter by",
     "kind": "total, direct, interaction, model: to filter by",
     "level": "stable, watch, shifted: to filter by",
+    "may_be_told": "true or false: to filter by",
+    "may_score": "true or false: to filter by",
     "outcome": "repaid, defaulted: to filter by",
     "previous_decision": "accept, review, decline: to filter by",
+    "risk_direction": "rises, falls: to filter by",
     "rule": "the rule's name in the contract",
     "severity": "fail, warn: to filter by",
     "status": "what the ledger says",
@@ -91,6 +100,9 @@ def world(
 ) -> World:
     engine = new_database()
     model_id = load_model(engine, trained, former)
+    # So that figures which decide, too, are seen.
+    for policy in (by_figures(), default_policy(), by_figures()):
+        policies.put_in_force(engine, policy_rows(policy), by="olga", reason="a test")
     for day in (1, 2):
         publish_night(engine, model_id, trained, checked(new_frame), date(2026, 3, day))
     return World(Query(engine), read(engine), int(new_frame["SK_ID_CURR"][0]))
