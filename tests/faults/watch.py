@@ -32,7 +32,8 @@ _STATEMENTS = {
     "copy score": r'^COPY "credit"\."score_',
     "copy shap_value": r'^COPY "credit"\."shap_value_',
     "index": r"ADD PRIMARY KEY|^CREATE INDEX|^ANALYZE",
-    "audit": r"AS not_finite|WITH counting|per_customer|^\s*SELECT count\(\*\), count\(s\.customer_id\)|credit\.run_check",
+    "audit": r"AS not_finite|WITH counting|"
+    r"per_customer|^\s*SELECT count\(\*\), count\(s\.customer_id\)|credit\.run_check",
     "attach": r"ATTACH PARTITION",
     "pointer": r"^UPDATE credit\.scoring_run SET status='published'|^UPDATE credit\.scoring_run SET status=\$|"
     r"INSERT INTO credit\.published_run",
