@@ -18,7 +18,8 @@ TOLERANCE = 1e-6
 UNTOLD_SHARE = 0.05
 UNTOLD = "no_reason_to_tell_share"
 
-# Materialised, so that a mean is looked up once a feature and not once a contribution.
+# Materialised, so that a mean is looked up once a feature and not once a contribution; OFFSET 0, so that most
+# contributions are left out before anything is joined with them.
 _REASONS = """
 WITH counting AS MATERIALIZED (
     SELECT f.feature_id, t.code, (r.mean_contributions ->> f.name)::float8 AS mean
@@ -32,9 +33,11 @@ WITH counting AS MATERIALIZED (
     FROM {score} AS s WHERE s.decision <> 'accept'
 ), anew AS (
     SELECT v.customer_id, c.code, sum(v.contribution::float8 - c.mean) AS log_odds
-    FROM {shap_value} AS v
+    FROM (
+        SELECT feature_id, customer_id, contribution FROM {shap_value}
+        WHERE customer_id IN (SELECT n.customer_id FROM not_accepted AS n) OFFSET 0
+    ) AS v
     JOIN counting AS c ON c.feature_id = v.feature_id
-    WHERE v.customer_id IN (SELECT n.customer_id FROM not_accepted AS n)
     GROUP BY v.customer_id, c.code
 ), told AS (
     -- The least that a reason that was not told may not exceed.
