@@ -1,4 +1,4 @@
-"""Versions of the policy: kept, named by runs and models; the newest is in force, the program's until a lender's."""
+"""Versions of the policy: kept, named by runs and models; the newest is in force, at first the program's."""
 
 from __future__ import annotations
 

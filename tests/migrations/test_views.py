@@ -259,8 +259,8 @@ def test_a_view_begins_with_the_columns_that_are_promised(query: Query, view: st
 def test_every_view_can_be_read_by_an_analyst_to_the_last_row(query: Query) -> None:
     open_to_all = [row["relname"] for row in query(_VIEWS) if row["relname"] not in _guarded(query)]
     empty = {view for view in open_to_all if not query(f"SELECT * FROM reporting.{view}")}
-    # Nobody's decision is another one in these nights, no figures decide, and former customers' risks are not counted;
-    # tests of what moved a score and of policies have some.
+    # Nobody's decision is another one in these nights, no figures decide, and risks of former customers are not
+    # counted; tests of what moved a score and of policies have some.
     assert empty == {"decision_flip", "policy_line", "policy_simulation"}
 
 
