@@ -27,6 +27,7 @@ from flows.steps.rows import bin_rows, cohort_rows, former_distributions, load_f
 from scoring.bundle import digest
 from scoring.cohort import cohorts
 from scoring.contract import Applications
+from scoring.policy import Policy, default_policy
 from scoring.training import Trained, train
 
 log = logging.getLogger("creditlens")
@@ -133,9 +134,15 @@ def _once(everybody: Applications, file: NDArray[np.intp], files: Sequence[Path]
 
 
 @pure_task
-def fit(former: Former, trials: int, settings: Settings) -> Trained:
-    """Search, validate out of fold, refit on everybody."""
-    return train(former.applications, trials=trials, threads=settings.threads, progress=reporter().update)
+def fit(former: Former, policy: Policy, trials: int, settings: Settings) -> Trained:
+    """Search, validate out of fold, refit on everybody, held to the lender's policy."""
+    return train(
+        former.applications,
+        policy=policy,
+        trials=trials,
+        threads=settings.threads,
+        progress=reporter().update,
+    )
 
 
 @io_task
@@ -195,7 +202,8 @@ def training(former_files: Sequence[Path], trials: int | None = None) -> registr
         schema.require_current(engine)
         recover(engine)
         former = read_former([Path(file) for file in former_files], settings)
-        trained = fit(former, settings.trials if trials is None else trials, settings)
+        policy = default_policy()
+        trained = fit(former, policy, settings.trials if trials is None else trials, settings)
         model_id = register(engine, former, trained)
         load_and_promote(engine, model_id, former, trained)
         record = registry.model(engine, model_id)

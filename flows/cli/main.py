@@ -18,7 +18,7 @@ from flows import signals
 from flows.alerts.last_night import accounted
 from flows.cli import access, answers, dashboards, operations, privacy
 from flows.cli.console import Exit, Json, answering, as_json, say
-from flows.cli.wording import model_text, night_text, search_text, summary
+from flows.cli.wording import calibration_text, model_text, night_text, policy_text, search_text, summary
 from flows.files import applications as application_files
 from flows.installation import private
 from flows.operations import preflight
@@ -218,8 +218,8 @@ def train(
         files = former or data_files(settings, make=False)[0]
         prefect.use_prefect(settings)
         record = run_training(files, trials)
-        answer = model_json(record) | {"search": record.metrics["search"]}
-        say(json_output, answers.Trained, answer, f"{search_text(record)}\n{model_text(record)}")
+        text = "\n".join([search_text(record), policy_text(record), calibration_text(record), model_text(record)])
+        say(json_output, answers.Trained, model_json(record) | training_json(record), text)
 
 
 @app.command()
@@ -386,6 +386,16 @@ def model_json(record: registry.ModelRecord) -> dict[str, Any]:
     """A model, as other programs rely on it."""
     quality = {name: record.metrics[name] for name in ("auc", "gini", "ks", "brier")}
     return {"model_id": record.model_id, "training_rows": record.training_rows, **quality}
+
+
+def training_json(record: registry.ModelRecord) -> dict[str, Any]:
+    """What a training found out beside the model's quality, as other programs rely on it."""
+    policy, calibration = record.metrics["policy"], record.metrics["recalibration"]
+    return {
+        "search": record.metrics["search"],
+        **{name: policy[name] for name in ("exclusions", "all_exclusions", "directions")},
+        "calibration": {name: calibration[name] for name in answers.Calibration.model_fields},
+    }
 
 
 def main() -> None:
