@@ -330,7 +330,7 @@ def test_a_feature_is_guessed_as_well_as_the_others_tell_it() -> None:
 
 
 def one_question(people: Applications, seed: int) -> np.ndarray:
-    """Outcomes of which one question tells nearly all, so that a search stops at trees that say too little of it."""
+    """Outcomes that one question nearly tells, so that a search stops at trees that say too little of it."""
     column = np.nan_to_num(people.values[:, NAMES.index("EXT_SOURCE_2")], nan=1.0)
     return ((column < 0.4) ^ (np.random.default_rng(seed).random(len(people)) < 0.03)).astype(np.int8)
 
