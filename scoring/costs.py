@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from scoring.contract import UNKNOWN_CATEGORY
+from scoring.features import by_name
 from scoring.fitting import Fitter, Limits, Matrix, Target, folds
 from scoring.policy import Policy
 from scoring.preprocess import Preprocessing, explained_features, feature_values
@@ -75,9 +77,11 @@ class PolicyCosts:
             done += 1
             progress("costs", done, total)
 
-        progress("costs", 0, total)
         matrix = self.preprocessing.transform(self.values)
-        kept = self._fold_aucs(self.policy, matrix, step) if total > FOLDS else np.zeros(FOLDS)
+        kept = np.zeros(FOLDS)
+        if total > FOLDS:
+            progress("costs", 0, total)
+            kept = self._fold_aucs(self.policy, matrix, step)
 
         def cost(policy: Policy | None) -> dict[str, float]:
             difference = np.zeros(FOLDS) if policy is None else self._fold_aucs(policy, matrix, step) - kept
@@ -120,9 +124,10 @@ class PolicyCosts:
         Limits.of(self.policy, self.preprocessing).blank(seen)
         position = [feature.name for feature in explained_features()].index(name)
         shown, coded = feature_values(self.values)
-        return guessed_auc(
-            shown[:, position], seen, coded=bool(coded[position]), threads=self.threads, seed=self.seed
-        )
+        feature = shown[:, position]
+        if by_name()[name].kind == "category":
+            feature = np.where(feature == UNKNOWN_CATEGORY, np.nan, feature)
+        return guessed_auc(feature, seen, coded=bool(coded[position]), threads=self.threads, seed=self.seed)
 
 
 def guessed_auc(
@@ -136,10 +141,10 @@ def guessed_auc(
 
     Parameters
     ----------
-    feature: its value for each row, a code or a number, shape (n,).
+    feature: its value for each row, a code or a number, NaN where it is not known, shape (n,).
     matrix: the model's matrix with barred columns blanked, shape (n, columns).
     """
-    known = np.isfinite(feature) & ((feature > 0) | (not coded))
+    known = np.isfinite(feature)
     there, matrix = feature[known], matrix[known]
     if not len(there):
         return None

@@ -309,15 +309,16 @@ def test_a_feature_is_guessed_as_well_as_the_others_tell_it() -> None:
     def guessed(feature: np.ndarray, coded: bool) -> float | None:
         return guessed_auc(feature, matrix, coded=coded, threads=1, seed=0)
 
-    told = guessed(1.0 + (matrix[:, 0] > 0.6), True)
-    assert told is not None and told > 0.99
+    for first_code in (0.0, 1.0):
+        told = guessed(first_code + (matrix[:, 0] > 0.6), True)
+        assert told is not None and told > 0.99
     told = guessed(matrix[:, 1] * 50.0 - 10, False)
     assert told is not None and told > 0.99
     told = guessed(rng.integers(1, 4, 2_000).astype(float), True)
     assert told is not None and abs(told - 0.5) < 0.06
     # Who has no known value says nothing; nor do too few.
     known = 1.0 + (matrix[:, 0] > 0.6)
-    known[rng.random(2_000) < 0.5] = 0
+    known[rng.random(2_000) < 0.5] = np.nan
     told = guessed(known, True)
     assert told is not None and told > 0.99
     rare = np.ones(2_000)
