@@ -80,8 +80,7 @@ PROMISED = {
     "unknown_category": "run_id column_name label_en value customers",
     "run_check": "run_id name severity observed expected passed",
     "model_card": "model_id base_value auc gini ks brier trained_at stage is_published training_rows"
-    " former_default_rate base_score base_default_probability parameters metrics calibration_slope"
-    " calibration_intercept calibration_difference is_recalibrated exclusions_auc_cost directions_auc_cost",
+    " former_default_rate base_score base_default_probability parameters metrics",
     "calibration": "model_id bin customers mean_default_percent default_rate",
     "feature": "feature_id name label_en label_fr description_en description_fr unit_en unit_fr kind actionable",
     "category": "feature code value label_en label_fr",
