@@ -656,23 +656,23 @@ def test_the_model_card_tells_quality_and_base(query: Query, nights: Nights) -> 
 
 def test_the_model_card_tells_calibration_and_what_the_policy_costs(query: Query, nights: Nights) -> None:
     card = query.one("SELECT * FROM reporting.model_card WHERE model_id = :id", id=nights.model)
-    assert (card["calibration_slope_en"], card["calibration_slope_fr"]) == (
+    assert (card["slope_en"], card["slope_fr"]) == (
         "0.87 (0.80 to 0.94)",
         "0,87 (0,80 à 0,94)",
     )
-    assert card["calibration_intercept_en"] == "−0.25 (−0.40 to −0.11)"
+    assert card["intercept_en"] == "−0.25 (−0.40 to −0.11)"
     assert card["calibration_difference"] == pytest.approx(1.23)
     assert (card["is_recalibrated"], card["recalibrated_en"], card["recalibrated_fr"]) == (True, "yes", "oui")
     assert card["exclusions_auc_cost"] == pytest.approx(0.0012)
-    assert card["exclusions_auc_cost_en"] == "+0.0012 (−0.0008 to +0.0032)"
-    assert card["directions_auc_cost_fr"] == "−0,0003 (−0,0003 à −0,0003)"
+    assert card["exclusions_cost_en"] == "+0.0012 (−0.0008 to +0.0032)"
+    assert card["directions_cost_fr"] == "−0,0003 (−0,0003 à −0,0003)"
 
 
 def test_a_model_from_before_calibration_and_costs_says_that_they_are_not_known(
     query: Query, nights: Nights
 ) -> None:
     card = query.one("SELECT * FROM reporting.model_card WHERE model_id = :id", id=nights.first_model)
-    names = [name for name in card if re.match(r"calibration_|is_recalibrated|recalibrated_|.*_auc_cost", name)]
+    names = [name for name in card if re.match(r"calibration_|slope_|intercept_|is_recalibrated|recalibrated_|.*_cost", name)]
     assert len(names) == 20
     assert {card[name] for name in names} == {None, "–"}
     assert {card[name] for name in names if name.endswith(("_en", "_fr"))} == {"–"}
