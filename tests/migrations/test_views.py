@@ -672,7 +672,8 @@ def test_a_model_from_before_calibration_and_costs_says_that_they_are_not_known(
     query: Query, nights: Nights
 ) -> None:
     card = query.one("SELECT * FROM reporting.model_card WHERE model_id = :id", id=nights.first_model)
-    names = [name for name in card if re.match(r"calibration_|slope_|intercept_|is_recalibrated|recalibrated_|.*_cost", name)]
+    new = re.compile(r"calibration_|slope_|intercept_|is_recalibrated|recalibrated_|.*_cost")
+    names = [name for name in card if new.match(name)]
     assert len(names) == 20
     assert {card[name] for name in names} == {None, "–"}
     assert {card[name] for name in names if name.endswith(("_en", "_fr"))} == {"–"}
