@@ -41,7 +41,7 @@ def test_people_read_the_same_in_a_short_table(installation, former_file: Path) 
         assert re.search(rf"^  {label}{cost}  the others tell it with AUC 0\.\d\d$", said, re.MULTILINE), said
     assert re.search(rf"^  All of them{cost}$", said, re.MULTILINE)
     assert re.search(r"^What the policy's directions cost in AUC: -?0\.\d{4} ± 0\.\d{4}$", said, re.MULTILINE)
-    slope = r"\d\.\d\d \(-?\d\.\d\d to \d\.\d\d\)"
+    slope = r"-?\d+\.\d\d \(-?\d+\.\d\d to -?\d+\.\d\d\)"
     done_to_it = "(kept as they are|recalibrated)"
     assert re.search(rf"^Calibration slope {slope}; probabilities are {done_to_it},", said, re.MULTILINE), said
     assert max(map(len, said.splitlines())) <= 120
