@@ -101,7 +101,7 @@ def require_obedient(model_id: int, bundle: ModelBundle, decide: RunPolicy) -> N
     if barred := bundle.bars(decide.policy):
         labels = ", ".join(by_name()[name].label_en for name in barred)
         raise PolicyError(
-            f"Policy {decide.policy_id} bars {labels}, which model {model_id} may use; run `creditlens train` first."
+            f"Policy {decide.policy_id} bars {labels}, which model {model_id} may use; run `creditlens train`."
         )
 
 

@@ -340,7 +340,7 @@ def data_files(settings: Settings, *, make: bool = True) -> tuple[list[Path], Pa
 
 
 def usable_model(engine: Engine) -> registry.ModelRecord | None:
-    """The current model, unless there is none, or it is of another version of this program, or the policy bars it."""
+    """The current model, unless there is none or it is of another version, or may use what the policy bars."""
     from scoring.bundle import ModelBundle
 
     record = registry.current_model(engine)
