@@ -140,7 +140,7 @@ def has_former_customers(engine: Engine, model_id: int) -> bool:
 def former_outcomes(engine: Engine, model_id: int) -> list[tuple[float, int, int]]:
     """Of each former customer: default probability out of fold, 1 for a default, contract code (0 unknown)."""
     columns = former_customer.c
-    query = select(columns.default_probability, columns.target, func.coalesce(columns.NAME_CONTRACT_TYPE, 0))
+    query = select(columns.default_probability, columns.target, func.coalesce(columns.name_contract_type, 0))
     with connect(engine) as connection:
         rows = connection.execute(query.where(columns.model_id == model_id))
         return [(float(probability), int(target), int(code)) for probability, target, code in rows]

@@ -39,6 +39,8 @@ from flows.steps.run_policy import Moves, RunPolicy, moves, run_policy
 from flows.steps.run_reasons import RunReasons, run_reasons
 from flows.steps.second_opinion import sample_of, second_opinion, start_second_opinion
 from scoring.bundle import ModelBundle
+from scoring.errors import PolicyError
+from scoring.features import by_name
 from scoring.monitoring import summarise
 from scoring.preprocess import feature_ids
 
@@ -93,6 +95,15 @@ def load_model(engine: Engine) -> tuple[int, ModelBundle]:
 def load_policy(engine: Engine) -> RunPolicy:
     """The policy in force, and the one that the run which readers see was decided by."""
     return run_policy(engine)
+
+
+def require_obedient(model_id: int, bundle: ModelBundle, decide: RunPolicy) -> None:
+    """Raise PolicyError if the model may use what the policy in force bars."""
+    if barred := bundle.bars(decide.policy):
+        labels = ", ".join(by_name()[name].label_en for name in barred)
+        raise PolicyError(
+            f"Policy {decide.policy_id} bars {labels}, which model {model_id} may use; run `creditlens train`."
+        )
 
 
 @io_task
@@ -270,6 +281,7 @@ def score_and_publish(
         with timed(seconds, "model"):
             model_id, bundle = load_model(engine)
             decide = load_policy(engine)
+            require_obedient(model_id, bundle, decide)
         same = ledger.find_unchanged(
             engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of, policy_id=decide.policy_id
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prefect import flow
 from sqlalchemy import Engine
 
-from db import registry, schema
+from db import policies, registry, schema
 from db.runs import ledger
 from flows import signals
 from flows.files import applications as application_files
@@ -24,9 +24,11 @@ from flows.steps.chunks import RejectedShareError, Tally, check_chunk, require_k
 from flows.steps.recovery import recover, scratch_removed
 from flows.steps.retries import io_task, pure_task
 from flows.steps.rows import bin_rows, cohort_rows, former_distributions, load_former
+from flows.steps.run_policy import policy_of
 from scoring.bundle import digest
 from scoring.cohort import cohorts
 from scoring.contract import Applications
+from scoring.policy import Policy
 from scoring.simulation import risk_counts
 from scoring.training import Trained, train
 
@@ -134,13 +136,19 @@ def _once(everybody: Applications, file: NDArray[np.intp], files: Sequence[Path]
 
 
 @pure_task
-def fit(former: Former, trials: int, settings: Settings) -> Trained:
-    """Search, validate out of fold, refit on everybody."""
-    return train(former.applications, trials=trials, threads=settings.threads, progress=reporter().update)
+def fit(former: Former, policy: Policy, trials: int, settings: Settings) -> Trained:
+    """Search, validate out of fold, refit on everybody, held to the lender's policy."""
+    return train(
+        former.applications,
+        policy=policy,
+        trials=trials,
+        threads=settings.threads,
+        progress=reporter().update,
+    )
 
 
 @io_task
-def register(engine: Engine, former: Former, trained: Trained) -> int:
+def register(engine: Engine, former: Former, trained: Trained, policy_id: int) -> int:
     """Put the model into the registry as a candidate."""
     artefact = trained.bundle.to_bytes()
     return registry.register(
@@ -154,6 +162,7 @@ def register(engine: Engine, former: Former, trained: Trained) -> int:
         artefact=artefact,
         artefact_sha256=digest(artefact),
         bins=bin_rows(trained.bundle.baseline),
+        policy_id=policy_id,
     )
 
 
@@ -196,9 +205,11 @@ def training(former_files: Sequence[Path], trials: int | None = None) -> registr
     ):
         schema.require_current(engine)
         recover(engine)
+        in_force = policies.current(engine)
+        policy = policy_of(in_force)
         former = read_former([Path(file) for file in former_files], settings)
-        trained = fit(former, settings.trials if trials is None else trials, settings)
-        model_id = register(engine, former, trained)
+        trained = fit(former, policy, settings.trials if trials is None else trials, settings)
+        model_id = register(engine, former, trained, in_force.policy_id)
         load_and_promote(engine, model_id, former, trained)
         record = registry.model(engine, model_id)
         assert record is not None

@@ -11,15 +11,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scoring.baseline import Baseline
 from scoring.errors import ArtefactError, OutdatedArtefactError
 from scoring.explanation.engine import Engine, engine
 from scoring.preprocess import Preprocessing, explained_features
 
+if TYPE_CHECKING:
+    from scoring.policy import Policy
+
 FORMAT = "creditlens-model"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class ModelBundle:
     parameters, metrics: how it was trained and how good it is (out of fold).
     reference_log_odds: ascending out-of-fold log-odds of the former customers, as 1,001 quantiles.
     baseline: how the former customers spread over the bins that later nights are compared in.
+    policy: what it was held to: `sha256` of the policy, the features `barred`, and `directions` by feature.
     """
 
     booster_text: str
@@ -43,6 +47,7 @@ class ModelBundle:
     metrics: Mapping[str, Any]
     reference_log_odds: tuple[float, ...]
     baseline: Baseline
+    policy: Mapping[str, Any]
     training: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -69,6 +74,10 @@ class ModelBundle:
         """The matrix's columns and the feature that each belongs to."""
         return [{"column": column.name, "feature": column.feature} for column in self.preprocessing.columns]
 
+    def bars(self, policy: Policy) -> tuple[str, ...]:
+        """The features that `policy` bars and this model may use; none if it keeps that policy's exclusions."""
+        return tuple(name for name in policy.barred if name not in self.policy["barred"])
+
     def to_bytes(self) -> bytes:
         """The bundle as canonical JSON: the same bundle gives the same bytes."""
         content = {
@@ -82,6 +91,7 @@ class ModelBundle:
             "metrics": self.metrics,
             "reference_log_odds": list(self.reference_log_odds),
             "baseline": self.baseline.to_json(),
+            "policy": self.policy,
             "training": self.training,
             "booster": self.booster_text,
         }
@@ -121,6 +131,7 @@ class ModelBundle:
             metrics=content["metrics"],
             reference_log_odds=tuple(content["reference_log_odds"]),
             baseline=Baseline.from_json(content["baseline"]),
+            policy=content["policy"],
             training=content["training"],
         )
         features = [feature.name for feature in explained_features()]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from scoring.explanation.kernels import MISSING_NAN
 from scoring.explanation.lightgbm_text import DEFAULT_LEFT, TreeEnsemble, parse_model
+from scoring.explanation.rewriting import rewritten
 
 # Fewer former customers than this say nothing about the better way; LightGBM's own default for a leaf is 20 too.
 LEARNED_FROM = 20
@@ -58,7 +59,7 @@ def with_missing_ways(
     decided = trees.decision_type.astype(np.int64)
     changes = group >= 0
     decided[changes] = _NAN | np.where(goes_left, DEFAULT_LEFT, 0)[changes]
-    return _rewritten(booster_text, trees, decided)
+    return _with_decisions(booster_text, trees, decided)
 
 
 def _missing_rows(trees: TreeEnsemble, matrix: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -135,22 +136,13 @@ def _leaf_values(trees: TreeEnsemble, start: int, left: NDArray[np.bool_]) -> ND
     return values
 
 
-def _rewritten(text: str, trees: TreeEnsemble, decided: NDArray[np.int64]) -> str:
-    """The text with other decision types; its header holds the length of each tree's part."""
-    lines = text.split("\n")
-    grown = np.zeros(trees.n_trees, dtype=np.int64)
-    tree, sizes_at = -1, 0
-    for number, line in enumerate(lines):
-        if line.startswith("tree_sizes="):
-            sizes_at = number
-        elif line.startswith("Tree="):
-            tree += 1
-        elif line.startswith("decision_type=") and trees.node_start[tree] < trees.node_start[tree + 1]:
-            own = decided[trees.node_start[tree] : trees.node_start[tree + 1]]
-            lines[number] = f"decision_type={' '.join(map(str, own.tolist()))}"
-            grown[tree] = len(lines[number]) - len(line)
-        elif line == "end of trees":
-            break
-    sizes = np.array(lines[sizes_at].removeprefix("tree_sizes=").split(), dtype=np.int64) + grown
-    lines[sizes_at] = f"tree_sizes={' '.join(map(str, sizes.tolist()))}"
-    return "\n".join(lines)
+def _with_decisions(text: str, trees: TreeEnsemble, decided: NDArray[np.int64]) -> str:
+    """The text with other decision types."""
+
+    def change(tree: int, key: str, value: str) -> str:
+        start, stop = trees.node_start[tree : tree + 2]
+        if key != "decision_type" or start == stop:
+            return value
+        return " ".join(map(str, decided[start:stop].tolist()))
+
+    return rewritten(text, change)

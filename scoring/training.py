@@ -11,23 +11,26 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
-from sklearn.model_selection import StratifiedKFold
 
 from scoring.baseline import Baseline
 from scoring.bundle import ModelBundle
+from scoring.calibration import calibration, recalibrated
 from scoring.contract import Applications
+from scoring.costs import FOLDS, PolicyCosts
 from scoring.errors import TrainingError
 from scoring.explanation.engine import engine
 from scoring.explanation.lightgbm_text import parse_model
 from scoring.explanation.treeshap import TreeShap
 from scoring.fairness import groups
+from scoring.fitting import Fitter, Limits, dataset, folds, subsample
 from scoring.missing import with_missing_ways
+from scoring.policy import Policy, default_policy
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import default_probability, exact_score, quantiles, score
 
-FOLDS = 5
 SEARCH_FOLDS = 3
 SEARCH_ROWS = 40_000
+COST_ROWS = 40_000
 MINIMUM_ROWS = 200
 MINIMUM_DEFAULTS = 20
 MAXIMUM_TREES = 1500
@@ -47,14 +50,6 @@ DEFAULT_PARAMETERS: Mapping[str, float | int] = {
 }
 # What every search tries first: the defaults, and what they would gain by trees as LightGBM grows them by itself.
 _STATED = (DEFAULT_PARAMETERS, {**DEFAULT_PARAMETERS, "max_depth": -1, "num_leaves": 31})
-_FIXED: Mapping[str, Any] = {
-    "objective": "binary",
-    "metric": "auc",
-    "bagging_freq": 1,
-    "verbosity": -1,
-    "deterministic": True,
-    "force_row_wise": True,
-}
 
 Progress = Callable[[str, int, int], None]
 
@@ -74,6 +69,7 @@ class Trained:
 def train(
     former: Applications,
     *,
+    policy: Policy | None = None,
     trials: int = 8,
     threads: int = 1,
     seed: int = 0,
@@ -84,23 +80,36 @@ def train(
     Parameters
     ----------
     former: labelled applications, shape (n,).
+    policy: what the model is held to: it never asks for what may not score, and keeps the directions. The one that
+        comes with the program by default.
     trials: trials beside the default parameters, the first without a limit of depth, the others at random; 0 uses
         the defaults as they are.
     progress: called with a stage's name, steps done and steps in all.
 
     Raises TrainingError if there are too few former customers, or too few of either outcome.
     """
+    policy = policy or default_policy()
     target = _target(former)
     preprocessing = Preprocessing.fit(former.values)
     matrix = preprocessing.transform(former.values)
-    tried = search(matrix, target, trials=trials, threads=threads, seed=seed, progress=progress)
-    best = tried[0]
-    parameters = best["parameters"]
+    limits = Limits.of(policy, preprocessing)
+    limits.blank(matrix)
+    fitter = Fitter(threads, seed, limits.directions)
+    tried = search(
+        matrix, target, trials=trials, threads=threads, seed=seed, directions=limits.directions, progress=progress
+    )
+    parameters = tried[0]["parameters"]
     together = preprocessing.missing_together
-    log_odds, fold_aucs = _out_of_fold(matrix, target, together, parameters, threads, seed, progress)
+    found, fold_aucs = _out_of_fold(fitter, matrix, target, together, parameters, progress)
+    judged = calibration(found, target, [held for _, held in folds(target, FOLDS, seed + 1)])
     progress("refit", 0, 1)
-    text = _fit(matrix, target, together, parameters, threads, seed)
+    text = _fit(fitter, matrix, target, together, parameters)
+    if judged.applied:
+        text = recalibrated(text, judged.applied)
     progress("refit", 1, 1)
+    rows = subsample(len(former), COST_ROWS, seed)
+    costs = PolicyCosts(policy, preprocessing, former.values[rows], target[rows], parameters, threads, seed)
+    log_odds = judged.log_odds
     bundle = ModelBundle(
         booster_text=text,
         preprocessing=preprocessing,
@@ -108,12 +117,23 @@ def train(
         parameters=parameters,
         metrics={
             **metrics(target, log_odds),
-            "groups": groups(former, log_odds),
+            "groups": groups(former, log_odds, policy),
             "fold_auc": fold_aucs,
             "search": tried,
+            "recalibration": judged.to_json(target),
+            "policy": {
+                "sha256": policy.sha256,
+                "barred": list(policy.barred),
+                **costs.measured(progress),
+            },
         },
         reference_log_odds=tuple(quantiles(log_odds)),
         baseline=Baseline.fit(former.values, log_odds),
+        policy={
+            "sha256": policy.sha256,
+            "barred": list(policy.barred),
+            "directions": dict(policy.directions),
+        },
         training={"rows": len(former), "seed": seed, "lightgbm": lightgbm.__version__},
     )
     return Trained(bundle, log_odds)
@@ -126,22 +146,24 @@ def search(
     trials: int,
     threads: int,
     seed: int,
+    directions: tuple[int, ...] = (),
     progress: Progress = no_progress,
 ) -> list[dict[str, Any]]:
     """Random search by cross-validated AUC with early stopping; what was tried, the chosen trial first.
 
     At most 40,000 rows are used: enough to rank parameters, and the final validation uses them all. Beside the
     AUC of each trial stands what its explanations cost. Chosen is the cheapest of those that do not differ from
-    the best, see `does_not_differ`; the others follow by AUC.
+    the best, see `does_not_differ`; the others follow by AUC. `directions` are those of `scoring.fitting.Limits`.
     """
-    rows = _subsample(target, SEARCH_ROWS, seed)
+    rows = subsample(len(target), SEARCH_ROWS, seed)
     matrix, target = matrix[rows], target[rows]
+    fitter = Fitter(threads, seed, directions)
     tried: list[dict[str, Any]] = []
 
     def objective(trial: optuna.Trial) -> float:
         progress("search", trial.number, trials + 1)
         parameters = dict(_STATED[trial.number] if trial.number < len(_STATED) else _draw(trial))
-        tried.append(_search_trial(matrix, target, parameters, threads, seed))
+        tried.append(_search_trial(fitter, matrix, target, parameters))
         return float(tried[-1]["auc"])
 
     # It would print the traceback of whatever ends a trial, which our callers tell in a sentence.
@@ -248,19 +270,19 @@ def _draw(trial: optuna.Trial) -> dict[str, float | int]:
 
 
 def _search_trial(
-    matrix: NDArray[np.float32], target: NDArray[np.int8], parameters: Mapping[str, Any], threads: int, seed: int
+    fitter: Fitter, matrix: NDArray[np.float32], target: NDArray[np.int8], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """AUC of each fold, the mean number of trees at which early stopping left off, and what explaining costs."""
     aucs, trees, costs = [], [], []
-    for fit, held in _folds(target, SEARCH_FOLDS, seed):
+    for fit, held in folds(target, SEARCH_FOLDS, fitter.seed):
         booster = lightgbm.train(
-            _lightgbm_parameters(parameters, threads, seed),
-            _dataset(matrix[fit], target[fit]),
+            fitter.parameters(parameters),
+            dataset(matrix[fit], target[fit]),
             num_boost_round=MAXIMUM_TREES,
-            valid_sets=[_dataset(matrix[held], target[held])],
+            valid_sets=[dataset(matrix[held], target[held])],
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
-        aucs.append(float(roc_auc_score(target[held], _raw(booster, matrix[held], threads))))
+        aucs.append(float(roc_auc_score(target[held], fitter.log_odds(booster, matrix[held]))))
         trees.append(booster.best_iteration)
         costs.append(explanation_cost(booster.model_to_string(num_iteration=booster.best_iteration)))
     return {
@@ -281,61 +303,31 @@ def explanation_cost(booster_text: str) -> int:
 
 
 def _out_of_fold(
+    fitter: Fitter,
     matrix: NDArray[np.float32],
     target: NDArray[np.int8],
     together: Sequence[NDArray[np.intp]],
     parameters: Mapping[str, Any],
-    threads: int,
-    seed: int,
     progress: Progress,
 ) -> tuple[NDArray[np.float64], list[float]]:
     log_odds = np.empty(len(target))
     aucs = []
-    for number, (fit, held) in enumerate(_folds(target, FOLDS, seed + 1)):
+    for number, (fit, held) in enumerate(folds(target, FOLDS, fitter.seed + 1)):
         progress("validate", number, FOLDS)
-        booster = lightgbm.Booster(model_str=_fit(matrix[fit], target[fit], together, parameters, threads, seed))
-        log_odds[held] = _raw(booster, matrix[held], threads)
+        booster = lightgbm.Booster(model_str=_fit(fitter, matrix[fit], target[fit], together, parameters))
+        log_odds[held] = fitter.log_odds(booster, matrix[held])
         aucs.append(float(roc_auc_score(target[held], log_odds[held])))
     progress("validate", FOLDS, FOLDS)
     return log_odds, aucs
 
 
 def _fit(
+    fitter: Fitter,
     matrix: NDArray[np.float32],
     target: NDArray[np.int8],
     together: Sequence[NDArray[np.intp]],
     parameters: Mapping[str, Any],
-    threads: int,
-    seed: int,
 ) -> str:
     """LightGBM's text of a model that knows a way for every value that may be missing."""
-    booster = lightgbm.train(
-        _lightgbm_parameters(parameters, threads, seed),
-        _dataset(matrix, target),
-        num_boost_round=parameters["trees"],
-    )
-    return with_missing_ways(booster.model_to_string(num_iteration=-1), matrix, together, seed=seed)
-
-
-def _lightgbm_parameters(parameters: Mapping[str, Any], threads: int, seed: int) -> dict[str, Any]:
-    chosen = {name: value for name, value in parameters.items() if name != "trees"}
-    return {**_FIXED, **chosen, "seed": seed, "num_threads": threads}
-
-
-def _dataset(matrix: NDArray[np.float32], target: NDArray[np.int8]) -> lightgbm.Dataset:
-    return lightgbm.Dataset(matrix, target, free_raw_data=True, params={"verbosity": -1})
-
-
-def _raw(booster: lightgbm.Booster, matrix: NDArray[np.float32], threads: int) -> NDArray[np.float64]:
-    return np.asarray(booster.predict(matrix, raw_score=True, num_threads=threads), dtype=np.float64)
-
-
-def _folds(target: NDArray[np.int8], folds: int, seed: int) -> Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    return list(splitter.split(np.zeros(len(target)), target))
-
-
-def _subsample(target: NDArray[np.int8], rows: int, seed: int) -> NDArray[np.intp]:
-    if len(target) <= rows:
-        return np.arange(len(target))
-    return np.sort(np.random.default_rng(seed).choice(len(target), rows, replace=False))
+    booster = fitter.fit(matrix, target, parameters)
+    return with_missing_ways(booster.model_to_string(num_iteration=-1), matrix, together, seed=fitter.seed)

@@ -92,10 +92,44 @@ class Trial(Answer):
     chosen: bool
 
 
+class AucCost(Answer):
+    """What a rule of the policy costs: AUC without it minus AUC with it, on the same folds."""
+
+    auc_cost: float
+    auc_cost_se: float
+    """Standard error."""
+
+
+class Exclusion(AucCost):
+    """A feature that the policy keeps out of the score, and what that costs."""
+
+    feature: str
+    guessed_auc: float | None
+    """How well the features that may score tell it, 0.5 for not at all; null where too few people have it."""
+
+
+class Calibration(Answer):
+    """What the out-of-fold probabilities say about themselves; slope and intercept as found."""
+
+    slope: float | None
+    """1 if log-odds are neither too extreme nor too timid; null where it cannot be told."""
+    slope_low: float | None
+    slope_high: float | None
+    intercept: float | None
+    ece: float
+    """Mean distance of probability and default rate over tenths of the customers, after recalibration."""
+    recalibrated: bool
+    """Whether slope and intercept were applied to the model."""
+
+
 class Trained(Model):
-    """`train`: the new model, and what its search tried."""
+    """`train`: the new model, what its search tried, what the policy costs, and its calibration."""
 
     search: list[Trial]
+    exclusions: list[Exclusion]
+    all_exclusions: AucCost
+    directions: AucCost
+    calibration: Calibration
 
 
 class NextNight(Answer):

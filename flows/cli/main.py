@@ -12,13 +12,13 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Engine
 
-from db import registry
+from db import policies, registry
 from db.engine import parse_url, program_target
 from flows import signals
 from flows.alerts.last_night import accounted
 from flows.cli import access, answers, dashboards, operations, policy, privacy
 from flows.cli.console import Exit, Json, answering, as_json, say
-from flows.cli.wording import model_text, night_text, search_text, summary
+from flows.cli.wording import calibration_text, model_text, night_text, policy_text, search_text, summary
 from flows.files import applications as application_files
 from flows.installation import private
 from flows.operations import preflight
@@ -31,7 +31,9 @@ from flows.progress import reporting
 from flows.services import database, prefect, superset
 from flows.settings import Settings, SettingsError, load_settings
 from flows.steps import night_date
+from flows.steps.run_policy import policy_of
 from scoring.errors import OutdatedArtefactError
+from scoring.features import by_name
 
 log = logging.getLogger("creditlens")
 
@@ -219,8 +221,8 @@ def train(
         files = former or data_files(settings, make=False)[0]
         prefect.use_prefect(settings)
         record = run_training(files, trials)
-        answer = model_json(record) | {"search": record.metrics["search"]}
-        say(json_output, answers.Trained, answer, f"{search_text(record)}\n{model_text(record)}")
+        text = "\n".join([search_text(record), policy_text(record), calibration_text(record), model_text(record)])
+        say(json_output, answers.Trained, model_json(record) | training_json(record), text)
 
 
 @app.command()
@@ -338,16 +340,20 @@ def data_files(settings: Settings, *, make: bool = True) -> tuple[list[Path], Pa
 
 
 def usable_model(engine: Engine) -> registry.ModelRecord | None:
-    """The current model, unless there is none or it is of another version of this program."""
+    """The current model, unless there is none or it is of another version, or may use what the policy bars."""
     from scoring.bundle import ModelBundle
 
     record = registry.current_model(engine)
     if record is None:
         return None
     try:
-        ModelBundle.from_bytes(*registry.artefact(engine, record.model_id))
+        bundle = ModelBundle.from_bytes(*registry.artefact(engine, record.model_id))
     except OutdatedArtefactError as error:
         log.warning("Model %s cannot be used: %s", record.model_id, error)
+        return None
+    if barred := bundle.bars(policy_of(policies.current(engine))):
+        labels = ", ".join(by_name()[name].label_en for name in barred)
+        log.warning("Model %s may use %s, which the policy bars by now.", record.model_id, labels)
         return None
     return record
 
@@ -389,6 +395,16 @@ def model_json(record: registry.ModelRecord) -> dict[str, Any]:
     """A model, as other programs rely on it."""
     quality = {name: record.metrics[name] for name in ("auc", "gini", "ks", "brier")}
     return {"model_id": record.model_id, "training_rows": record.training_rows, **quality}
+
+
+def training_json(record: registry.ModelRecord) -> dict[str, Any]:
+    """What a training found out beside the model's quality, as other programs rely on it."""
+    policy, calibration = record.metrics["policy"], record.metrics["recalibration"]
+    return {
+        "search": record.metrics["search"],
+        **{name: policy[name] for name in ("exclusions", "all_exclusions", "directions")},
+        "calibration": {name: calibration[name] for name in answers.Calibration.model_fields},
+    }
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def put_in_force(
         with database.database(settings) as engine:
             schema.require_current(engine)
             record, new = policies.put_in_force(engine, policy_rows(policy), by=somebody(by), reason=reason.strip())
-            needs_training = _needs_training(engine, policy)
+            needs_training, other_directions = _trained_otherwise(engine, policy)
         answer = {
             "outcome": "set" if new else "unchanged",
             **version_json(record, record),
@@ -99,9 +99,9 @@ def put_in_force(
         said = "is in force: the next night decides by it" if new else "is in force already; nothing was changed"
         text = f"Policy {record.policy_id} {said}.\n{line_text(policy)}"
         if needs_training:
-            text += (
-                "\nTrain before the next night, with `creditlens train`: the current model was trained otherwise."
-            )
+            text += "\nThe current model may use what it bars: run `creditlens train` before the next night."
+        elif other_directions:
+            text += "\nIts directions hold from the next `creditlens train` on."
         say(json_output, answers.PolicySet, answer, text)
 
 
@@ -189,10 +189,10 @@ def _figures(gain: float | None, loss: float | None) -> Line | None:
     return uniform(gain, loss)
 
 
-def _needs_training(engine: Engine, policy: Policy) -> bool:
-    """Whether the current model may use what the policy bars, or knows other directions."""
+def _trained_otherwise(engine: Engine, policy: Policy) -> tuple[bool, bool]:
+    """Whether the current model may use what the policy bars, and whether it knows other directions."""
     record = registry.current_model(engine)
     if record is None:
-        return False
+        return False, False
     trained = policy_of(policies.get(engine, record.policy_id))
-    return not set(policy.barred) <= set(trained.barred) or dict(policy.directions) != dict(trained.directions)
+    return not set(policy.barred) <= set(trained.barred), dict(policy.directions) != dict(trained.directions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from db import registry
@@ -121,6 +121,41 @@ def simulation_text(options: Sequence[LineOption], policy: Policy, figures: Line
             f" a credit breaks even at a default probability of {used.figures.break_even:.2%}."
         )
     return "\n".join([*lines, "Counted on the former customers, each scored by a model that had not seen them."])
+
+
+def policy_text(record: registry.ModelRecord) -> str:
+    """What the policy costs in AUC, rule by rule."""
+    policy = record.metrics["policy"]
+    rows = [(by_name()[each["feature"]].label_en, each) for each in policy["exclusions"]]
+    if len(rows) > 1:
+        rows.append(("All of them", policy["all_exclusions"]))
+    lines = [f"  {label:<30} {_cost(each)}  {_guess(each)}".rstrip() for label, each in rows]
+    if lines:
+        lines.insert(0, f"What keeping these out of the score costs in AUC (on {policy['rows']:,} customers):")
+    lines.append(f"What the policy's directions cost in AUC: {_cost(policy['directions']).strip()}")
+    return "\n".join(lines)
+
+
+def calibration_text(record: registry.ModelRecord) -> str:
+    """Whether probabilities are what they say, and what was done about it."""
+    found = record.metrics["recalibration"]
+    slope = "cannot be told"
+    if found["slope"] is not None:
+        slope = f"{found['slope']:.2f} ({found['slope_low']:.2f} to {found['slope_high']:.2f})"
+    done = "recalibrated" if found["recalibrated"] else "kept as they are"
+    return (
+        f"Calibration slope {slope}; probabilities are {done}, and {100 * found['ece']:.1f} % from the default"
+        " rates on average"
+    )
+
+
+def _cost(cost: Mapping[str, float]) -> str:
+    return f"{cost['auc_cost']:>7.4f} ± {cost['auc_cost_se']:.4f}"
+
+
+def _guess(exclusion: Mapping[str, Any]) -> str:
+    auc = exclusion.get("guessed_auc")
+    return "" if auc is None else f"the others tell it with AUC {auc:.2f}"
 
 
 def summary(settings: Settings, night: Any, record: registry.ModelRecord, next_night: dict[str, str] | None) -> str:

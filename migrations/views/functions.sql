@@ -229,44 +229,52 @@ COMMENT ON FUNCTION reporting.newcombe(double precision, double precision, doubl
     'Both ends, in percentage points, of the 95 % interval of the difference of two shares (Newcombe 1998, method '
     '10, from the two Wilson intervals); empty where a group has nobody.';
 
-CREATE FUNCTION reporting.with_interval_en(value double precision, ends double precision[]) RETURNS text
+CREATE FUNCTION reporting.with_interval_en(
+    value double precision, ends double precision[], decimals integer DEFAULT 1
+) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(
-        reporting.format_number_en(value, 1) || ' (' || reporting.format_number_en(ends[1], 1) || ' to '
-        || reporting.format_number_en(ends[2], 1) || ')',
+        reporting.format_number_en(value, decimals) || ' (' || reporting.format_number_en(ends[1], decimals) || ' to '
+        || reporting.format_number_en(ends[2], decimals) || ')',
         '–'
     );
-COMMENT ON FUNCTION reporting.with_interval_en(double precision, double precision[]) IS
+COMMENT ON FUNCTION reporting.with_interval_en(double precision, double precision[], integer) IS
     'A number and the interval around it in English, 78.1 (76.0 to 80.1); a dash for none.';
 
-CREATE FUNCTION reporting.with_interval_fr(value double precision, ends double precision[]) RETURNS text
+CREATE FUNCTION reporting.with_interval_fr(
+    value double precision, ends double precision[], decimals integer DEFAULT 1
+) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(
-        reporting.format_number_fr(value, 1) || ' (' || reporting.format_number_fr(ends[1], 1) || ' à '
-        || reporting.format_number_fr(ends[2], 1) || ')',
+        reporting.format_number_fr(value, decimals) || ' (' || reporting.format_number_fr(ends[1], decimals) || ' à '
+        || reporting.format_number_fr(ends[2], decimals) || ')',
         '–'
     );
-COMMENT ON FUNCTION reporting.with_interval_fr(double precision, double precision[]) IS
+COMMENT ON FUNCTION reporting.with_interval_fr(double precision, double precision[], integer) IS
     'A number and the interval around it in French, 78,1 (76,0 à 80,1); a dash for none.';
 
-CREATE FUNCTION reporting.difference_en(value double precision, ends double precision[]) RETURNS text
+CREATE FUNCTION reporting.difference_en(
+    value double precision, ends double precision[], decimals integer DEFAULT 1
+) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(
-        reporting.signed_en(value, 1) || ' (' || reporting.signed_en(ends[1], 1) || ' to '
-        || reporting.signed_en(ends[2], 1) || ')',
+        reporting.signed_en(value, decimals) || ' (' || reporting.signed_en(ends[1], decimals) || ' to '
+        || reporting.signed_en(ends[2], decimals) || ')',
         '–'
     );
-COMMENT ON FUNCTION reporting.difference_en(double precision, double precision[]) IS
+COMMENT ON FUNCTION reporting.difference_en(double precision, double precision[], integer) IS
     'A difference and the interval around it with their signs in English, +3.1 (+1.0 to +5.2); a dash for none.';
 
-CREATE FUNCTION reporting.difference_fr(value double precision, ends double precision[]) RETURNS text
+CREATE FUNCTION reporting.difference_fr(
+    value double precision, ends double precision[], decimals integer DEFAULT 1
+) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(
-        reporting.signed_fr(value, 1) || ' (' || reporting.signed_fr(ends[1], 1) || ' à '
-        || reporting.signed_fr(ends[2], 1) || ')',
+        reporting.signed_fr(value, decimals) || ' (' || reporting.signed_fr(ends[1], decimals) || ' à '
+        || reporting.signed_fr(ends[2], decimals) || ')',
         '–'
     );
-COMMENT ON FUNCTION reporting.difference_fr(double precision, double precision[]) IS
+COMMENT ON FUNCTION reporting.difference_fr(double precision, double precision[], integer) IS
     'A difference and the interval around it with their signs in French, +3,1 (+1,0 à +5,2); a dash for none.';
 
 -- As scoring.monitoring.stability_index counts: a share under 0.0001 counts as 0.0001.

@@ -1,7 +1,6 @@
 CREATE VIEW reporting.policy_line AS
 SELECT
     l.policy_id,
-    k.value AS contract_type,
     COALESCE(k.label_en, 'All others') AS contract_type_en,
     COALESCE(k.label_fr, 'Tous les autres') AS contract_type_fr,
     l.gain,
@@ -18,10 +17,10 @@ LEFT JOIN credit.feature_category AS k
 COMMENT ON VIEW reporting.policy_line IS
     'The lender''s figures of each version of the policy that decides by them, and the limits that follow.';
 COMMENT ON COLUMN reporting.policy_line.policy_id IS 'The version, see policy.';
-COMMENT ON COLUMN reporting.policy_line.contract_type IS
-    'Contract type that the figures are of, as in the file; empty: all that have none of their own.';
-COMMENT ON COLUMN reporting.policy_line.contract_type_en IS 'The contract type in English.';
-COMMENT ON COLUMN reporting.policy_line.contract_type_fr IS 'The contract type in French.';
+COMMENT ON COLUMN reporting.policy_line.contract_type_en IS
+    'Contract type that the figures are of, in English; all others are those that have none of their own.';
+COMMENT ON COLUMN reporting.policy_line.contract_type_fr IS
+    'Contract type that the figures are of, in French; all others are those that have none of their own.';
 COMMENT ON COLUMN reporting.policy_line.gain IS 'What a credit that is repaid brings, in the unit of loss.';
 COMMENT ON COLUMN reporting.policy_line.loss IS 'What a credit that is not repaid costs, in the unit of gain.';
 COMMENT ON COLUMN reporting.policy_line.accept_below_probability IS

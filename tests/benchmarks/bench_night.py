@@ -98,6 +98,7 @@ def install_heavy_model(former: Path, installed: Settings | None = None) -> Mode
         metrics={"auc": 0.0, "gini": 0.0, "ks": 0.0, "brier": 0.0},
         reference_log_odds=tuple(quantiles(log_odds)),
         baseline=Baseline.fit(everybody.values, log_odds),
+        policy={"sha256": "", "barred": [], "directions": {}},
     )
     artefact = bundle.to_bytes()
     with database.database(installed or settings()) as engine:

@@ -1,4 +1,4 @@
-"""Versions of the policy: kept, named by runs and models; the newest is in force, the program's until a lender's."""
+"""Versions of the policy: kept, named by runs and models; the newest is in force, at first the program's."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_figures_become_lines_by_contract_type(engine: Engine) -> None:
     with engine.connect() as connection:
         found = connection.execute(
             text(
-                "SELECT contract_type, gain, loss, accept_below_probability, decline_from_probability"
-                " FROM reporting.policy_line WHERE policy_id = :id ORDER BY contract_type NULLS FIRST"
+                "SELECT contract_type_en, gain, loss, accept_below_probability, decline_from_probability"
+                " FROM reporting.policy_line WHERE policy_id = :id ORDER BY contract_type_en"
             ),
             {"id": record.policy_id},
         ).all()
@@ -116,7 +116,7 @@ def test_figures_become_lines_by_contract_type(engine: Engine) -> None:
             {"id": record.policy_id},
         ).all()
     assert [tuple(row) for row in found] == [
-        (None, 1, 10, pytest.approx(1 / 11 - 0.02), pytest.approx(1 / 11 + 0.02)),
-        ("Revolving loans", 1, 4, pytest.approx(0.18), pytest.approx(0.22)),
+        ("All others", 1, 10, pytest.approx(1 / 11 - 0.02), pytest.approx(1 / 11 + 0.02)),
+        ("Revolving credit", 1, 4, pytest.approx(0.18), pytest.approx(0.22)),
     ]
     assert bands == ["decline", "decline", "decline", "review", "accept"]

@@ -27,7 +27,8 @@ TABS = {
     "customer": (("File", "Dossier"), ("All features", "Tous les éléments"), ("History", "Historique")),
     "compare": (),
     "portfolio": (("Tonight", "Cette nuit"), ("Drift", "Dérive"), ("Features", "Éléments"),
-                  ("Data quality", "Qualité des données"), ("Model", "Modèle"), ("Runs", "Exécutions")),
+                  ("Data quality", "Qualité des données"), ("Model", "Modèle"), ("Policy", "Politique"),
+                  ("Runs", "Exécutions")),
 }  # fmt: skip
 # Lists that nobody expects to see whole.
 LONG = {

@@ -265,7 +265,8 @@ def test_only_the_last_30_nights_are_told(
         connection.execute(
             text(
                 "INSERT INTO credit.scoring_run (as_of, model_id, source_name, source_sha256, status, published_at,"
-                " retired_at, policy_id) SELECT date '2025-12-31' - n, :model, 'x', 'x', 'published', now(), now(), 1"
+                " retired_at, policy_id)"
+                " SELECT date '2025-12-31' - n, :model, 'x', 'x', 'published', now(), now(), 1"
                 " FROM generate_series(1, 40) AS n"
             ),
             {"model": model_id},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -151,7 +151,7 @@ class Nights:
 def nights(engine: Engine) -> Nights:
     """Four published runs, the last of them late for an older date, and a refused one."""
     first_model = _model(engine, "1", FIRST_BASE)
-    model = _model(engine, "2", BASE)
+    model = _model(engine, "2", BASE, HONESTY)
     _load_former(engine, model)
     customers = (ALICE, AT_BASE, BARE)
     first = _night(engine, date(2026, 3, 1), first_model, FIRST_BASE, customers)
@@ -262,9 +262,9 @@ def test_a_view_begins_with_the_columns_that_are_promised(query: Query, view: st
 def test_every_view_can_be_read_by_an_analyst_to_the_last_row(query: Query) -> None:
     open_to_all = [row["relname"] for row in query(_VIEWS) if row["relname"] not in _guarded(query)]
     empty = {view for view in open_to_all if not query(f"SELECT * FROM reporting.{view}")}
-    # Nobody's decision is another one in these nights, no figures decide, and former customers' risks are not counted;
-    # tests of what moved a score and of policies have some.
-    assert empty == {"decision_flip", "policy_line", "policy_simulation"}
+    # Nobody's decision is another one in these nights, no figures decide, and neither risks of former customers nor
+    # reasons are counted; tests of what moved a score, of policies and of a run's reasons have some.
+    assert empty == {"decision_flip", "decision_reason", "policy_line", "policy_simulation"}
 
 
 def test_a_view_for_one_customer_refuses_to_answer_for_several(query: Query) -> None:
@@ -667,6 +667,31 @@ def test_the_model_card_tells_quality_and_base(query: Query, nights: Nights) -> 
     assert rates == pytest.approx([5, 4, 12, 14])
 
 
+def test_the_model_card_tells_calibration_and_what_the_policy_costs(query: Query, nights: Nights) -> None:
+    card = query.one("SELECT * FROM reporting.model_card WHERE model_id = :id", id=nights.model)
+    assert (card["slope_en"], card["slope_fr"]) == (
+        "0.87 (0.80 to 0.94)",
+        "0,87 (0,80 à 0,94)",
+    )
+    assert card["intercept_en"] == "−0.25 (−0.40 to −0.11)"
+    assert card["calibration_difference"] == pytest.approx(1.23)
+    assert (card["is_recalibrated"], card["recalibrated_en"], card["recalibrated_fr"]) == (True, "yes", "oui")
+    assert card["exclusions_auc_cost"] == pytest.approx(0.0012)
+    assert card["exclusions_cost_en"] == "+0.0012 (−0.0008 to +0.0032)"
+    assert card["directions_cost_fr"] == "−0,0003 (−0,0003 à −0,0003)"
+
+
+def test_a_model_from_before_calibration_and_costs_says_that_they_are_not_known(
+    query: Query, nights: Nights
+) -> None:
+    card = query.one("SELECT * FROM reporting.model_card WHERE model_id = :id", id=nights.first_model)
+    new = re.compile(r"calibration_|slope_|intercept_|is_recalibrated|recalibrated_|.*_cost")
+    names = [name for name in card if new.match(name)]
+    assert len(names) == 20
+    assert {card[name] for name in names} == {None, "–"}
+    assert {card[name] for name in names if name.endswith(("_en", "_fr"))} == {"–"}
+
+
 def test_a_group_of_fewer_than_30_has_no_rates_and_says_why(query: Query) -> None:
     row = query.one("SELECT * FROM reporting.group_fairness")
     assert (row["group_en"], row["group_fr"], row["customers"]) == ("Woman", "Femme", 12)
@@ -773,7 +798,25 @@ def _exact_score(log_odds: float) -> float:
     return 100 * (1 - 1 / (1 + math.exp(-log_odds)))
 
 
-def _model(engine: Engine, name: str, base_value: float) -> int:
+HONESTY = {
+    "recalibration": {
+        "slope": 0.871,
+        "slope_low": 0.8,
+        "slope_high": 0.942,
+        "intercept": -0.254,
+        "intercept_low": -0.4,
+        "intercept_high": -0.108,
+        "ece": 0.0123,
+        "recalibrated": True,
+    },
+    "policy": {
+        "all_exclusions": {"auc_cost": 0.0012, "auc_cost_se": 0.001},
+        "directions": {"auc_cost": -0.0003, "auc_cost_se": 0.0},
+    },
+}
+
+
+def _model(engine: Engine, name: str, base_value: float, more: Mapping[str, object] | None = None) -> int:
     return registry.register(
         engine,
         training_rows=FORMER,
@@ -794,6 +837,7 @@ def _model(engine: Engine, name: str, base_value: float) -> int:
                 {"bin": 1, "customers": 60, "mean_probability": 0.05, "default_rate": 0.04},
                 {"bin": 2, "customers": 40, "mean_probability": 0.12, "default_rate": 0.14},
             ],
+            **(more or {}),
         },
         feature_set=[],
         artefact=name.encode(),

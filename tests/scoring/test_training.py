@@ -14,7 +14,7 @@ import pytest
 
 from scoring.bundle import ModelBundle, digest
 from scoring.contract import Applications, check_rows
-from scoring.errors import ArtefactError, TrainingError
+from scoring.errors import ArtefactError, OutdatedArtefactError, TrainingError
 from scoring.preprocess import Preprocessing
 from scoring.training import Trained, does_not_differ, explanation_cost, metrics, search, train
 
@@ -47,7 +47,12 @@ def test_on_real_applications_the_auc_is_as_promised(real_data: Path | None, tra
     ]
     former = Applications.concatenate(parts)
     assert len(former) == 6_999
-    assert train(former, trials=0, threads=2).bundle.metrics["auc"] >= 0.755
+    quality = train(former, trials=0, threads=2).bundle.metrics
+    assert quality["auc"] >= 0.755
+    calibration = quality["recalibration"]
+    assert calibration["slope_low"] < 1 < calibration["slope_high"]
+    assert not calibration["recalibrated"]
+    assert calibration["ece"] < 0.01
 
 
 def test_perfect_and_useless_scores_have_the_metrics_they_should() -> None:
@@ -147,6 +152,7 @@ def test_a_bundle_survives_the_round_trip(trained: Trained, new: Applications) -
     artefact = trained.bundle.to_bytes()
     again = ModelBundle.from_bytes(artefact, digest(artefact))
     assert again.to_bytes() == artefact
+    assert again.policy == trained.bundle.policy
     matrix = again.preprocessing.transform(new.values)
     np.testing.assert_array_equal(again.engine.explain(matrix, threads=1)[1],
                                   trained.bundle.engine.explain(matrix, threads=1)[1])  # fmt: skip
@@ -187,10 +193,12 @@ def test_another_feature_list_is_refused(trained: Trained, key: str) -> None:
 
 
 @pytest.mark.usefixtures("no_parser")
-def test_a_bundle_from_before_the_bins_says_to_train_again(trained: Trained) -> None:
+@pytest.mark.parametrize(("version", "lacks"), [(1, ("baseline", "policy")), (3, ("policy",))])
+def test_a_bundle_from_before_the_bins_or_the_policy_says_to_train_again(
+    trained: Trained, version: int, lacks: tuple[str, ...]
+) -> None:
     content = json.loads(trained.bundle.to_bytes())
-    del content["baseline"]
-    content["version"] = 1
-    artefact = json.dumps(content).encode()
-    with pytest.raises(ArtefactError, match="has version 1, this program reads 3; train again"):
+    older = {name: value for name, value in content.items() if name not in lacks} | {"version": version}
+    artefact = json.dumps(older).encode()
+    with pytest.raises(OutdatedArtefactError, match=f"has version {version}, this program reads 4; train again"):
         ModelBundle.from_bytes(artefact, digest(artefact))
