@@ -129,8 +129,11 @@ CHANGES = {
     "another size": (f"UPDATE {{reason}} SET log_odds = log_odds + 1e-5 WHERE customer_id = {SOMEBODY}",
                      "reason_error"),
     "no reason": (f"DELETE FROM {{reason}} WHERE customer_id = {SOMEBODY}", "not_accepted_with_reasons"),
-    "a gap": (f"UPDATE {{reason}} SET place = 4 WHERE place = 1 AND customer_id = {SOMEBODY}",
-              "not_accepted_with_reasons"),
+    "a gap": (
+        "DELETE FROM {reason} WHERE place = 2 AND customer_id ="
+        " (SELECT min(customer_id) FROM {reason} WHERE place = 3)",
+        "not_accepted_with_reasons",
+    ),
     "a reason of an accepted customer": (
         "INSERT INTO {reason} SELECT min(s.run_id), min(s.customer_id), 1, 'R00', 1, NULL, NULL, NULL"
         " FROM credit.score AS s WHERE s.decision = 'accept'",
