@@ -65,7 +65,7 @@ def upgrade() -> None:
         )
     op.add_column("run_summary", sa.Column("decisions_moved", JSONB), schema="credit")
     _key_of_scores("run_id, score, decision")
-    _comment("run_summary", f"{SUMMARY}, what policies moved")
+    _comment("run_summary", f"{SUMMARY}, what policy moved")
     _comment("run_score", f"{SCORES} and decision, and the band that it meant, kept for ever")
     _comment("score_band", "A policy's bands of the score, and the decision that each of them suggests")
 
