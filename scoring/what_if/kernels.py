@@ -1,0 +1,671 @@
+"""The compiled inner loops of the search, with everything that is compiled into them.
+
+Numba keeps the machine code beside this file and makes it anew only when this file changes. So constants and tuples
+that go into it stand here, and the loops take nothing from other modules of ours; a test holds that.
+
+`scoring.what_if.search` says what they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+# The features that move, as positions in the tables below: three follow from the amount, two from the annuity.
+AMOUNT, AMOUNT_INCOME, AMOUNT_GOODS, ANNUITY, ANNUITY_INCOME, TERM = range(6)
+SLOTS = 6
+# Log-odds next to the limit that one application may ask about in one go.
+QUESTIONS = 16
+_FIXED = -1
+# How a test tells missing values: NaN and 0, or NaN; otherwise NaN is read as 0.
+_MISSING_ZERO, _MISSING_NAN = 1, 2
+_EITHER = 2
+# LightGBM takes values up to this magnitude for 0 (kZeroThreshold, a float there).
+_ZERO = float(np.float32(1e-35))
+# Far more than the sum of some hundred numbers can be off when it is updated instead of added up anew.
+_DRIFT = 1e-11
+# Far more than a quotient of doubles can be off.
+_ROUNDING = 1e-14
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Floats = NDArray[np.float64]
+_Whole = NDArray[np.int64]
+
+
+def _compiled(function: _Function) -> _Function:
+    return cast(_Function, njit(nogil=True, cache=True)(function))
+
+
+class Trees(NamedTuple):
+    """The model as `scoring.explanation.lightgbm_text.TreeEnsemble` has it; `slot` is -1 where nothing moves."""
+
+    node_start: _Whole
+    leaf_start: _Whole
+    feature: NDArray[np.int32]
+    threshold: _Floats
+    decision_type: NDArray[np.uint8]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    leaf_value: _Floats
+    category_start: NDArray[np.int32]
+    category_words: NDArray[np.int32]
+    category_bits: NDArray[np.uint32]
+    slot: NDArray[np.int8]
+
+
+class Rules(NamedTuple):
+    """What holds for every application.
+
+    Attributes
+    ----------
+    months: the durations that are tried, ascending.
+    step: amounts are whole multiples of it.
+    least_percent, most_percent: limits of the amount, in % of the one asked for.
+    least, most: limits of the contract for amounts and annuities.
+    limit, width: log-odds under limit - width are accepted, those over limit + width are not; between them `known`
+        (ascending) and `known_accepted` answer, or the log-odds are a question.
+    """
+
+    months: _Whole
+    step: float
+    least_percent: float
+    most_percent: float
+    least: float
+    most: float
+    limit: float
+    width: float
+    known: _Floats
+    known_accepted: NDArray[np.bool_]
+
+
+class Asked(NamedTuple):
+    """What was asked for, one application a row.
+
+    Attributes
+    ----------
+    matrix: float32 (n, columns), the model's matrix, row by row.
+    amount, annuity, income, goods: shape (n,).
+    months: shape (n,), the duration asked for.
+    rate: shape (n, months), cents of annuity for each unit of amount.
+    grid_amount: shape (n, amounts), NaN for none.
+    grid_month: shape (n, durations), positions in `Rules.months`, -1 for none.
+    """
+
+    matrix: NDArray[np.float32]
+    amount: _Floats
+    annuity: _Floats
+    income: _Floats
+    goods: _Floats
+    months: _Whole
+    rate: _Floats
+    grid_amount: _Floats
+    grid_month: _Whole
+
+
+class Found(NamedTuple):
+    """What is found for each application: cells of shape (n, cells), `month` 0 where there is none.
+
+    The cells are those of the grid, the one asked for where it is not of the grid, the frontier where it is not of
+    the grid, one for each duration, and the nearest offer where it is none of those. `nearest` is its cell, or -1.
+    `pieces` counts the pieces of constant log-odds that were looked at, `questions` holds NaN or log-odds.
+    """
+
+    amount: _Floats
+    annuity: _Floats
+    month: NDArray[np.int16]
+    log_odds: _Floats
+    is_grid: NDArray[np.bool_]
+    is_frontier: NDArray[np.bool_]
+    is_asked: NDArray[np.bool_]
+    nearest: _Whole
+    pieces: _Whole
+    questions: _Floats
+
+
+class _Row(NamedTuple):
+    """One application: its trees with all tests answered that have one answer for every offer.
+
+    `value` is the leaf of each tree, to be filled in where `root` names a test that is left. The tests that are left
+    have numbers across trees; a child is such a number, or ~leaf. `bound` is the last amount (in steps) or the last
+    annuity (in cents) that goes left.
+    """
+
+    value: _Floats
+    root: _Whole
+    active: _Whole
+    slot: NDArray[np.int8]
+    threshold: _Floats
+    left: _Whole
+    right: _Whole
+    tree: _Whole
+    bound: _Whole
+    state: NDArray[np.int8]
+    paying: _Whole
+    stack: _Whole
+
+
+class _Ray(NamedTuple):
+    """The offers of one duration: whole steps of amount from `first` to `last`, but for the one to `skip`.
+
+    `asked` is the last amount that is not more than the one asked for. `is_loose`: the side of some test of
+    amount / annuity depends on how the annuity is rounded.
+    """
+
+    rate: float
+    step: float
+    first: int
+    last: int
+    skip: int
+    asked: int
+    is_loose: bool
+
+
+@_compiled
+def _goes_left(value: float, threshold: float, decision_type: int) -> bool:
+    missing = decision_type >> 2
+    if abs(value) <= _ZERO or (value != value and missing != _MISSING_NAN):
+        value = 0.0
+    if value != value or (value == 0.0 and missing == _MISSING_ZERO):
+        return (decision_type & 2) != 0
+    return value <= threshold
+
+
+@_compiled
+def _in_categories(value: float, words: NDArray[np.uint32]) -> bool:
+    # Truncated as in LightGBM: what lies between -1 and 0 is category 0.
+    if not (value > -1.0 and value < 32.0 * words.size):
+        return False
+    category = int(value)
+    return ((words[category >> 5] >> np.uint32(category & 31)) & np.uint32(1)) != 0
+
+
+@_compiled
+def _moved(slot: int, amount: float, annuity: float, income: float, goods: float) -> float:
+    """A feature of an offer, rounded as the model's matrix rounds it."""
+    if slot == AMOUNT:
+        value = amount
+    elif slot == AMOUNT_INCOME:
+        value = amount / income
+    elif slot == AMOUNT_GOODS:
+        value = amount / goods
+    elif slot == ANNUITY:
+        value = annuity
+    elif slot == ANNUITY_INCOME:
+        value = annuity / income
+    else:
+        value = amount / annuity
+    return np.float64(np.float32(value))
+
+
+@_compiled
+def _cents(amount: float, rate: float) -> float:
+    return np.rint(amount * rate)
+
+
+@_compiled
+def _terms(rate: float, least_amount: float) -> tuple[float, float]:
+    """Between which two values amount / annuity lies, the annuity being rounded to cents."""
+    paid = max(least_amount * rate - 0.5, 0.5)
+    off = 0.5 / paid
+    low = 100.0 / rate / (1.0 + off) * (1.0 - _ROUNDING)
+    high = 100.0 / rate * (1.0 + off) * (1.0 + _ROUNDING)
+    return np.float64(np.float32(low)), np.float64(np.float32(high))
+
+
+@_compiled
+def _last_paying(cents: float, ray: _Ray) -> int:
+    """The last amount, in steps, whose annuity is at most so many cents; ray.first - 1 for none.
+
+    The guess may be off by rounding; what counts is which annuity an amount has, and that never falls.
+    """
+    guess = (cents + 0.5) / (ray.rate * ray.step)
+    at = ray.last if guess >= ray.last else max(int(guess), ray.first - 1)
+    while at < ray.last and _cents((at + 1) * ray.step, ray.rate) <= cents:
+        at += 1
+    while at >= ray.first and _cents(at * ray.step, ray.rate) > cents:
+        at -= 1
+    return at
+
+
+@_compiled
+def _last_left(slot: int, threshold: float, first: int, last: int, step: float, income: float, goods: float) -> int:
+    """The last amount, in steps, or annuity, in cents, that goes left; first - 1 for none."""
+    low, high = first - 1, last
+    while low < high:
+        middle = low + (high - low + 1) // 2
+        if _moved(slot, middle * step, middle / 100.0, income, goods) <= threshold:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@_compiled
+def _reduce(
+    t: int, count: int, x: NDArray[np.float32], low: _Floats, high: _Floats, trees: Trees, row: _Row
+) -> int:
+    """Answers the tests of tree `t` that have one answer for all offers; returns how many tests are left in all."""
+    node0, leaf0 = trees.node_start[t], trees.leaf_start[t]
+    stack, depth = row.stack, 1
+    # Three numbers for each branch to follow: its node, the test above that was left, and on which side.
+    stack[0], stack[1], stack[2] = 0 if trees.node_start[t + 1] > node0 else -1, -1, 0
+    row.root[t] = -1
+    while depth:
+        depth -= 1
+        node, above, side = stack[3 * depth], stack[3 * depth + 1], stack[3 * depth + 2]
+        left_open = False
+        while node >= 0:
+            at = node0 + node
+            slot, decision, threshold = trees.slot[at], trees.decision_type[at], trees.threshold[at]
+            if slot == _FIXED:
+                value = np.float64(x[trees.feature[at]])
+                if decision & 1:
+                    word = trees.category_start[at]
+                    goes = _in_categories(value, trees.category_bits[word : word + trees.category_words[at]])
+                else:
+                    goes = _goes_left(value, threshold, decision)
+            else:
+                goes = _goes_left(high[slot], threshold, decision)
+                left_open = goes != _goes_left(low[slot], threshold, decision)
+            if left_open:
+                break
+            node = trees.left[at] if goes else trees.right[at]
+        code = count if left_open else ~(leaf0 + ~node)
+        if above >= 0:
+            if side:
+                row.left[above] = code
+            else:
+                row.right[above] = code
+        elif left_open:
+            row.root[t] = code
+        else:
+            row.value[t] = trees.leaf_value[~code]
+        if left_open:
+            at = node0 + node
+            row.slot[count], row.threshold[count], row.tree[count] = trees.slot[at], trees.threshold[at], t
+            stack[3 * depth], stack[3 * depth + 1], stack[3 * depth + 2] = trees.right[at], count, 0
+            stack[3 * depth + 3], stack[3 * depth + 4], stack[3 * depth + 5] = trees.left[at], count, 1
+            depth += 2
+            count += 1
+    return count
+
+
+@_compiled
+def _least_leaf(t: int, row: _Row, leaf_value: _Floats) -> float:
+    """The lowest leaf of a tree that can be reached where tests of state `_EITHER` may go either way."""
+    stack, depth, least = row.stack, 1, np.inf
+    stack[0] = row.root[t]
+    while depth:
+        depth -= 1
+        node = stack[depth]
+        while node >= 0 and row.state[node] != _EITHER:
+            node = row.left[node] if row.state[node] else row.right[node]
+        if node < 0:
+            least = min(least, leaf_value[~node])
+        else:
+            stack[depth], stack[depth + 1] = row.left[node], row.right[node]
+            depth += 2
+    return least
+
+
+@_compiled
+def _leaf(t: int, row: _Row, leaf_value: _Floats) -> float:
+    node = row.root[t]
+    while node >= 0:
+        node = row.left[node] if row.state[node] else row.right[node]
+    return leaf_value[~node]
+
+
+@_compiled
+def _total(row: _Row) -> float:
+    # In the order of the trees, so that the sum is LightGBM's to the last bit.
+    total = 0.0
+    for t in range(row.value.size):
+        total += row.value[t]
+    return total
+
+
+@_compiled
+def _is_accepted(log_odds: float, rules: Rules, questions: _Floats) -> bool:
+    if log_odds > rules.limit + rules.width:
+        return False
+    if log_odds < rules.limit - rules.width:
+        return True
+    at = np.searchsorted(rules.known, log_odds)
+    if at < rules.known.size and rules.known[at] == log_odds:
+        return rules.known_accepted[at]
+    for i in range(questions.size):
+        if questions[i] == log_odds:
+            break
+        if questions[i] != questions[i]:
+            questions[i] = log_odds
+            break
+    return False
+
+
+@_compiled
+def _evaluate(cells: int, x: _Floats, trees: Trees, row: _Row, log_odds: _Floats) -> None:
+    """The log-odds of some offers, whose features are the columns of `x`."""
+    log_odds[:cells] = 0.0
+    for t in range(row.value.size):
+        node = row.root[t]
+        if node < 0:
+            constant = row.value[t]
+            for c in range(cells):
+                log_odds[c] += constant
+            continue
+        slot, threshold, left, right = row.slot[node], row.threshold[node], row.left[node], row.right[node]
+        if left < 0 and right < 0:
+            low, high = trees.leaf_value[~left], trees.leaf_value[~right]
+            for c in range(cells):
+                log_odds[c] += low if x[slot, c] <= threshold else high
+            continue
+        for c in range(cells):
+            at = node
+            while at >= 0:
+                at = row.left[at] if x[row.slot[at], c] <= row.threshold[at] else row.right[at]
+            log_odds[c] += trees.leaf_value[~at]
+
+
+@_compiled
+def _is_offer_accepted(
+    amount: float,
+    cents: float,
+    income: float,
+    goods: float,
+    trees: Trees,
+    rules: Rules,
+    row: _Row,
+    questions: _Floats,
+    x: _Floats,
+    log_odds: _Floats,
+) -> bool:
+    for slot in range(SLOTS):
+        x[slot, 0] = _moved(slot, amount, cents / 100.0, income, goods)
+    _evaluate(1, x, trees, row, log_odds)
+    return _is_accepted(log_odds[0], rules, questions)
+
+
+@_compiled
+def _walk(
+    ray: _Ray,
+    by_amount: _Whole,
+    by_annuity: _Whole,
+    constant: float,
+    income: float,
+    goods: float,
+    trees: Trees,
+    rules: Rules,
+    row: _Row,
+    questions: _Floats,
+    x: _Floats,
+    log_odds: _Floats,
+    best: _Whole,
+) -> int:
+    """Goes down the amounts of a duration, from one piece of constant log-odds to the next.
+
+    Writes the largest accepted amount, in steps, and the largest that is not over the one asked for, -1 for none;
+    returns how many pieces it looked at. `by_amount` and `by_annuity` have the tests that are left, those with the
+    highest bounds first.
+    """
+    best[:] = -1
+    i, j, pieces, at = 0, 0, 0, ray.last
+    for node in by_amount:
+        row.state[node] = at <= row.bound[node]
+        i += at <= row.bound[node]
+    for node in by_annuity:
+        row.paying[node] = _last_paying(np.float64(row.bound[node]), ray)
+        row.state[node] = at <= row.paying[node]
+        j += at <= row.paying[node]
+    total = constant
+    for t in row.active:
+        row.value[t] = _least_leaf(t, row, trees.leaf_value) if ray.is_loose else _leaf(t, row, trees.leaf_value)
+        total += row.value[t]
+    while at >= ray.first:
+        following = ray.first - 1
+        if i < by_amount.size:
+            following = max(following, row.bound[by_amount[i]])
+        if j < by_annuity.size:
+            following = max(following, row.paying[by_annuity[j]])
+        pieces += 1
+        if total <= rules.limit + rules.width + _DRIFT:
+            sure = ray.is_loose or total < rules.limit - rules.width - _DRIFT
+            if sure or _is_accepted(_total(row), rules, questions):
+                for k in range(2):
+                    v = at if k == 0 else min(at, ray.asked)
+                    while best[k] < 0 and v > following:
+                        if v != ray.skip and (
+                            not ray.is_loose
+                            or _is_offer_accepted(
+                                v * ray.step,
+                                _cents(v * ray.step, ray.rate),
+                                income,
+                                goods,
+                                trees,
+                                rules,
+                                row,
+                                questions,
+                                x,
+                                log_odds,
+                            )
+                        ):
+                            best[k] = v
+                        v -= 1
+                if best[1] >= 0:
+                    break
+        at = following
+        while i < by_amount.size and row.bound[by_amount[i]] >= at:
+            total += _turn_left(by_amount[i], ray.is_loose, row, trees.leaf_value)
+            i += 1
+        while j < by_annuity.size and row.paying[by_annuity[j]] >= at:
+            total += _turn_left(by_annuity[j], ray.is_loose, row, trees.leaf_value)
+            j += 1
+    return pieces
+
+
+@_compiled
+def _turn_left(node: int, is_loose: bool, row: _Row, leaf_value: _Floats) -> float:
+    """By how much the total changes."""
+    t = row.tree[node]
+    row.state[node] = 1
+    before = row.value[t]
+    row.value[t] = _least_leaf(t, row, leaf_value) if is_loose else _leaf(t, row, leaf_value)
+    return row.value[t] - before
+
+
+@_compiled
+def search(r0: int, r1: int, asked: Asked, trees: Trees, rules: Rules, found: Found) -> None:
+    """Searches the applications r0 to r1, and fills in what was found."""
+    n_nodes, n_trees, n_months = trees.feature.size, trees.node_start.size - 1, rules.months.size
+    widest = 1
+    for t in range(n_trees):
+        widest = max(widest, trees.node_start[t + 1] - trees.node_start[t])
+    value, root, active = np.empty(n_trees), np.empty(n_trees, np.int64), np.empty(n_trees, np.int64)
+    slots, thresholds = np.empty(n_nodes, np.int8), np.empty(n_nodes)
+    left, right = np.empty(n_nodes, np.int64), np.empty(n_nodes, np.int64)
+    tree, bound = np.empty(n_nodes, np.int64), np.empty(n_nodes, np.int64)
+    state, paying = np.empty(n_nodes, np.int8), np.empty(n_nodes, np.int64)
+    stack = np.empty(3 * (widest + 2), np.int64)
+    x, log_odds = np.empty((SLOTS, found.amount.shape[1])), np.empty(found.amount.shape[1])
+    low, high, best = np.empty(SLOTS), np.empty(SLOTS), np.empty(2, np.int64)
+    terms = np.empty((2, n_months))
+    frontier, within = np.empty(n_months), np.empty(n_months)
+    for r in range(r0, r1):
+        amount, annuity, income, goods = asked.amount[r], asked.annuity[r], asked.income[r], asked.goods[r]
+        rate, questions = asked.rate[r], found.questions[r]
+        first = int(np.ceil(max(amount * rules.least_percent / 100.0, rules.least) / rules.step))
+        last = int(np.floor(min(amount * rules.most_percent / 100.0, rules.most) / rules.step))
+
+        # Between which values the features of all offers lie, the one asked for included.
+        least, most = min(amount, first * rules.step), max(amount, last * rules.step)
+        least_cents = max(1.0, _cents(least, rate.min()))
+        most_cents = max(least_cents, _cents(most, rate.max()))
+        for m in range(n_months):
+            terms[0, m], terms[1, m] = _terms(rate[m], max(1.0, first * rules.step))
+        for slot in range(SLOTS):
+            low[slot] = _moved(slot, least, min(annuity, least_cents / 100.0), income, goods)
+            high[slot] = _moved(slot, most, max(annuity, most_cents / 100.0), income, goods)
+        own = _moved(TERM, amount, annuity, income, goods)
+        low[TERM], high[TERM] = min(own, terms[0].min()), max(own, terms[1].max())
+
+        whole = _Row(value, root, active, slots, thresholds, left, right, tree, bound, state, paying, stack)
+        count, n_active, constant = 0, 0, 0.0
+        for t in range(n_trees):
+            count = _reduce(t, count, asked.matrix[r], low, high, trees, whole)
+            if root[t] >= 0:
+                active[n_active] = t
+                n_active += 1
+            else:
+                constant += value[t]
+        row = _Row(
+            value, root, active[:n_active], slots, thresholds, left, right, tree, bound, state, paying, stack
+        )
+        n_amount, n_annuity = 0, 0
+        by_amount, by_annuity = np.empty(count, np.int64), np.empty(count, np.int64)
+        lowest = constant
+        state[:count] = _EITHER
+        for t in row.active:
+            lowest += _least_leaf(t, row, trees.leaf_value)
+        for node in range(count):
+            if slots[node] < ANNUITY:
+                bound[node] = _last_left(slots[node], thresholds[node], first, last, rules.step, income, goods)
+                by_amount[n_amount] = node
+                n_amount += 1
+            elif slots[node] < TERM:
+                c0, c1 = int(least_cents), int(most_cents)
+                bound[node] = _last_left(slots[node], thresholds[node], c0, c1, rules.step, income, goods)
+                by_annuity[n_annuity] = node
+                n_annuity += 1
+        by_amount, by_annuity = by_amount[:n_amount], by_annuity[:n_annuity]
+        by_amount = by_amount[np.argsort(-bound[by_amount])]
+        by_annuity = by_annuity[np.argsort(-bound[by_annuity])]
+
+        pieces = 0
+        frontier[:], within[:] = np.nan, np.nan
+        if lowest > rules.limit + rules.width + _DRIFT:
+            # Not even the lowest leaf of every tree would do.
+            pieces = 1
+        else:
+            for m in range(n_months):
+                is_own = rules.months[m] == asked.months[r]
+                is_loose = False
+                for node in range(count):
+                    if slots[node] == TERM:
+                        state[node] = terms[1, m] <= thresholds[node]
+                        if state[node] != (terms[0, m] <= thresholds[node]):
+                            state[node] = _EITHER
+                            is_loose = True
+                every = _Ray(rate[m], rules.step, first, last, -1, -1, False)
+                ray = _Ray(
+                    rate[m], rules.step,
+                    _last_paying(100.0 * rules.least - 1.0, every) + 1, _last_paying(100.0 * rules.most, every),
+                    int(amount / rules.step) if is_own and amount % rules.step == 0.0 else -1,
+                    int(np.floor(amount / rules.step)), is_loose,
+                )  # fmt: skip
+                pieces += _walk(
+                    ray, by_amount, by_annuity, constant, income, goods,
+                    trees, rules, row, questions, x, log_odds, best,
+                )  # fmt: skip
+                for k in range(2):
+                    if best[k] >= 0:
+                        (frontier if k == 0 else within)[m] = best[k] * rules.step
+                # What was asked for need be no whole number of steps.
+                cents = _cents(amount, rate[m])
+                if (
+                    amount % rules.step != 0.0
+                    and not is_own
+                    and rules.least_percent <= 100.0 <= rules.most_percent
+                    and 100.0 * rules.least <= cents <= 100.0 * rules.most
+                ):
+                    pieces += 1
+                    if _is_offer_accepted(amount, cents, income, goods, trees, rules, row, questions, x, log_odds):
+                        within[m] = amount
+                        if not frontier[m] >= amount:
+                            frontier[m] = amount
+        found.pieces[r] = pieces
+        _report(r, frontier, within, asked, trees, rules, row, found, x, log_odds)
+
+
+@_compiled
+def _report(
+    r: int,
+    frontier: _Floats,
+    within: _Floats,
+    asked: Asked,
+    trees: Trees,
+    rules: Rules,
+    row: _Row,
+    found: Found,
+    x: _Floats,
+    log_odds: _Floats,
+) -> None:
+    """Writes the cells of an application."""
+    amount, month, annuity = found.amount[r], found.month[r], found.annuity[r]
+    own_amount, own_month = asked.amount[r], asked.months[r]
+    cells = 0
+    own = -1
+    for g in asked.grid_month[r]:
+        for one in asked.grid_amount[r]:
+            if g < 0 or one != one:
+                continue
+            cents = _cents(one, asked.rate[r, g])
+            is_own = one == own_amount and rules.months[g] == own_month
+            if not is_own and not 100.0 * rules.least <= cents <= 100.0 * rules.most:
+                continue
+            amount[cells], month[cells], annuity[cells] = one, rules.months[g], cents / 100.0
+            found.is_grid[r, cells] = True
+            if is_own:
+                own = cells
+            cells += 1
+    if own < 0:
+        own = cells
+        amount[own], month[own] = own_amount, own_month
+        cells += 1
+    annuity[own] = asked.annuity[r]
+    found.is_asked[r, own] = True
+
+    nearest, nearest_month = _nearest(within, own_amount, own_month, rules.months)
+    if nearest_month < 0:
+        nearest, nearest_month = _nearest(frontier, own_amount, own_month, rules.months)
+    found.nearest[r] = -1
+    for m in range(rules.months.size):
+        for k in range(2):
+            one = frontier[m] if k == 0 else nearest
+            if one != one or (k == 1 and m != nearest_month):
+                continue
+            at = 0
+            while at < cells and not (month[at] == rules.months[m] and amount[at] == one):
+                at += 1
+            if at == cells:
+                amount[at], month[at] = one, rules.months[m]
+                annuity[at] = _cents(one, asked.rate[r, m]) / 100.0
+                cells += 1
+            if k == 0:
+                found.is_frontier[r, at] = True
+            else:
+                found.nearest[r] = at
+    for c in range(cells):
+        for slot in range(SLOTS):
+            x[slot, c] = _moved(slot, amount[c], annuity[c], asked.income[r], asked.goods[r])
+    _evaluate(cells, x, trees, row, log_odds)
+    found.log_odds[r, :cells] = log_odds[:cells]
+
+
+@_compiled
+def _nearest(amounts: _Floats, own_amount: float, own_month: int, months: _Whole) -> tuple[float, int]:
+    """The amount and the duration's position of the offer that changes least; -1 for none."""
+    chosen, least = -1, np.inf
+    for m in range(months.size):
+        if amounts[m] != amounts[m]:
+            continue
+        # The duration asked for comes first, whatever the amount.
+        change = abs(amounts[m] / own_amount - 1.0) + abs(months[m] / own_month - 1.0)
+        if months[m] == own_month:
+            change = -1.0
+        if change < least:
+            chosen, least = m, change
+    return (amounts[chosen] if chosen >= 0 else np.nan), chosen
