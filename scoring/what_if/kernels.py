@@ -129,23 +129,36 @@ class Found(NamedTuple):
 class _Row(NamedTuple):
     """One application: its trees with all tests answered that have one answer for every offer.
 
-    `value` is the leaf of each tree, to be filled in where `root` names a test that is left. The tests that are left
-    have numbers across trees; a child is such a number, or ~leaf. `bound` is the last amount (in steps) or the last
-    annuity (in cents) that goes left.
+    `value` is the leaf of each tree, `root` its first test that is left, or -1. The tests that are left have numbers
+    across trees; a child is such a number, or ~leaf. `state` is whether a test goes left at present, or `_EITHER`.
+    Trees with several tests left are `knotted`.
     """
 
     value: _Floats
     root: _Whole
-    active: _Whole
     slot: NDArray[np.int8]
     threshold: _Floats
     left: _Whole
     right: _Whole
     tree: _Whole
-    bound: _Whole
     state: NDArray[np.int8]
-    paying: _Whole
     stack: _Whole
+    knotted: _Whole
+
+
+class _Turns(NamedTuple):
+    """The tests of one kind, those first that turn left first on the way down.
+
+    Attributes
+    ----------
+    bound: the last amount (in steps) or the last annuity (in cents) that goes left.
+    node: the test, or -1 if its tree has no other.
+    change: by how much the log-odds change when it turns, if its tree has no other test.
+    """
+
+    bound: _Whole
+    node: _Whole
+    change: _Floats
 
 
 class _Ray(NamedTuple):
@@ -217,31 +230,37 @@ def _terms(rate: float, least_amount: float) -> tuple[float, float]:
 
 
 @_compiled
-def _last_paying(cents: float, ray: _Ray) -> int:
-    """The last amount, in steps, whose annuity is at most so many cents; ray.first - 1 for none.
+def _last_paying(cents: float, rate: float, step: float, first: int, last: int) -> int:
+    """The last amount, in steps, whose annuity is at most so many cents; first - 1 for none.
 
     The guess may be off by rounding; what counts is which annuity an amount has, and that never falls.
     """
-    guess = (cents + 0.5) / (ray.rate * ray.step)
-    at = ray.last if guess >= ray.last else max(int(guess), ray.first - 1)
-    while at < ray.last and _cents((at + 1) * ray.step, ray.rate) <= cents:
+    guess = (cents + 0.5) / (rate * step)
+    at = last if guess >= last else max(int(guess), first - 1)
+    while at < last and _cents((at + 1) * step, rate) <= cents:
         at += 1
-    while at >= ray.first and _cents(at * ray.step, ray.rate) > cents:
+    while at >= first and _cents(at * step, rate) > cents:
         at -= 1
     return at
 
 
 @_compiled
 def _last_left(slot: int, threshold: float, first: int, last: int, step: float, income: float, goods: float) -> int:
-    """The last amount, in steps, or annuity, in cents, that goes left; first - 1 for none."""
-    low, high = first - 1, last
-    while low < high:
-        middle = low + (high - low + 1) // 2
-        if _moved(slot, middle * step, middle / 100.0, income, goods) <= threshold:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    """The last amount, in steps, or annuity, in cents, that goes left; first - 1 for none.
+
+    As above, the guess may be off, and what counts is the feature itself.
+    """
+    guess = threshold * 100.0 if slot >= ANNUITY else threshold / step
+    if slot == AMOUNT_INCOME or slot == ANNUITY_INCOME:
+        guess *= income
+    elif slot == AMOUNT_GOODS:
+        guess *= goods
+    at = last if guess >= last else max(int(guess), first - 1)
+    while at < last and _moved(slot, (at + 1) * step, (at + 1) / 100.0, income, goods) <= threshold:
+        at += 1
+    while at >= first and _moved(slot, at * step, at / 100.0, income, goods) > threshold:
+        at -= 1
+    return at
 
 
 @_compiled
@@ -295,38 +314,31 @@ def _reduce(
 
 
 @_compiled
-def _least_leaf(t: int, row: _Row, leaf_value: _Floats) -> float:
+def _least_leaf(
+    root: int, left: _Whole, right: _Whole, state: NDArray[np.int8], leaf_value: _Floats, stack: _Whole
+) -> float:
     """The lowest leaf of a tree that can be reached where tests of state `_EITHER` may go either way."""
-    stack, depth, least = row.stack, 1, np.inf
-    stack[0] = row.root[t]
+    depth, least = 1, np.inf
+    stack[0] = root
     while depth:
         depth -= 1
         node = stack[depth]
-        while node >= 0 and row.state[node] != _EITHER:
-            node = row.left[node] if row.state[node] else row.right[node]
+        while node >= 0 and state[node] != _EITHER:
+            node = left[node] if state[node] else right[node]
         if node < 0:
             least = min(least, leaf_value[~node])
         else:
-            stack[depth], stack[depth + 1] = row.left[node], row.right[node]
+            stack[depth], stack[depth + 1] = left[node], right[node]
             depth += 2
     return least
 
 
 @_compiled
-def _leaf(t: int, row: _Row, leaf_value: _Floats) -> float:
-    node = row.root[t]
+def _leaf(root: int, left: _Whole, right: _Whole, state: NDArray[np.int8], leaf_value: _Floats) -> float:
+    node = root
     while node >= 0:
-        node = row.left[node] if row.state[node] else row.right[node]
+        node = left[node] if state[node] else right[node]
     return leaf_value[~node]
-
-
-@_compiled
-def _total(row: _Row) -> float:
-    # In the order of the trees, so that the sum is LightGBM's to the last bit.
-    total = 0.0
-    for t in range(row.value.size):
-        total += row.value[t]
-    return total
 
 
 @_compiled
@@ -391,11 +403,23 @@ def _is_offer_accepted(
 
 
 @_compiled
+def _turns(nodes: _Whole, bounds: _Whole, row: _Row, leaf_value: _Floats) -> _Turns:
+    order = np.argsort(-bounds)
+    bound, node, change = bounds[order], nodes[order], np.zeros(order.size)
+    for i in range(order.size):
+        left, right = row.left[node[i]], row.right[node[i]]
+        if row.root[row.tree[node[i]]] == node[i] and left < 0 and right < 0:
+            change[i] = leaf_value[~left] - leaf_value[~right]
+            node[i] = -1
+    return _Turns(bound, node, change)
+
+
+@_compiled
 def _walk(
     ray: _Ray,
-    by_amount: _Whole,
-    by_annuity: _Whole,
-    constant: float,
+    amounts: _Turns,
+    annuities: _Turns,
+    total: float,
     income: float,
     goods: float,
     trees: Trees,
@@ -408,186 +432,235 @@ def _walk(
 ) -> int:
     """Goes down the amounts of a duration, from one piece of constant log-odds to the next.
 
-    Writes the largest accepted amount, in steps, and the largest that is not over the one asked for, -1 for none;
-    returns how many pieces it looked at. `by_amount` and `by_annuity` have the tests that are left, those with the
-    highest bounds first.
+    `total` is the sum of all trees but the knotted ones, with all tests of amounts and annuities going right. Writes
+    the largest accepted amount, in steps, and the largest that is not over the one asked for, -1 for none; returns
+    how many pieces it looked at.
     """
+    # Arrays are taken out of their tuples here, because each time that costs more than a piece.
+    rate, step, first, is_loose = ray.rate, ray.step, ray.first, ray.is_loose
+    root, left, right, state, value, tree, stack = (
+        row.root, row.left, row.right, row.state, row.value, row.tree, row.stack,
+    )  # fmt: skip
+    leaf_value, knotted = trees.leaf_value, row.knotted
+    amount_bound, amount_node, amount_change = amounts.bound, amounts.node, amounts.change
+    annuity_bound, annuity_node, annuity_change = annuities.bound, annuities.node, annuities.change
+    unsure = rules.limit + rules.width + _DRIFT
+    sure = rules.limit - rules.width - _DRIFT
     best[:] = -1
+    for t in knotted:
+        value[t] = (
+            _least_leaf(root[t], left, right, state, leaf_value, stack)
+            if is_loose
+            else _leaf(root[t], left, right, state, leaf_value)
+        )
+        total += value[t]
     i, j, pieces, at = 0, 0, 0, ray.last
-    for node in by_amount:
-        row.state[node] = at <= row.bound[node]
-        i += at <= row.bound[node]
-    for node in by_annuity:
-        row.paying[node] = _last_paying(np.float64(row.bound[node]), ray)
-        row.state[node] = at <= row.paying[node]
-        j += at <= row.paying[node]
-    total = constant
-    for t in row.active:
-        row.value[t] = _least_leaf(t, row, trees.leaf_value) if ray.is_loose else _leaf(t, row, trees.leaf_value)
-        total += row.value[t]
-    while at >= ray.first:
-        following = ray.first - 1
-        if i < by_amount.size:
-            following = max(following, row.bound[by_amount[i]])
-        if j < by_annuity.size:
-            following = max(following, row.paying[by_annuity[j]])
+    # The last amount that turns the next test of an annuity; none so far.
+    paying = -1
+    while at >= first:
+        cents = _cents(at * step, rate)
+        while True:
+            if i < amount_bound.size and amount_bound[i] >= at:
+                node, change = amount_node[i], amount_change[i]
+                i += 1
+            elif j < annuity_bound.size and annuity_bound[j] >= cents:
+                node, change = annuity_node[j], annuity_change[j]
+                j += 1
+                paying = -1
+            else:
+                break
+            if node >= 0:
+                t = tree[node]
+                state[node] = 1
+                change = -value[t]
+                value[t] = (
+                    _least_leaf(root[t], left, right, state, leaf_value, stack)
+                    if is_loose
+                    else _leaf(root[t], left, right, state, leaf_value)
+                )
+                change += value[t]
+            total += change
+        if paying < 0 and j < annuity_bound.size:
+            paying = _last_paying(np.float64(annuity_bound[j]), rate, step, first, at)
+        following = max(first - 1, paying if j < annuity_bound.size else 0)
+        if i < amount_bound.size:
+            following = max(following, amount_bound[i])
         pieces += 1
-        if total <= rules.limit + rules.width + _DRIFT:
-            sure = ray.is_loose or total < rules.limit - rules.width - _DRIFT
-            if sure or _is_accepted(_total(row), rules, questions):
-                for k in range(2):
-                    v = at if k == 0 else min(at, ray.asked)
-                    while best[k] < 0 and v > following:
-                        if v != ray.skip and (
-                            not ray.is_loose
-                            or _is_offer_accepted(
-                                v * ray.step,
-                                _cents(v * ray.step, ray.rate),
-                                income,
-                                goods,
-                                trees,
-                                rules,
-                                row,
-                                questions,
-                                x,
-                                log_odds,
-                            )
+        if total <= unsure:
+            is_sure = not is_loose and total < sure
+            for k in range(2):
+                v = at if k == 0 else min(at, ray.asked)
+                while best[k] < 0 and v > following:
+                    if v != ray.skip:
+                        if is_sure or _is_offer_accepted(
+                            v * step,
+                            _cents(v * step, rate),
+                            income,
+                            goods,
+                            trees,
+                            rules,
+                            row,
+                            questions,
+                            x,
+                            log_odds,
                         ):
                             best[k] = v
-                        v -= 1
-                if best[1] >= 0:
-                    break
+                        elif not is_loose:
+                            break
+                    v -= 1
+            if best[1] >= 0:
+                break
         at = following
-        while i < by_amount.size and row.bound[by_amount[i]] >= at:
-            total += _turn_left(by_amount[i], ray.is_loose, row, trees.leaf_value)
-            i += 1
-        while j < by_annuity.size and row.paying[by_annuity[j]] >= at:
-            total += _turn_left(by_annuity[j], ray.is_loose, row, trees.leaf_value)
-            j += 1
     return pieces
-
-
-@_compiled
-def _turn_left(node: int, is_loose: bool, row: _Row, leaf_value: _Floats) -> float:
-    """By how much the total changes."""
-    t = row.tree[node]
-    row.state[node] = 1
-    before = row.value[t]
-    row.value[t] = _least_leaf(t, row, leaf_value) if is_loose else _leaf(t, row, leaf_value)
-    return row.value[t] - before
 
 
 @_compiled
 def search(r0: int, r1: int, asked: Asked, trees: Trees, rules: Rules, found: Found) -> None:
     """Searches the applications r0 to r1, and fills in what was found."""
-    n_nodes, n_trees, n_months = trees.feature.size, trees.node_start.size - 1, rules.months.size
+    n_nodes, n_trees = trees.feature.size, trees.node_start.size - 1
     widest = 1
     for t in range(n_trees):
         widest = max(widest, trees.node_start[t + 1] - trees.node_start[t])
-    value, root, active = np.empty(n_trees), np.empty(n_trees, np.int64), np.empty(n_trees, np.int64)
-    slots, thresholds = np.empty(n_nodes, np.int8), np.empty(n_nodes)
-    left, right = np.empty(n_nodes, np.int64), np.empty(n_nodes, np.int64)
-    tree, bound = np.empty(n_nodes, np.int64), np.empty(n_nodes, np.int64)
-    state, paying = np.empty(n_nodes, np.int8), np.empty(n_nodes, np.int64)
-    stack = np.empty(3 * (widest + 2), np.int64)
+    whole = _Row(
+        np.empty(n_trees), np.empty(n_trees, np.int64), np.empty(n_nodes, np.int8), np.empty(n_nodes),
+        np.empty(n_nodes, np.int64), np.empty(n_nodes, np.int64), np.empty(n_nodes, np.int64),
+        np.empty(n_nodes, np.int8), np.empty(3 * (widest + 2), np.int64), np.empty(n_trees, np.int64),
+    )  # fmt: skip
     x, log_odds = np.empty((SLOTS, found.amount.shape[1])), np.empty(found.amount.shape[1])
-    low, high, best = np.empty(SLOTS), np.empty(SLOTS), np.empty(2, np.int64)
-    terms = np.empty((2, n_months))
-    frontier, within = np.empty(n_months), np.empty(n_months)
+    frontier, within = np.empty(rules.months.size), np.empty(rules.months.size)
     for r in range(r0, r1):
-        amount, annuity, income, goods = asked.amount[r], asked.annuity[r], asked.income[r], asked.goods[r]
-        rate, questions = asked.rate[r], found.questions[r]
-        first = int(np.ceil(max(amount * rules.least_percent / 100.0, rules.least) / rules.step))
-        last = int(np.floor(min(amount * rules.most_percent / 100.0, rules.most) / rules.step))
-
-        # Between which values the features of all offers lie, the one asked for included.
-        least, most = min(amount, first * rules.step), max(amount, last * rules.step)
-        least_cents = max(1.0, _cents(least, rate.min()))
-        most_cents = max(least_cents, _cents(most, rate.max()))
-        for m in range(n_months):
-            terms[0, m], terms[1, m] = _terms(rate[m], max(1.0, first * rules.step))
-        for slot in range(SLOTS):
-            low[slot] = _moved(slot, least, min(annuity, least_cents / 100.0), income, goods)
-            high[slot] = _moved(slot, most, max(annuity, most_cents / 100.0), income, goods)
-        own = _moved(TERM, amount, annuity, income, goods)
-        low[TERM], high[TERM] = min(own, terms[0].min()), max(own, terms[1].max())
-
-        whole = _Row(value, root, active, slots, thresholds, left, right, tree, bound, state, paying, stack)
-        count, n_active, constant = 0, 0, 0.0
-        for t in range(n_trees):
-            count = _reduce(t, count, asked.matrix[r], low, high, trees, whole)
-            if root[t] >= 0:
-                active[n_active] = t
-                n_active += 1
-            else:
-                constant += value[t]
-        row = _Row(
-            value, root, active[:n_active], slots, thresholds, left, right, tree, bound, state, paying, stack
-        )
-        n_amount, n_annuity = 0, 0
-        by_amount, by_annuity = np.empty(count, np.int64), np.empty(count, np.int64)
-        lowest = constant
-        state[:count] = _EITHER
-        for t in row.active:
-            lowest += _least_leaf(t, row, trees.leaf_value)
-        for node in range(count):
-            if slots[node] < ANNUITY:
-                bound[node] = _last_left(slots[node], thresholds[node], first, last, rules.step, income, goods)
-                by_amount[n_amount] = node
-                n_amount += 1
-            elif slots[node] < TERM:
-                c0, c1 = int(least_cents), int(most_cents)
-                bound[node] = _last_left(slots[node], thresholds[node], c0, c1, rules.step, income, goods)
-                by_annuity[n_annuity] = node
-                n_annuity += 1
-        by_amount, by_annuity = by_amount[:n_amount], by_annuity[:n_annuity]
-        by_amount = by_amount[np.argsort(-bound[by_amount])]
-        by_annuity = by_annuity[np.argsort(-bound[by_annuity])]
-
-        pieces = 0
-        frontier[:], within[:] = np.nan, np.nan
-        if lowest > rules.limit + rules.width + _DRIFT:
-            # Not even the lowest leaf of every tree would do.
-            pieces = 1
-        else:
-            for m in range(n_months):
-                is_own = rules.months[m] == asked.months[r]
-                is_loose = False
-                for node in range(count):
-                    if slots[node] == TERM:
-                        state[node] = terms[1, m] <= thresholds[node]
-                        if state[node] != (terms[0, m] <= thresholds[node]):
-                            state[node] = _EITHER
-                            is_loose = True
-                every = _Ray(rate[m], rules.step, first, last, -1, -1, False)
-                ray = _Ray(
-                    rate[m], rules.step,
-                    _last_paying(100.0 * rules.least - 1.0, every) + 1, _last_paying(100.0 * rules.most, every),
-                    int(amount / rules.step) if is_own and amount % rules.step == 0.0 else -1,
-                    int(np.floor(amount / rules.step)), is_loose,
-                )  # fmt: skip
-                pieces += _walk(
-                    ray, by_amount, by_annuity, constant, income, goods,
-                    trees, rules, row, questions, x, log_odds, best,
-                )  # fmt: skip
-                for k in range(2):
-                    if best[k] >= 0:
-                        (frontier if k == 0 else within)[m] = best[k] * rules.step
-                # What was asked for need be no whole number of steps.
-                cents = _cents(amount, rate[m])
-                if (
-                    amount % rules.step != 0.0
-                    and not is_own
-                    and rules.least_percent <= 100.0 <= rules.most_percent
-                    and 100.0 * rules.least <= cents <= 100.0 * rules.most
-                ):
-                    pieces += 1
-                    if _is_offer_accepted(amount, cents, income, goods, trees, rules, row, questions, x, log_odds):
-                        within[m] = amount
-                        if not frontier[m] >= amount:
-                            frontier[m] = amount
-        found.pieces[r] = pieces
+        row = _search(r, frontier, within, whole, asked, trees, rules, found, x, log_odds)
         _report(r, frontier, within, asked, trees, rules, row, found, x, log_odds)
+
+
+@_compiled
+def _ranges(
+    r: int, first: int, last: int, asked: Asked, step: float, terms: _Floats, low: _Floats, high: _Floats
+) -> tuple[int, int]:
+    """Between which values the features of all offers lie, the one asked for included; returns the annuity's cents.
+
+    Fills `terms`, shape (2, months), with the range of amount / annuity at each duration.
+    """
+    amount, annuity, rate = asked.amount[r], asked.annuity[r], asked.rate[r]
+    least, most = min(amount, first * step), max(amount, last * step)
+    least_cents = max(1.0, _cents(least, rate.min()))
+    most_cents = max(least_cents, _cents(most, rate.max()))
+    for m in range(rate.size):
+        terms[0, m], terms[1, m] = _terms(rate[m], least)
+    for slot in range(TERM):
+        low[slot] = _moved(slot, least, min(annuity, least_cents / 100.0), asked.income[r], asked.goods[r])
+        high[slot] = _moved(slot, most, max(annuity, most_cents / 100.0), asked.income[r], asked.goods[r])
+    own = _moved(TERM, amount, annuity, asked.income[r], asked.goods[r])
+    low[TERM], high[TERM] = min(own, terms[0].min()), max(own, terms[1].max())
+    return int(least_cents), int(most_cents)
+
+
+@_compiled
+def _search(
+    r: int,
+    frontier: _Floats,
+    within: _Floats,
+    whole: _Row,
+    asked: Asked,
+    trees: Trees,
+    rules: Rules,
+    found: Found,
+    x: _Floats,
+    log_odds: _Floats,
+) -> _Row:
+    """Finds the largest accepted amount at each duration, and the largest up to the one asked for; NaN for none."""
+    amount, income, goods, rate, questions = (
+        asked.amount[r], asked.income[r], asked.goods[r], asked.rate[r], found.questions[r],
+    )  # fmt: skip
+    first = int(np.ceil(max(amount * rules.least_percent / 100.0, rules.least) / rules.step))
+    last = int(np.floor(min(amount * rules.most_percent / 100.0, rules.most) / rules.step))
+    terms, low, high = np.empty((2, rate.size)), np.empty(SLOTS), np.empty(SLOTS)
+    least_cents, most_cents = _ranges(r, first, last, asked, rules.step, terms, low, high)
+
+    # `lowest` is the sum of the lowest leaves that any offer can reach.
+    count, knots, constant, lowest = 0, 0, 0.0, 0.0
+    for t in range(whole.root.size):
+        before = count
+        count = _reduce(t, count, asked.matrix[r], low, high, trees, whole)
+        whole.state[before:count] = _EITHER
+        if count == before:
+            constant += whole.value[t]
+            lowest += whole.value[t]
+            continue
+        lowest += _least_leaf(whole.root[t], whole.left, whole.right, whole.state, trees.leaf_value, whole.stack)
+        if count > before + 1:
+            whole.knotted[knots] = t
+            knots += 1
+    row = _Row(
+        whole.value, whole.root, whole.slot, whole.threshold, whole.left, whole.right, whole.tree, whole.state,
+        whole.stack, whole.knotted[:knots],
+    )  # fmt: skip
+    frontier[:], within[:] = np.nan, np.nan
+    found.pieces[r] = 1
+    if lowest > rules.limit + rules.width + _DRIFT:
+        return row
+
+    nodes, bounds = np.empty((3, count), np.int64), np.empty((2, count), np.int64)
+    sizes = np.zeros(3, np.int64)
+    for node in range(count):
+        slot = row.slot[node]
+        kind = 0 if slot < ANNUITY else 1 if slot < TERM else 2
+        at = sizes[kind]
+        sizes[kind] += 1
+        nodes[kind, at] = node
+        if kind < 2:
+            start, end = (first, last) if kind == 0 else (least_cents, most_cents)
+            bounds[kind, at] = _last_left(slot, row.threshold[node], start, end, rules.step, income, goods)
+        if row.root[row.tree[node]] == node and row.left[node] < 0 and row.right[node] < 0 and kind < 2:
+            constant += trees.leaf_value[~row.right[node]]
+    amounts = _turns(nodes[0, : sizes[0]], bounds[0, : sizes[0]], row, trees.leaf_value)
+    annuities = _turns(nodes[1, : sizes[1]], bounds[1, : sizes[1]], row, trees.leaf_value)
+
+    pieces = 0
+    best = np.empty(2, np.int64)
+    for m in range(rate.size):
+        is_own, is_loose, total = rules.months[m] == asked.months[r], False, constant
+        for kind in range(2):
+            for i in range(sizes[kind]):
+                row.state[nodes[kind, i]] = 0
+        for i in range(sizes[2]):
+            node = nodes[2, i]
+            left, right, threshold = row.left[node], row.right[node], row.threshold[node]
+            row.state[node] = terms[1, m] <= threshold
+            if row.state[node] != (terms[0, m] <= threshold):
+                row.state[node] = _EITHER
+                is_loose = True
+            if row.root[row.tree[node]] == node and left < 0 and right < 0:
+                total += _least_leaf(node, row.left, row.right, row.state, trees.leaf_value, row.stack)
+        ray = _Ray(
+            rate[m], rules.step,
+            _last_paying(100.0 * rules.least - 1.0, rate[m], rules.step, first, last) + 1,
+            _last_paying(100.0 * rules.most, rate[m], rules.step, first, last),
+            int(amount / rules.step) if is_own and amount % rules.step == 0.0 else -1,
+            int(np.floor(amount / rules.step)), is_loose,
+        )  # fmt: skip
+        pieces += _walk(
+            ray, amounts, annuities, total, income, goods, trees, rules, row, questions, x, log_odds, best
+        )
+        if best[0] >= 0:
+            frontier[m] = best[0] * rules.step
+        if best[1] >= 0:
+            within[m] = best[1] * rules.step
+        # What was asked for need be no whole number of steps.
+        cents = _cents(amount, rate[m])
+        if (
+            amount % rules.step != 0.0
+            and not is_own
+            and rules.least_percent <= 100.0 <= rules.most_percent
+            and 100.0 * rules.least <= cents <= 100.0 * rules.most
+        ):
+            pieces += 1
+            if _is_offer_accepted(amount, cents, income, goods, trees, rules, row, questions, x, log_odds):
+                within[m] = amount
+                if not frontier[m] >= amount:
+                    frontier[m] = amount
+    found.pieces[r] = pieces
+    return row
 
 
 @_compiled
