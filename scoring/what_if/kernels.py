@@ -26,8 +26,6 @@ _MISSING_ZERO, _MISSING_NAN = 1, 2
 _EITHER = 2
 # LightGBM takes values up to this magnitude for 0 (kZeroThreshold, a float there).
 _ZERO = float(np.float32(1e-35))
-# Far more than the sum of some hundred numbers can be off when it is updated instead of added up anew.
-_DRIFT = 1e-11
 # Far more than a quotient of doubles can be off.
 _ROUNDING = 1e-14
 
@@ -38,6 +36,11 @@ _Whole = NDArray[np.int64]
 
 def _compiled(function: _Function) -> _Function:
     return cast(_Function, njit(nogil=True, cache=True)(function))
+
+
+def _inner(function: _Function) -> _Function:
+    # Nobody calls these from Python, and to take their many arrays over from there would be half of what is compiled.
+    return cast(_Function, njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
 
 
 class Trees(NamedTuple):
@@ -68,6 +71,7 @@ class Rules(NamedTuple):
     least, most: limits of the contract for amounts and annuities.
     limit, width: log-odds under limit - width are accepted, those over limit + width are not; between them `known`
         (ascending) and `known_accepted` answer, or the log-odds are a question.
+    drift: more than a sum of trees can be off when it is updated instead of added up anew.
     """
 
     months: _Whole
@@ -78,6 +82,7 @@ class Rules(NamedTuple):
     most: float
     limit: float
     width: float
+    drift: float
     known: _Floats
     known_accepted: NDArray[np.bool_]
 
@@ -161,6 +166,22 @@ class _Turns(NamedTuple):
     change: _Floats
 
 
+class _Steps(NamedTuple):
+    """The tests of amount / annuity, ascending.
+
+    Attributes
+    ----------
+    threshold, node: as in `_Turns`.
+    total: what the tests without others in their trees add where the first i go right, for i = 0, 1, ...
+    slack: what the side that adds less adds less than the left one.
+    """
+
+    threshold: _Floats
+    node: _Whole
+    total: _Floats
+    slack: _Floats
+
+
 class _Ray(NamedTuple):
     """The offers of one duration: whole steps of amount from `first` to `last`, but for the one to `skip`.
 
@@ -177,7 +198,7 @@ class _Ray(NamedTuple):
     is_loose: bool
 
 
-@_compiled
+@_inner
 def _goes_left(value: float, threshold: float, decision_type: int) -> bool:
     missing = decision_type >> 2
     if abs(value) <= _ZERO or (value != value and missing != _MISSING_NAN):
@@ -187,7 +208,7 @@ def _goes_left(value: float, threshold: float, decision_type: int) -> bool:
     return value <= threshold
 
 
-@_compiled
+@_inner
 def _in_categories(value: float, words: NDArray[np.uint32]) -> bool:
     # Truncated as in LightGBM: what lies between -1 and 0 is category 0.
     if not (value > -1.0 and value < 32.0 * words.size):
@@ -196,7 +217,7 @@ def _in_categories(value: float, words: NDArray[np.uint32]) -> bool:
     return ((words[category >> 5] >> np.uint32(category & 31)) & np.uint32(1)) != 0
 
 
-@_compiled
+@_inner
 def _moved(slot: int, amount: float, annuity: float, income: float, goods: float) -> float:
     """A feature of an offer, rounded as the model's matrix rounds it."""
     if slot == AMOUNT:
@@ -214,12 +235,12 @@ def _moved(slot: int, amount: float, annuity: float, income: float, goods: float
     return np.float64(np.float32(value))
 
 
-@_compiled
+@_inner
 def _cents(amount: float, rate: float) -> float:
     return np.rint(amount * rate)
 
 
-@_compiled
+@_inner
 def _terms(rate: float, least_amount: float) -> tuple[float, float]:
     """Between which two values amount / annuity lies, the annuity being rounded to cents."""
     paid = max(least_amount * rate - 0.5, 0.5)
@@ -229,7 +250,7 @@ def _terms(rate: float, least_amount: float) -> tuple[float, float]:
     return np.float64(np.float32(low)), np.float64(np.float32(high))
 
 
-@_compiled
+@_inner
 def _last_paying(cents: float, rate: float, step: float, first: int, last: int) -> int:
     """The last amount, in steps, whose annuity is at most so many cents; first - 1 for none.
 
@@ -244,7 +265,7 @@ def _last_paying(cents: float, rate: float, step: float, first: int, last: int) 
     return at
 
 
-@_compiled
+@_inner
 def _last_left(slot: int, threshold: float, first: int, last: int, step: float, income: float, goods: float) -> int:
     """The last amount, in steps, or annuity, in cents, that goes left; first - 1 for none.
 
@@ -263,7 +284,7 @@ def _last_left(slot: int, threshold: float, first: int, last: int, step: float, 
     return at
 
 
-@_compiled
+@_inner
 def _reduce(
     t: int, count: int, x: NDArray[np.float32], low: _Floats, high: _Floats, trees: Trees, row: _Row
 ) -> int:
@@ -313,7 +334,7 @@ def _reduce(
     return count
 
 
-@_compiled
+@_inner
 def _least_leaf(
     root: int, left: _Whole, right: _Whole, state: NDArray[np.int8], leaf_value: _Floats, stack: _Whole
 ) -> float:
@@ -333,7 +354,7 @@ def _least_leaf(
     return least
 
 
-@_compiled
+@_inner
 def _leaf(root: int, left: _Whole, right: _Whole, state: NDArray[np.int8], leaf_value: _Floats) -> float:
     node = root
     while node >= 0:
@@ -341,7 +362,7 @@ def _leaf(root: int, left: _Whole, right: _Whole, state: NDArray[np.int8], leaf_
     return leaf_value[~node]
 
 
-@_compiled
+@_inner
 def _is_accepted(log_odds: float, rules: Rules, questions: _Floats) -> bool:
     if log_odds > rules.limit + rules.width:
         return False
@@ -359,7 +380,7 @@ def _is_accepted(log_odds: float, rules: Rules, questions: _Floats) -> bool:
     return False
 
 
-@_compiled
+@_inner
 def _evaluate(cells: int, x: _Floats, trees: Trees, row: _Row, log_odds: _Floats) -> None:
     """The log-odds of some offers, whose features are the columns of `x`."""
     log_odds[:cells] = 0.0
@@ -383,7 +404,7 @@ def _evaluate(cells: int, x: _Floats, trees: Trees, row: _Row, log_odds: _Floats
             log_odds[c] += trees.leaf_value[~at]
 
 
-@_compiled
+@_inner
 def _is_offer_accepted(
     amount: float,
     cents: float,
@@ -402,19 +423,58 @@ def _is_offer_accepted(
     return _is_accepted(log_odds[0], rules, questions)
 
 
-@_compiled
+@_inner
+def _is_alone(node: int, row: _Row) -> bool:
+    """Whether no other test of its tree is left."""
+    return row.root[row.tree[node]] == node and row.left[node] < 0 and row.right[node] < 0
+
+
+@_inner
 def _turns(nodes: _Whole, bounds: _Whole, row: _Row, leaf_value: _Floats) -> _Turns:
     order = np.argsort(-bounds)
     bound, node, change = bounds[order], nodes[order], np.zeros(order.size)
     for i in range(order.size):
-        left, right = row.left[node[i]], row.right[node[i]]
-        if row.root[row.tree[node[i]]] == node[i] and left < 0 and right < 0:
-            change[i] = leaf_value[~left] - leaf_value[~right]
+        if _is_alone(node[i], row):
+            change[i] = leaf_value[~row.left[node[i]]] - leaf_value[~row.right[node[i]]]
             node[i] = -1
     return _Turns(bound, node, change)
 
 
-@_compiled
+@_inner
+def _steps(nodes: _Whole, row: _Row, leaf_value: _Floats) -> _Steps:
+    order = np.argsort(row.threshold[nodes])
+    node = nodes[order]
+    threshold = row.threshold[node]
+    total, slack = np.zeros(order.size + 1), np.zeros(order.size)
+    for i in range(order.size):
+        if _is_alone(node[i], row):
+            left, right = leaf_value[~row.left[node[i]]], leaf_value[~row.right[node[i]]]
+            total[0] += left
+            total[i + 1] = right - left
+            slack[i] = min(0.0, right - left)
+            node[i] = -1
+    for i in range(order.size):
+        total[i + 1] += total[i]
+    return _Steps(threshold, node, total, slack)
+
+
+@_inner
+def _take_steps(low: float, high: float, steps: _Steps, state: NDArray[np.int8]) -> tuple[float, bool]:
+    """Answers the tests of amount / annuity where it lies between low and high; returns what they add.
+
+    Returns also whether some go either way, in which case the least is added.
+    """
+    right, either = np.searchsorted(steps.threshold, low), np.searchsorted(steps.threshold, high)
+    total = steps.total[right]
+    for i in range(right, either):
+        total += steps.slack[i]
+    for i in range(steps.node.size):
+        if steps.node[i] >= 0:
+            state[steps.node[i]] = 0 if i < right else _EITHER if i < either else 1
+    return total, either > right
+
+
+@_inner
 def _walk(
     ray: _Ray,
     amounts: _Turns,
@@ -444,8 +504,8 @@ def _walk(
     leaf_value, knotted = trees.leaf_value, row.knotted
     amount_bound, amount_node, amount_change = amounts.bound, amounts.node, amounts.change
     annuity_bound, annuity_node, annuity_change = annuities.bound, annuities.node, annuities.change
-    unsure = rules.limit + rules.width + _DRIFT
-    sure = rules.limit - rules.width - _DRIFT
+    unsure = rules.limit + rules.width + rules.drift
+    sure = rules.limit - rules.width - rules.drift
     best[:] = -1
     for t in knotted:
         value[t] = (
@@ -533,7 +593,7 @@ def search(r0: int, r1: int, asked: Asked, trees: Trees, rules: Rules, found: Fo
         _report(r, frontier, within, asked, trees, rules, row, found, x, log_odds)
 
 
-@_compiled
+@_inner
 def _ranges(
     r: int, first: int, last: int, asked: Asked, step: float, terms: _Floats, low: _Floats, high: _Floats
 ) -> tuple[int, int]:
@@ -555,7 +615,7 @@ def _ranges(
     return int(least_cents), int(most_cents)
 
 
-@_compiled
+@_inner
 def _search(
     r: int,
     frontier: _Floats,
@@ -597,7 +657,7 @@ def _search(
     )  # fmt: skip
     frontier[:], within[:] = np.nan, np.nan
     found.pieces[r] = 1
-    if lowest > rules.limit + rules.width + _DRIFT:
+    if lowest > rules.limit + rules.width + rules.drift:
         return row
 
     nodes, bounds = np.empty((3, count), np.int64), np.empty((2, count), np.int64)
@@ -611,27 +671,25 @@ def _search(
         if kind < 2:
             start, end = (first, last) if kind == 0 else (least_cents, most_cents)
             bounds[kind, at] = _last_left(slot, row.threshold[node], start, end, rules.step, income, goods)
-        if row.root[row.tree[node]] == node and row.left[node] < 0 and row.right[node] < 0 and kind < 2:
-            constant += trees.leaf_value[~row.right[node]]
+            if _is_alone(node, row):
+                constant += trees.leaf_value[~row.right[node]]
     amounts = _turns(nodes[0, : sizes[0]], bounds[0, : sizes[0]], row, trees.leaf_value)
     annuities = _turns(nodes[1, : sizes[1]], bounds[1, : sizes[1]], row, trees.leaf_value)
+    steps = _steps(nodes[2, : sizes[2]], row, trees.leaf_value)
 
     pieces = 0
     best = np.empty(2, np.int64)
     for m in range(rate.size):
-        is_own, is_loose, total = rules.months[m] == asked.months[r], False, constant
-        for kind in range(2):
-            for i in range(sizes[kind]):
-                row.state[nodes[kind, i]] = 0
-        for i in range(sizes[2]):
-            node = nodes[2, i]
-            left, right, threshold = row.left[node], row.right[node], row.threshold[node]
-            row.state[node] = terms[1, m] <= threshold
-            if row.state[node] != (terms[0, m] <= threshold):
-                row.state[node] = _EITHER
-                is_loose = True
-            if row.root[row.tree[node]] == node and left < 0 and right < 0:
-                total += _least_leaf(node, row.left, row.right, row.state, trees.leaf_value, row.stack)
+        is_own = rules.months[m] == asked.months[r]
+        # Before the first amount of a duration is looked at, every test of amounts and annuities goes right.
+        for node in amounts.node:
+            if node >= 0:
+                row.state[node] = 0
+        for node in annuities.node:
+            if node >= 0:
+                row.state[node] = 0
+        change, is_loose = _take_steps(terms[0, m], terms[1, m], steps, row.state)
+        total = constant + change
         ray = _Ray(
             rate[m], rules.step,
             _last_paying(100.0 * rules.least - 1.0, rate[m], rules.step, first, last) + 1,
@@ -663,7 +721,7 @@ def _search(
     return row
 
 
-@_compiled
+@_inner
 def _report(
     r: int,
     frontier: _Floats,
@@ -728,7 +786,7 @@ def _report(
     found.log_odds[r, :cells] = log_odds[:cells]
 
 
-@_compiled
+@_inner
 def _nearest(amounts: _Floats, own_amount: float, own_month: int, months: _Whole) -> tuple[float, int]:
     """The amount and the duration's position of the offer that changes least; -1 for none."""
     chosen, least = -1, np.inf

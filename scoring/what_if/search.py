@@ -178,7 +178,9 @@ class Search:
 
     def _decide(self, log_odds: Vector, types: Vector) -> tuple[Vector, NDArray[np.int16], NDArray[np.int8]]:
         """Default probability, score and decision."""
-        probability, score = scorecard.default_probability(log_odds), scorecard.score(log_odds)
+        probability = scorecard.default_probability(log_odds)
+        # As `scorecard.score`, without computing the probability once more.
+        score = np.rint(100.0 * (1.0 - probability)).astype(np.int16)
         return probability, score, self.policy.decision_index(score, probability, types).astype(np.int8)
 
     def _part(self, values: Vector, rows: NDArray[np.intp], code: float, limit: Border) -> _Part:
@@ -245,6 +247,7 @@ class Search:
             most=float(contract.maximum or np.inf),
             limit=limit.log_odds,
             width=limit.width,
+            drift=1e-11 * (1.0 + float(np.abs(self.trees.leaf_value).sum())),
             known=log_odds,
             known_accepted=np.array([known[each] for each in log_odds.tolist()], np.bool_),
         )

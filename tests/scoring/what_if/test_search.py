@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from scoring.batch import Scored, score_batch
 from scoring.contract import Applications
-from scoring.features import by_name
 from scoring.feature_groups import computed_from
+from scoring.features import by_name
 from scoring.policy import CONTRACT_TYPE, Figures, Policy, WhatIfLimits, default_policy
 from scoring.preprocess import derived_values, explained_features, input_features
 from scoring.training import Trained
