@@ -272,7 +272,7 @@ def _last_left(slot: int, threshold: float, first: int, last: int, step: float, 
     As above, the guess may be off, and what counts is the feature itself.
     """
     guess = threshold * 100.0 if slot >= ANNUITY else threshold / step
-    if slot == AMOUNT_INCOME or slot == ANNUITY_INCOME:
+    if slot in (AMOUNT_INCOME, ANNUITY_INCOME):
         guess *= income
     elif slot == AMOUNT_GOODS:
         guess *= goods
@@ -368,7 +368,7 @@ def _is_accepted(log_odds: float, rules: Rules, questions: _Floats) -> bool:
         return False
     if log_odds < rules.limit - rules.width:
         return True
-    at = np.searchsorted(rules.known, log_odds)
+    at = _below(rules.known, log_odds)
     if at < rules.known.size and rules.known[at] == log_odds:
         return rules.known_accepted[at]
     for i in range(questions.size):
@@ -430,32 +430,68 @@ def _is_alone(node: int, row: _Row) -> bool:
 
 
 @_inner
+def _sort(keys: Any, nodes: _Whole) -> None:
+    """Sorts both by the keys, ascending (Shell 1959); numba takes seconds to compile numpy's way."""
+    gap = 1
+    while gap < keys.size // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, keys.size):
+            key, node, at = keys[i], nodes[i], i
+            while at >= gap and keys[at - gap] > key:
+                keys[at], nodes[at] = keys[at - gap], nodes[at - gap]
+                at -= gap
+            keys[at], nodes[at] = key, node
+        gap //= 3
+
+
+@_inner
+def _below(values: _Floats, limit: float) -> int:
+    """How many of ascending values are below a limit."""
+    low, high = 0, values.size
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] < limit:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@_inner
 def _turns(nodes: _Whole, bounds: _Whole, row: _Row, leaf_value: _Floats) -> _Turns:
-    order = np.argsort(-bounds)
-    bound, node, change = bounds[order], nodes[order], np.zeros(order.size)
-    for i in range(order.size):
-        if _is_alone(node[i], row):
-            change[i] = leaf_value[~row.left[node[i]]] - leaf_value[~row.right[node[i]]]
-            node[i] = -1
-    return _Turns(bound, node, change)
+    """Takes both over, and changes them."""
+    for i in range(bounds.size):
+        bounds[i] = -bounds[i]
+    _sort(bounds, nodes)
+    change = np.zeros(bounds.size)
+    for i in range(bounds.size):
+        bounds[i] = -bounds[i]
+        node = nodes[i]
+        if _is_alone(node, row):
+            change[i] = leaf_value[~row.left[node]] - leaf_value[~row.right[node]]
+            nodes[i] = -1
+    return _Turns(bounds, nodes, change)
 
 
 @_inner
 def _steps(nodes: _Whole, row: _Row, leaf_value: _Floats) -> _Steps:
-    order = np.argsort(row.threshold[nodes])
-    node = nodes[order]
-    threshold = row.threshold[node]
-    total, slack = np.zeros(order.size + 1), np.zeros(order.size)
-    for i in range(order.size):
-        if _is_alone(node[i], row):
-            left, right = leaf_value[~row.left[node[i]]], leaf_value[~row.right[node[i]]]
+    """Takes the tests over, and changes them."""
+    threshold, total, slack = np.empty(nodes.size), np.zeros(nodes.size + 1), np.zeros(nodes.size)
+    for i in range(nodes.size):
+        threshold[i] = row.threshold[nodes[i]]
+    _sort(threshold, nodes)
+    for i in range(nodes.size):
+        node = nodes[i]
+        if _is_alone(node, row):
+            left, right = leaf_value[~row.left[node]], leaf_value[~row.right[node]]
             total[0] += left
             total[i + 1] = right - left
             slack[i] = min(0.0, right - left)
-            node[i] = -1
-    for i in range(order.size):
+            nodes[i] = -1
+    for i in range(nodes.size):
         total[i + 1] += total[i]
-    return _Steps(threshold, node, total, slack)
+    return _Steps(threshold, nodes, total, slack)
 
 
 @_inner
@@ -464,7 +500,7 @@ def _take_steps(low: float, high: float, steps: _Steps, state: NDArray[np.int8])
 
     Returns also whether some go either way, in which case the least is added.
     """
-    right, either = np.searchsorted(steps.threshold, low), np.searchsorted(steps.threshold, high)
+    right, either = _below(steps.threshold, low), _below(steps.threshold, high)
     total = steps.total[right]
     for i in range(right, either):
         total += steps.slack[i]

@@ -284,7 +284,7 @@ def test_bands_decide_by_the_rounded_score(trained: Trained, batch: Scored) -> N
 
 
 def test_a_contract_type_with_figures_of_its_own_is_searched_by_them(trained: Trained, batch: Scored) -> None:
-    own = strict_policy(loss=1e9, by_type={1: Figures(1.0, 19.0)})
+    own = strict_policy(loss=1e9, by_type={1: Figures(1.0, 15.0)})
     by_type = Search.prepare(trained.bundle, own).run(batch)
     general = Search.prepare(trained.bundle, strict_policy()).run(batch)
     cash = batch.applications.values[:, COLUMN[CONTRACT_TYPE]] == 1
