@@ -673,8 +673,8 @@ def _search(
     terms, low, high = np.empty((2, rate.size)), np.empty(SLOTS), np.empty(SLOTS)
     least_cents, most_cents = _ranges(r, first, last, asked, rules.step, terms, low, high)
 
-    # `lowest` is the sum of the lowest leaves that any offer can reach.
-    count, knots, constant, lowest = 0, 0, 0.0, 0.0
+    # `lowest` is the sum of the lowest leaves that any offer can reach, `knotted` that of the knotted trees alone.
+    count, knots, constant, lowest, knotted = 0, 0, 0.0, 0.0, 0.0
     for t in range(whole.root.size):
         before = count
         count = _reduce(t, count, asked.matrix[r], low, high, trees, whole)
@@ -683,10 +683,12 @@ def _search(
             constant += whole.value[t]
             lowest += whole.value[t]
             continue
-        lowest += _least_leaf(whole.root[t], whole.left, whole.right, whole.state, trees.leaf_value, whole.stack)
+        least = _least_leaf(whole.root[t], whole.left, whole.right, whole.state, trees.leaf_value, whole.stack)
+        lowest += least
         if count > before + 1:
             whole.knotted[knots] = t
             knots += 1
+            knotted += least
     row = _Row(
         whole.value, whole.root, whole.slot, whole.threshold, whole.left, whole.right, whole.tree, whole.state,
         whole.stack, whole.knotted[:knots],
@@ -713,10 +715,20 @@ def _search(
     annuities = _turns(nodes[1, : sizes[1]], bounds[1, : sizes[1]], row, trees.leaf_value)
     steps = _steps(nodes[2, : sizes[2]], row, trees.leaf_value)
 
-    pieces = 0
+    pieces, turning = 0, 0.0
+    for change in amounts.change:
+        turning += min(0.0, change)
+    for change in annuities.change:
+        turning += min(0.0, change)
     best = np.empty(2, np.int64)
     for m in range(rate.size):
         is_own = rules.months[m] == asked.months[r]
+        change, is_loose = _take_steps(terms[0, m], terms[1, m], steps, row.state)
+        total = constant + change
+        if total + knotted + turning > rules.limit + rules.width + rules.drift:
+            # Not even the lowest leaf of every tree would do at this duration.
+            pieces += 1
+            continue
         # Before the first amount of a duration is looked at, every test of amounts and annuities goes right.
         for node in amounts.node:
             if node >= 0:
@@ -724,8 +736,6 @@ def _search(
         for node in annuities.node:
             if node >= 0:
                 row.state[node] = 0
-        change, is_loose = _take_steps(terms[0, m], terms[1, m], steps, row.state)
-        total = constant + change
         ray = _Ray(
             rate[m], rules.step,
             _last_paying(100.0 * rules.least - 1.0, rate[m], rules.step, first, last) + 1,

@@ -20,7 +20,7 @@ COLUMN = {feature.name: position for position, feature in enumerate(input_featur
 
 def strict_policy(
     gain: float = 1.0,
-    loss: float = 19.0,
+    loss: float = 15.0,
     limits: WhatIfLimits | None = None,
     by_type: dict[int, Figures] | None = None,
 ) -> Policy:

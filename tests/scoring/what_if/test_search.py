@@ -14,7 +14,7 @@ from scoring.batch import Scored, score_batch
 from scoring.contract import Applications
 from scoring.feature_groups import computed_from
 from scoring.features import by_name
-from scoring.policy import CONTRACT_TYPE, Figures, Policy, WhatIfLimits, default_policy
+from scoring.policy import CONTRACT_TYPE, Band, Figures, Policy, WhatIfLimits, default_policy
 from scoring.preprocess import derived_values, explained_features, input_features
 from scoring.training import Trained
 from scoring.what_if import search as search_module
@@ -277,10 +277,15 @@ def test_at_the_border_the_search_decides_as_the_policy_does(
 
 
 def test_bands_decide_by_the_rounded_score(trained: Trained, batch: Scored) -> None:
-    result = Search.prepare(trained.bundle, default_policy()).run(batch)
+    low, high = (
+        Band(name, score, decision, "", "") for name, score, decision in (("B", 0, "review"), ("A", 94, "accept"))
+    )
+    result = Search.prepare(trained.bundle, replace(default_policy(), bands=(low, high))).run(batch)
     offers = result.offers
-    np.testing.assert_array_equal(offers.decision_index == 0, offers.score >= 85)
-    assert np.all(offers.score[offers.is_frontier] >= 85) and offers.is_frontier.any()
+    np.testing.assert_array_equal(offers.decision_index == 0, offers.score >= 94)
+    assert np.all(offers.score[offers.is_frontier] >= 94) and offers.is_frontier.any()
+    # The border of a rounded score is 93.5 before rounding.
+    assert np.any(offers.default_probability[offers.is_frontier] > 0.06)
 
 
 def test_a_contract_type_with_figures_of_its_own_is_searched_by_them(trained: Trained, batch: Scored) -> None:
@@ -293,7 +298,9 @@ def test_a_contract_type_with_figures_of_its_own_is_searched_by_them(trained: Tr
 
 def test_a_smaller_step_finds_at_least_as_much(trained: Trained, batch: Scored, searched: WhatIf) -> None:
     coarse = Search.prepare(trained.bundle, strict_policy(), step=1000).run(batch)
-    assert np.all(coarse.offers.amount[coarse.offers.is_frontier & ~coarse.offers.is_grid] % 1000 == 0)
+    offers = coarse.offers
+    own = batch.applications.values[offers.row, COLUMN["AMT_CREDIT"]]
+    assert np.all((offers.amount % 1000 == 0) | (offers.amount == own)) and np.any(offers.amount != own)
     assert not np.any((coarse.outcome == FOUND) & (searched.outcome == NONE))
     with pytest.raises(ValueError, match="step is 0"):
         Search.prepare(trained.bundle, strict_policy(), step=0)
