@@ -791,7 +791,9 @@ def _report(
                 continue
             cents = _cents(one, asked.rate[r, g])
             is_own = one == own_amount and rules.months[g] == own_month
-            if not is_own and not 100.0 * rules.least <= cents <= 100.0 * rules.most:
+            if not is_own and not (
+                rules.least <= one <= rules.most and 100.0 * rules.least <= cents <= 100.0 * rules.most
+            ):
                 continue
             amount[cells], month[cells], annuity[cells] = one, rules.months[g], cents / 100.0
             found.is_grid[r, cells] = True

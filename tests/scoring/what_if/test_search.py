@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+import lightgbm
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from scoring.batch import Scored, score_batch
+from scoring.bundle import ModelBundle
 from scoring.contract import Applications
 from scoring.feature_groups import computed_from
 from scoring.features import by_name
@@ -196,27 +198,61 @@ def test_found_or_not_the_search_agrees_with_trying_every_single_offer(
     step = 5_000 if divisor == 1.0 else max(1, int(3_000 / divisor))
     result = Search.prepare(bundle, policy, step=step, grid=Grid(3, 3)).run(batch)
     for row in np.flatnonzero(result.outcome <= NONE).tolist():
-        accepted = _every_accepted_offer(batch, row, policy, limits, step, bundle)
-        offers = _taken(result, np.flatnonzero((result.offers.row == row) & result.offers.is_frontier))
-        assert dict(zip(offers.duration.tolist(), offers.amount.tolist(), strict=True)) == {
-            months: max(amounts) for months, amounts in accepted.items()
-        }
-        assert (result.outcome[row] == FOUND) == bool(accepted)
-        if accepted:
-            nearest = result.nearest[row]
-            own = batch.applications.values[row, COLUMN["AMT_CREDIT"]]
-            found = int(result.offers.duration[nearest]), float(result.offers.amount[nearest])
-            assert result.offers.row[nearest] == row
-            assert _change(found, own, int(result.duration[row])) == pytest.approx(
-                _least_change(accepted, own, int(result.duration[row]))
-            )
+        _agrees(result, batch, row, policy, step, bundle)
+
+
+def test_where_cents_of_the_annuity_decide_every_offer_is_tried(trained: Trained, new: Applications) -> None:
+    # One test, of amount / annuity, whose threshold is the ratio at 30 months itself: which side an amount is on
+    # depends on how its annuity is rounded.
+    values = new.values[new.values[:, COLUMN[CONTRACT_TYPE]] == 1][:1].copy()
+    values[:, [COLUMN["AMT_CREDIT"], COLUMN["AMT_ANNUITY"]]] = 1009.0, 83.17
+    terms = implied_terms(np.array([1009.0]), np.array([83.17]), Convention())
+    relative = relative_annuities(terms, np.array([30]))[0, 0]
+    ratio = 1009.0 / 83.17 / relative
+    column = [each.name for each in trained.bundle.preprocessing.columns].index("CREDIT_TERM")
+    matrix = np.repeat(trained.bundle.preprocessing.transform(values), 40, axis=0).astype(np.float64)
+    matrix[:, column] = np.repeat([ratio - 1e-5, ratio + 1e-5], 20)
+    one = {"objective": "binary", "verbosity": -1, "num_leaves": 2, "min_data_in_leaf": 1, "min_data_in_bin": 1}
+    number = np.arange(1)
+    applications = Applications(number.astype(np.int32), values, None, number)
+    found = []
+    for side in (0, 1):
+        data = lightgbm.Dataset(matrix, np.repeat([side, 1 - side], 20))
+        text = lightgbm.train({**one, "num_threads": 1}, data, 1).model_to_string()
+        bundle = replace(trained.bundle, booster_text=text)
+        batch = score_batch(bundle, applications)
+        policy = strict_policy(1, 1, WhatIfLimits(30, 99, 25, 33))
+        result = Search.prepare(bundle, policy).run(batch)
+        if result.outcome[0] <= NONE:
+            _agrees(result, batch, 0, policy, 1, bundle)
+            own = result.offers.is_frontier & (result.offers.duration == 30)
+            found.append(float(result.offers.amount[own][0]))
+    # At any other duration the largest amount that the limits allow would do.
+    assert found and found[0] < 998
+
+
+def _agrees(result: WhatIf, batch: Scored, row: int, policy: Policy, step: int, bundle: ModelBundle) -> None:
+    """Whether the search found for a row what trying every offer finds."""
+    accepted = _every_accepted_offer(batch, row, policy, step, bundle)
+    offers = _taken(result, np.flatnonzero((result.offers.row == row) & result.offers.is_frontier))
+    assert dict(zip(offers.duration.tolist(), offers.amount.tolist(), strict=True)) == {
+        months: max(amounts) for months, amounts in accepted.items()
+    }
+    assert (result.outcome[row] == FOUND) == bool(accepted)
+    if accepted:
+        nearest, own = result.nearest[row], batch.applications.values[row, COLUMN["AMT_CREDIT"]]
+        found = int(result.offers.duration[nearest]), float(result.offers.amount[nearest])
+        assert result.offers.row[nearest] == row
+        assert _change(found, own, int(result.duration[row])) == pytest.approx(
+            _least_change(accepted, own, int(result.duration[row]))
+        )
 
 
 def _every_accepted_offer(
-    batch: Scored, row: int, policy: Policy, limits: WhatIfLimits, step: int, bundle: object
+    batch: Scored, row: int, policy: Policy, step: int, bundle: ModelBundle
 ) -> dict[int, list[float]]:
     """Per duration the accepted amounts, each offer put into the row and scored by LightGBM."""
-    values = batch.applications.values[row]
+    values, limits = batch.applications.values[row], policy.what_if
     own, annuity = values[COLUMN["AMT_CREDIT"]], values[COLUMN["AMT_ANNUITY"]]
     amounts = np.arange(0.0, own * limits.most_percent / 100 + step, step)
     amounts = np.unique(np.append(amounts, own))
@@ -236,7 +272,7 @@ def _every_accepted_offer(
     trial[:, COLUMN["AMT_CREDIT"]], trial[:, COLUMN["AMT_ANNUITY"]] = amount[kept], annuities[kept]
     numbers = np.arange(len(trial))
     rows = Applications(numbers.astype(np.int32), trial, None, numbers)
-    probability = 1 / (1 + np.exp(-logits(bundle, rows)))  # type: ignore[arg-type]
+    probability = 1 / (1 + np.exp(-logits(bundle, rows)))
     yes = probability < policy.line.limits()[0]  # type: ignore[union-attr]
     found: dict[int, list[float]] = {}
     for each, value in zip(duration[kept][yes].tolist(), amount[kept][yes].tolist(), strict=True):
