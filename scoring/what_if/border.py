@@ -1,9 +1,9 @@
 """The log-odds up to which an application is accepted, and how near to it one has to ask the policy itself.
 
 A policy decides by the rounded score or by the default probability. Both follow from the log-odds, and the lower
-those are, the better. So there is one border. But rounding may shift it by a few units in the last place, and two ways
-to compute the same exponential may differ by as much. So the border comes with a width, far more than both, within
-which the policy's own answer counts.
+those are, the better. So there is one border. But rounding may shift it by a few units in the last place, and two
+ways to compute the same exponential may differ by as much. So the border comes with a width, far more than both,
+within which the policy's own answer counts.
 """
 
 from __future__ import annotations

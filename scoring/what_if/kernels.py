@@ -39,7 +39,7 @@ def _compiled(function: _Function) -> _Function:
 
 
 def _inner(function: _Function) -> _Function:
-    # Nobody calls these from Python, and to take their many arrays over from there would be half of what is compiled.
+    # Nobody calls these from Python: what would take their arrays over from there need not be compiled.
     return cast(_Function, njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
 
 
@@ -134,9 +134,9 @@ class Found(NamedTuple):
 class _Row(NamedTuple):
     """One application: its trees with all tests answered that have one answer for every offer.
 
-    `value` is the leaf of each tree, `root` its first test that is left, or -1. The tests that are left have numbers
-    across trees; a child is such a number, or ~leaf. `state` is whether a test goes left at present, or `_EITHER`.
-    Trees with several tests left are `knotted`.
+    `value` is the leaf of each tree, `root` its first test that is left, or -1. The tests that are left have
+    numbers across trees; a child is such a number, or ~leaf. `state` is whether a test goes left at present, or
+    `_EITHER`. Trees with several tests left are `knotted`.
     """
 
     value: _Floats
@@ -214,7 +214,7 @@ def _in_categories(value: float, words: NDArray[np.uint32]) -> bool:
     if not (value > -1.0 and value < 32.0 * words.size):
         return False
     category = int(value)
-    return ((words[category >> 5] >> np.uint32(category & 31)) & np.uint32(1)) != 0
+    return bool((words[category >> 5] >> np.uint32(category & 31)) & np.uint32(1))
 
 
 @_inner
@@ -232,12 +232,12 @@ def _moved(slot: int, amount: float, annuity: float, income: float, goods: float
         value = annuity / income
     else:
         value = amount / annuity
-    return np.float64(np.float32(value))
+    return float(np.float32(value))
 
 
 @_inner
 def _cents(amount: float, rate: float) -> float:
-    return np.rint(amount * rate)
+    return float(np.rint(amount * rate))
 
 
 @_inner
@@ -359,7 +359,7 @@ def _leaf(root: int, left: _Whole, right: _Whole, state: NDArray[np.int8], leaf_
     node = root
     while node >= 0:
         node = left[node] if state[node] else right[node]
-    return leaf_value[~node]
+    return float(leaf_value[~node])
 
 
 @_inner
@@ -370,7 +370,7 @@ def _is_accepted(log_odds: float, rules: Rules, questions: _Floats) -> bool:
         return True
     at = _below(rules.known, log_odds)
     if at < rules.known.size and rules.known[at] == log_odds:
-        return rules.known_accepted[at]
+        return bool(rules.known_accepted[at])
     for i in range(questions.size):
         if questions[i] == log_odds:
             break
@@ -406,17 +406,9 @@ def _evaluate(cells: int, x: _Floats, trees: Trees, row: _Row, log_odds: _Floats
 
 @_inner
 def _is_offer_accepted(
-    amount: float,
-    cents: float,
-    income: float,
-    goods: float,
-    trees: Trees,
-    rules: Rules,
-    row: _Row,
-    questions: _Floats,
-    x: _Floats,
-    log_odds: _Floats,
-) -> bool:
+    amount: float, cents: float, income: float, goods: float, trees: Trees, rules: Rules, row: _Row, questions:
+    _Floats, x: _Floats, log_odds: _Floats,
+) -> bool:  # fmt: skip
     for slot in range(SLOTS):
         x[slot, 0] = _moved(slot, amount, cents / 100.0, income, goods)
     _evaluate(1, x, trees, row, log_odds)
@@ -426,7 +418,7 @@ def _is_offer_accepted(
 @_inner
 def _is_alone(node: int, row: _Row) -> bool:
     """Whether no other test of its tree is left."""
-    return row.root[row.tree[node]] == node and row.left[node] < 0 and row.right[node] < 0
+    return bool(row.root[row.tree[node]] == node and row.left[node] < 0 and row.right[node] < 0)
 
 
 @_inner
@@ -512,25 +504,14 @@ def _take_steps(low: float, high: float, steps: _Steps, state: NDArray[np.int8])
 
 @_inner
 def _walk(
-    ray: _Ray,
-    amounts: _Turns,
-    annuities: _Turns,
-    total: float,
-    income: float,
-    goods: float,
-    trees: Trees,
-    rules: Rules,
-    row: _Row,
-    questions: _Floats,
-    x: _Floats,
-    log_odds: _Floats,
-    best: _Whole,
-) -> int:
+    ray: _Ray, amounts: _Turns, annuities: _Turns, total: float, income: float, goods: float, trees: Trees, rules:
+    Rules, row: _Row, questions: _Floats, x: _Floats, log_odds: _Floats, best: _Whole,
+) -> int:  # fmt: skip
     """Goes down the amounts of a duration, from one piece of constant log-odds to the next.
 
-    `total` is the sum of all trees but the knotted ones, with all tests of amounts and annuities going right. Writes
-    the largest accepted amount, in steps, and the largest that is not over the one asked for, -1 for none; returns
-    how many pieces it looked at.
+    `total` is the sum of all trees but the knotted ones, with all tests of amounts and annuities going right.
+    Writes the largest accepted amount, in steps, and the largest that is not over the one asked for, -1 for none;
+    returns how many pieces it looked at.
     """
     # Arrays are taken out of their tuples here, because each time that costs more than a piece.
     rate, step, first, is_loose = ray.rate, ray.step, ray.first, ray.is_loose
@@ -589,17 +570,9 @@ def _walk(
                 while best[k] < 0 and v > following:
                     if v != ray.skip:
                         if is_sure or _is_offer_accepted(
-                            v * step,
-                            _cents(v * step, rate),
-                            income,
-                            goods,
-                            trees,
-                            rules,
-                            row,
-                            questions,
-                            x,
+                            v * step, _cents(v * step, rate), income, goods, trees, rules, row, questions, x,
                             log_odds,
-                        ):
+                        ):  # fmt: skip
                             best[k] = v
                         elif not is_loose:
                             break
@@ -653,17 +626,9 @@ def _ranges(
 
 @_inner
 def _search(
-    r: int,
-    frontier: _Floats,
-    within: _Floats,
-    whole: _Row,
-    asked: Asked,
-    trees: Trees,
-    rules: Rules,
-    found: Found,
-    x: _Floats,
-    log_odds: _Floats,
-) -> _Row:
+    r: int, frontier: _Floats, within: _Floats, whole: _Row, asked: Asked, trees: Trees, rules: Rules, found: Found,
+    x: _Floats, log_odds: _Floats,
+) -> _Row:  # fmt: skip
     """Finds the largest accepted amount at each duration, and the largest up to the one asked for; NaN for none."""
     amount, income, goods, rate, questions = (
         asked.amount[r], asked.income[r], asked.goods[r], asked.rate[r], found.questions[r],
@@ -736,13 +701,10 @@ def _search(
         for node in annuities.node:
             if node >= 0:
                 row.state[node] = 0
-        ray = _Ray(
-            rate[m], rules.step,
-            _last_paying(100.0 * rules.least - 1.0, rate[m], rules.step, first, last) + 1,
-            _last_paying(100.0 * rules.most, rate[m], rules.step, first, last),
-            int(amount / rules.step) if is_own and amount % rules.step == 0.0 else -1,
-            int(np.floor(amount / rules.step)), is_loose,
-        )  # fmt: skip
+        skip = int(amount / rules.step) if is_own and amount % rules.step == 0.0 else -1
+        start = _last_paying(100.0 * rules.least - 1.0, rate[m], rules.step, first, last) + 1
+        end = _last_paying(100.0 * rules.most, rate[m], rules.step, first, last)
+        ray = _Ray(rate[m], rules.step, start, end, skip, int(np.floor(amount / rules.step)), is_loose)
         pieces += _walk(
             ray, amounts, annuities, total, income, goods, trees, rules, row, questions, x, log_odds, best
         )
@@ -769,17 +731,9 @@ def _search(
 
 @_inner
 def _report(
-    r: int,
-    frontier: _Floats,
-    within: _Floats,
-    asked: Asked,
-    trees: Trees,
-    rules: Rules,
-    row: _Row,
-    found: Found,
-    x: _Floats,
-    log_odds: _Floats,
-) -> None:
+    r: int, frontier: _Floats, within: _Floats, asked: Asked, trees: Trees, rules: Rules, row: _Row, found: Found,
+    x: _Floats, log_odds: _Floats,
+) -> None:  # fmt: skip
     """Writes the cells of an application."""
     amount, month, annuity = found.amount[r], found.month[r], found.annuity[r]
     own_amount, own_month = asked.amount[r], asked.months[r]

@@ -1,21 +1,22 @@
 """What would get a yes: all offers of amount and duration within a policy's limits, for whom is not accepted.
 
-An offer is an amount, a whole multiple of a step or the one asked for, over a whole number of months, with the annuity
-that follows (`scoring.what_if.terms`). Six features move with it: AMT_CREDIT, AMT_ANNUITY and the four ratios that are
-computed from them. Everything else stays as it is in the row, income and price of the goods included.
+An offer is an amount, a whole multiple of a step or the one asked for, over a whole number of months, with the
+annuity that follows (`scoring.what_if.terms`). Six features move with it: AMT_CREDIT, AMT_ANNUITY and the four
+ratios that are computed from them. Everything else stays as it is in the row, income and price of the goods
+included.
 
 **Exhaustive.** The model is a sum of trees, so its log-odds change only where a test of a tree changes sides. Most
-tests have one answer for all offers of an application. They are answered once, and what is left are a few tests in a
-few trees. At one duration the moving features never fall while the amount rises, except amount / annuity, which stays
-the same but for the cents that the annuity is rounded to. So each test has one last amount that goes left, found by
-looking at the feature itself, rounded as in the model's matrix, not by algebra. Between two such amounts the log-odds
-are constant. The search goes down from the largest amount, one constant piece after the other, until one is accepted.
-Where none is, all pieces were looked at: no offer within the limits is accepted. If not even the lowest leaf of every
-tree would do, that is known at once. Where rounding to cents decides a test of amount / annuity, the offers of a piece
-are tried one by one.
+tests have one answer for all offers of an application. They are answered once, and what is left are a few tests in
+a few trees. At one duration the moving features never fall while the amount rises, except amount / annuity, which
+stays the same but for the cents that the annuity is rounded to. So each test has one last amount that goes left,
+found by looking at the feature itself, rounded as in the model's matrix, not by algebra. Between two such amounts
+the log-odds are constant. The search goes down from the largest amount, one constant piece after the other, until
+one is accepted. Where none is, all pieces were looked at: no offer within the limits is accepted. If not even the
+lowest leaf of every tree would do, that is known at once. Where rounding to cents decides a test of amount /
+annuity, the offers of a piece are tried one by one.
 
-**Exact.** The log-odds of every offer that is told are added up in the order of the trees, from the very leaves that
-LightGBM reaches: they are LightGBM's, to the last bit. Nothing depends on monotone constraints, on the other
+**Exact.** The log-odds of every offer that is told are added up in the order of the trees, from the very leaves
+that LightGBM reaches: they are LightGBM's, to the last bit. Nothing depends on monotone constraints, on the other
 applications of a batch or on the number of threads.
 """
 
@@ -94,10 +95,10 @@ class WhatIf:
     ----------
     outcome: position in `OUTCOMES`.
     duration, monthly_rate: the terms that the application implies; 0 and NaN where it was not searched.
-    nearest: position in `offers` of the accepted offer that changes least, -1 for none. That is the largest amount up
-        to the one asked for at the duration asked for, or else the offer whose amount and duration change least, both
-        taken relative to what was asked for and added up. Only where every accepted offer is larger than asked for is
-        the nearest one.
+    nearest: position in `offers` of the accepted offer that changes least, -1 for none. That is the largest amount
+        up to the one asked for at the duration asked for, or else the offer whose amount and duration change least,
+        both taken relative to what was asked for and added up. A larger amount than asked for is the nearest only
+        where no other is accepted.
     pieces: how many pieces of constant log-odds were looked at; where there is no offer, they make up all offers.
     """
 
@@ -172,7 +173,9 @@ class Search:
         """Which log-odds of applications of a contract type the policy accepts."""
 
         def accepts(log_odds: Vector) -> NDArray[np.bool_]:
-            return self._decide(log_odds, np.full(len(log_odds), code))[2] == _ACCEPT
+            _, _, decisions = self._decide(log_odds, np.full(len(log_odds), code))
+            accepted: NDArray[np.bool_] = decisions == _ACCEPT
+            return accepted
 
         return accepts
 
@@ -308,14 +311,13 @@ def _outcome(values: Vector, types: Vector, decisions: NDArray[np.intp]) -> NDAr
     """Positions in `OUTCOMES` before the search: NONE where there is something to search."""
     amount, annuity = values[:, _column("AMT_CREDIT")], values[:, _column("AMT_ANNUITY")]
     revolving = next(each.code for each in by_name()[CONTRACT_TYPE].categories if each.value == _REVOLVING)
-    reasons = (
-        (decisions == _ACCEPT, ACCEPTED),
-        (types == revolving, REVOLVING),
-        (np.isnan(annuity), NO_ANNUITY),
-        (~are_clear(amount, annuity), NO_DURATION),
-    )
-    conditions, codes = zip(*reasons, strict=True)
-    return np.select(conditions, codes, NONE).astype(np.int8)
+    outcome = np.full(len(values), NONE, np.int8)
+    # The last that holds counts.
+    outcome[~are_clear(amount, annuity)] = NO_DURATION
+    outcome[np.isnan(annuity)] = NO_ANNUITY
+    outcome[types == revolving] = REVOLVING
+    outcome[decisions == _ACCEPT] = ACCEPTED
+    return outcome
 
 
 @cache

@@ -1,12 +1,12 @@
 """Which duration and rate an application implies, and the annuity of other amounts and durations.
 
-An application has an amount and an annuity, and neither a duration nor a rate: one equation for two unknowns. This is
-the convention that settles it.
+An application has an amount and an annuity, and neither a duration nor a rate: one equation for two unknowns. This
+is the convention that settles it.
 
-1. A credit is repaid in equal monthly instalments, the annuities: amount = annuity x (1 - (1 + rate)^-months) / rate.
-2. The **duration** is the whole number of months nearest to what the annuity takes to repay the amount at a reference
-   rate (24 % a year, 2 % a month), at most the longest usual duration (60 months), and never fewer months than it
-   takes without interest.
+1. A credit is repaid in equal monthly instalments: amount = annuity x (1 - (1 + rate)^-months) / rate.
+2. The **duration** is the whole number of months nearest to what the annuity takes to repay the amount at a
+   reference rate (24 % a year, 2 % a month), at most the longest usual duration (60 months), and never fewer months
+   than it takes without interest.
 3. The **rate** is then the one that amount, annuity and duration imply exactly. It is kept for all offers.
 4. An offer's annuity is that of its amount and duration at this rate, in whole cents.
 
@@ -16,9 +16,9 @@ duration lowers the annuity and raises what is repaid in all.
 Why not without interest, with amount / annuity as the duration? It would be simpler. But of Home Credit's earlier
 cash loans, whose durations are known (`CNT_PAYMENT`), none was without interest: they cost 1.7 to 6 % a month. The
 duration would come out 8 months too short on average, and a longer one would look far cheaper than any lender makes
-it. The promise of a yes would be wrong where it counts most. With 2 % a month the average error is 4.5 months there,
-with 3 % it is 3.5. New applications are cheaper than those (their amount / annuity goes up to 39.6, which is 60 months
-at 1.5 %), so the reference is 2 %. A lender who knows the own rates sets them.
+it. The promise of a yes would be wrong where it counts most. With 2 % a month the average error is 4.5 months
+there, with 3 % it is 3.5. New applications are cheaper than those (their amount / annuity goes up to 39.6, which is
+60 months at 1.5 %), so the reference is 2 %. A lender who knows the own rates sets them.
 
 A duration that is off shifts the months that an offer is told with. It does not shift what was scored, which is the
 offer's amount and annuity: the model knows no months.
