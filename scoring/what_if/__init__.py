@@ -1,0 +1,1 @@
+"""What would get a yes: an exhaustive search over amount and duration for applications that are not accepted."""
