@@ -1,13 +1,4 @@
-"""Contributions as whole numbers, so that a distance is the same in whatever order it is added up.
-
-The distance of two people is the sum, over all features, of how far apart their contributions are (L1). A feature
-that the model ignores counts for nothing, one that it may not use neither.
-
-Base values are left out. The log-odds of former customers come from as many models as there are folds, each with a
-base value of its own, its mean. A contribution says how far a feature moves somebody from that mean, and this is what
-is compared: with the base value as one more feature, people of one fold would be nearer to each other for nothing that
-they did. So for any two people |(log-odds - base value) - (their log-odds - their base value)| <= distance.
-"""
+"""Contributions as whole numbers, so that a distance is the same in whatever order it is added up."""
 
 from __future__ import annotations
 

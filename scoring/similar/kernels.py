@@ -148,10 +148,17 @@ def _replace_last(keys: NDArray[np.int64], key: int) -> None:
 
 
 @_compiled
-def search(blocks: Blocks, q: NDArray[np.int16], q_others: NDArray[np.uint16], keys: NDArray[np.int64]) -> None:
-    """Fill each row of ``keys`` with the smallest keys, distance << 32 | place, of a row of ``q``; sort it.
+def search(
+    blocks: Blocks,
+    q: NDArray[np.int16],
+    q_others: NDArray[np.uint16],
+    farther: NDArray[np.int64],
+    keys: NDArray[np.int64],
+) -> None:
+    """Keep in each row of ``keys``, a heap, the smallest keys, distance << 32 | place, of a row of ``q``.
 
-    The rows of ``q`` should be alike: they are taken through the same blocks, the most promising first.
+    ``farther`` is added to all distances of a row. The rows of ``q`` should be alike: they are taken through the
+    same blocks, the most promising first.
     """
     limits = block_bounds(blocks, q)
     sums, found = np.empty(LANES, np.uint16), np.empty(LANES, np.uint16)
@@ -159,11 +166,11 @@ def search(blocks: Blocks, q: NDArray[np.int16], q_others: NDArray[np.uint16], k
     for b in np.argsort(limits):
         if limits[b] > farthest:
             break
-        farthest = np.int64(0)
+        farthest = np.int64(-1)
         first, second = blocks.leading[b, : STEP * LANES], blocks.leading[b, STEP * LANES :]
         for i in range(q.shape[0]):
             own = keys[i]
-            last = own[0] >> 32
+            last = (own[0] >> 32) - farther[i]
             if limits[b] <= last:
                 sums[:] = 0
                 if (
@@ -174,10 +181,9 @@ def search(blocks: Blocks, q: NDArray[np.int16], q_others: NDArray[np.uint16], k
                         place = blocks.place[b * LANES + j]
                         # What is as far as the last may still have a lower number.
                         if found[j] <= last and place != NOBODY:
-                            key = np.int64(distance(blocks.rows[b * LANES + j], q[i])) << 32 | np.int64(place)
+                            apart = np.int64(distance(blocks.rows[b * LANES + j], q[i])) + farther[i]
+                            key = apart << 32 | np.int64(place)
                             if key < own[0]:
                                 _replace_last(own, key)
-                                last = own[0] >> 32
+                                last = (own[0] >> 32) - farther[i]
             farthest = max(farthest, last)
-    for i in range(q.shape[0]):
-        keys[i].sort()

@@ -30,8 +30,8 @@ class Outcomes:
     default_rate, lowest, highest: shape (n,), the rate that was observed and its 95 % interval, 0 to 1.
     default_probability: shape (n,), what the model says of the applicant.
     distance: shape (n,), of the farthest neighbour, in units, see `scoring.similar.codes`.
-    quarter, three_quarters: shape (n, 4), limits of the middle half of the neighbours who have a value, in the order
-        of `DESCRIBED`; NaN if fewer than 20 have one.
+    quarter, three_quarters: shape (n, 4), limits of the middle half of the neighbours who have a value, in the
+        order of `DESCRIBED`; NaN if fewer than 20 have one.
     """
 
     neighbours: NDArray[np.int32]

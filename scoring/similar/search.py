@@ -11,16 +11,17 @@ pivots give up little. So everybody is looked at, but briefly, as their VA-file 
 4. All features.
 
 Blocks come from halving the former customers, again and again, at the median of the feature that differs most among
-them. Applicants are put together in the same way and led through the same blocks, the nearest first, so that they soon
-have neighbours to measure the others by. Which of the two halves a person falls into decides when they are compared,
-never whether: results depend on nothing but distance and customer number.
+them. Applicants are put together in the same way and led through the same blocks, the nearest first, so that they
+soon have neighbours to measure the others by. Which of the two halves a person falls into decides when they are
+compared, never whether: results depend on nothing but distance and customer number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,33 +52,22 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True)
-class FormerCustomers:
-    """Former customers, laid out to be searched.
+class _Fold:
+    """The former customers of one fold, laid out.
 
     Attributes
     ----------
     order: the features that differ among them, by how much.
     low, high: limits of all features.
-    by_number: rows in the order of customers' numbers.
     """
 
     blocks: kernels.Blocks
     order: NDArray[np.intp]
     low: Codes
     high: Codes
-    by_number: NDArray[np.int32]
 
     @staticmethod
-    def lay_out(codes: Codes, customer_id: NDArray[np.int32]) -> FormerCustomers:
-        """Lay out former customers.
-
-        Parameters
-        ----------
-        codes: shape (n, features), out of fold, from `to_codes`.
-        customer_id: shape (n,).
-        """
-        if not len(codes):
-            raise ValueError("There are no former customers to search.")
+    def lay_out(codes: Codes, place: NDArray[np.int32]) -> _Fold:
         low, high = codes.min(axis=0), codes.max(axis=0)
         some = codes[:: max(1, len(codes) // _SPREAD_ROWS)].astype(np.float64)
         spread = np.abs(some - some.mean(axis=0)).mean(axis=0)
@@ -85,29 +75,73 @@ class FormerCustomers:
         order = order[(low < high)[order]]
         ordered = _in_order(codes, order)
         together = np.concatenate(list(_alike(ordered[:, : kernels.LEADING], kernels.LANES)))
-        by_number = np.argsort(customer_id, kind="stable").astype(np.int32)
-        place = np.empty(len(codes), np.int32)
-        place[by_number] = np.arange(len(codes), dtype=np.int32)
         filled = np.resize(together, -(-len(codes) // kernels.LANES) * kernels.LANES)
         places = place[filled]
         places[len(codes) :] = kernels.NOBODY
-        return FormerCustomers(_blocks(ordered[filled], places), order, low, high, by_number)
+        return _Fold(_blocks(ordered[filled], places), order, low, high)
+
+    def ask(self, codes: Codes) -> _Asked:
+        # Beyond the limits everybody is farther by the same amount.
+        within = np.clip(codes, self.low, self.high)
+        farther = np.abs(np.subtract(codes, within, dtype=np.int32)).sum(axis=1, dtype=np.int64)
+        q = _in_order(within, self.order)
+        return _Asked(q, _other_sums(q), farther)
+
+
+class _Asked(NamedTuple):
+    """Applicants as a fold's former customers are laid out, see `kernels.search`."""
+
+    q: Codes
+    others: NDArray[np.uint16]
+    farther: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class FormerCustomers:
+    """Former customers of all folds, laid out to be searched; `by_number` are rows by their customer numbers."""
+
+    folds: tuple[_Fold, ...]
+    by_number: NDArray[np.int32]
+
+    @staticmethod
+    def lay_out(codes: Codes, fold: NDArray[np.int8], customer_id: NDArray[np.int32]) -> FormerCustomers:
+        """Lay out former customers.
+
+        Parameters
+        ----------
+        codes: shape (n, features), from `Folds`.
+        fold, customer_id: shape (n,); folds are numbered from 0, and each has somebody.
+
+        Raises ValueError if there are no former customers.
+        """
+        if not len(codes):
+            raise ValueError("There are no former customers to search.")
+        by_number = np.argsort(customer_id, kind="stable").astype(np.int32)
+        place = np.empty(len(codes), np.int32)
+        place[by_number] = np.arange(len(codes), dtype=np.int32)
+        of_fold = [fold == number for number in range(int(fold.max()) + 1)]
+        return FormerCustomers(tuple(_Fold.lay_out(codes[own], place[own]) for own in of_fold), by_number)
 
     def without(self, rows: NDArray[np.bool_]) -> FormerCustomers:
         """The same without some rows, shape (n,): they are in nobody's neighbourhood."""
-        place = self.blocks.place.copy()
-        place[(place != kernels.NOBODY) & rows[self.by_number][place]] = kernels.NOBODY
-        return replace(self, blocks=self.blocks._replace(place=place))
+        left_out = rows[self.by_number]
+
+        def kept(fold: _Fold) -> _Fold:
+            place = fold.blocks.place
+            place = np.where(left_out[place] | (place == kernels.NOBODY), np.int32(kernels.NOBODY), place)
+            return replace(fold, blocks=fold.blocks._replace(place=place))
+
+        return replace(self, folds=tuple(map(kept, self.folds)))
 
     def __len__(self) -> int:
-        return int((self.blocks.place != kernels.NOBODY).sum())
+        return sum(int((fold.blocks.place != kernels.NOBODY).sum()) for fold in self.folds)
 
-    def nearest(self, codes: Codes, k: int = NEIGHBOURS, *, threads: int = 1) -> Neighbours:
+    def nearest(self, codes: Sequence[Codes], k: int = NEIGHBOURS, *, threads: int = 1) -> Neighbours:
         """The k nearest of each applicant, all there are if they are fewer.
 
         Parameters
         ----------
-        codes: shape (n, features), of the applicants.
+        codes: of the applicants by each fold's model, shape (n, features) each, from `explained_by_folds`.
 
         Raises ValueError if k, or the number of former customers, is less than 20.
         """
@@ -116,21 +150,19 @@ class FormerCustomers:
                 f"{k} neighbours among {len(self)} former customers are asked for; of fewer than"
                 f" {SMALLEST_GROUP} people nothing is told."
             )
-        # Beyond the limits everybody is farther by the same amount.
-        within = np.clip(codes, self.low, self.high)
-        farther = np.abs(codes.astype(np.int64) - within).sum(axis=1)
-        q = _in_order(within, self.order)
-        keys = np.full((len(codes), min(k, len(self))), kernels.EMPTY, np.int64)
+        keys = np.full((len(codes[0]), min(k, len(self))), kernels.EMPTY, np.int64)
+        asked = [fold.ask(explained) for fold, explained in zip(self.folds, codes, strict=True)]
 
         def search(rows: NDArray[np.intp]) -> None:
-            found = np.full((len(rows), keys.shape[1]), kernels.EMPTY, np.int64)
-            kernels.search(self.blocks, q[rows], _other_sums(q[rows]), found)
-            keys[rows] = found
+            own = keys[rows]
+            for fold, (q, others, farther) in zip(self.folds, asked, strict=True):
+                kernels.search(fold.blocks, q[rows], others[rows], farther[rows], own)
+            keys[rows] = np.sort(own, axis=1)
 
         with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(search, _alike(q[:, : kernels.LEADING], _TOGETHER)):
+            for _ in pool.map(search, _alike(asked[0].q[:, : kernels.LEADING], _TOGETHER)):
                 pass
-        return Neighbours(self.by_number[keys & kernels.FARTHEST], (keys >> 32) + farther[:, None])
+        return Neighbours(self.by_number[keys & kernels.FARTHEST], keys >> 32)
 
 
 def _in_order(codes: Codes, order: NDArray[np.intp]) -> Codes:

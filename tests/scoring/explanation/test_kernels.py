@@ -18,7 +18,7 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 PROJECT = Path(__file__).resolve().parents[3]
-COMPILED = ("scoring.explanation.kernels", "scoring.monitoring", "db.runs.copy")
+COMPILED = ("scoring.explanation.kernels", "scoring.similar.kernels", "scoring.monitoring", "db.runs.copy")
 
 EXPLAIN = """
 import sys

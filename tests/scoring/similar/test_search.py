@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,12 +28,40 @@ def people(n: int, seed: int, features: int = FEATURES) -> Codes:
     return to_codes(found)
 
 
-def plain(former: Codes, customer_id: NDArray[np.int32], new: Codes, k: int) -> Neighbours:
+@dataclass(frozen=True)
+class Former:
+    """Former customers in three folds; some tests have their own codes."""
+
+    codes: Codes
+    customer_id: NDArray[np.int32]
+    fold: NDArray[np.int8]
+
+    def take(self, rows: NDArray[np.intp]) -> Former:
+        return Former(self.codes[rows], self.customer_id[rows], self.fold[rows])
+
+    def laid_out(self) -> FormerCustomers:
+        return FormerCustomers.lay_out(self.codes, self.fold, self.customer_id)
+
+
+def former_customers(codes: Codes) -> Former:
+    n, rng = len(codes), np.random.default_rng(9)
+    numbers = rng.permutation(np.arange(100_001, 100_001 + n, dtype=np.int32))
+    return Former(codes, numbers, rng.permutation(np.arange(n, dtype=np.int8) % 3))
+
+
+def by_folds(codes: Codes) -> list[Codes]:
+    """Applicants as three models explain them, each a little differently."""
+    rng = np.random.default_rng(8)
+    return [np.clip(codes + rng.integers(-9, 10, codes.shape), -LIMIT, LIMIT).astype(np.int16) for _ in range(3)]
+
+
+def plain(former: Former, new: list[Codes], k: int) -> Neighbours:
     """Everybody is compared with everybody, in numpy and float64."""
     rows, distances = [], []
-    for own in new.astype(np.float64):
-        distance = np.abs(former.astype(np.float64) - own).sum(axis=1)
-        nearest = np.lexsort((customer_id, distance))[:k]
+    for at in range(len(new[0])):
+        own = np.array([codes[at] for codes in new], np.float64)[former.fold]
+        distance = np.abs(former.codes.astype(np.float64) - own).sum(axis=1)
+        nearest = np.lexsort((former.customer_id, distance))[:k]
         rows.append(nearest)
         distances.append(distance[nearest])
     return Neighbours(np.array(rows, np.int32), np.array(distances).astype(np.int64))
@@ -41,86 +71,87 @@ def same(found: Neighbours, expected: Neighbours) -> bool:
     return np.array_equal(found.rows, expected.rows) and np.array_equal(found.distance, expected.distance)
 
 
-def numbers(n: int, seed: int = 9) -> NDArray[np.int32]:
-    return np.random.default_rng(seed).permutation(np.arange(100_001, 100_001 + n, dtype=np.int32))
-
-
 def test_neighbours_are_those_of_comparing_everybody_with_everybody() -> None:
-    former, new, ids = people(5_000, 1), people(1_000, 2), numbers(5_000)
-    found = FormerCustomers.lay_out(former, ids).nearest(new, 200)
-    assert same(found, plain(former, ids, new, 200))
+    former, new = former_customers(people(2_000, 1)), by_folds(people(1_000, 2))
+    assert same(former.laid_out().nearest(new, 200), plain(former, new, 200))
 
 
 def test_of_equally_near_the_lowest_customer_number_comes_first() -> None:
-    distinct, ids = people(50, 1), numbers(1_000)
-    former = np.repeat(distinct, 20, axis=0)
-    found = FormerCustomers.lay_out(former, ids).nearest(distinct, 30)
-    assert same(found, plain(former, ids, distinct, 30))
-    tied = np.sort(ids[found.rows[:, :20]], axis=1)
-    assert np.array_equal(ids[found.rows[:, :20]], tied)
+    distinct = people(50, 1)
+    former = former_customers(np.repeat(distinct, 20, axis=0))
+    found = former.laid_out().nearest([distinct] * 3, 30)
+    assert same(found, plain(former, [distinct] * 3, 30))
+    numbers = former.customer_id[found.rows[:, :20]]
+    assert np.array_equal(numbers, np.sort(numbers, axis=1))
     assert (found.distance[:, :20] == 0).all()
 
 
+def test_ties_at_the_last_place_go_to_the_lowest_customer_number_across_folds() -> None:
+    one = people(1, 1)
+    former = former_customers(np.repeat(one, 300, axis=0))
+    found = former.laid_out().nearest([one] * 3, 25)
+    assert np.array_equal(former.customer_id[found.rows[0]], np.sort(former.customer_id)[:25])
+
+
 def test_results_depend_on_no_order_no_batch_and_no_threads() -> None:
-    former, new, ids = people(3_000, 1), people(333, 2), numbers(3_000)
-    found = FormerCustomers.lay_out(former, ids).nearest(new, 50)
-    shuffled = np.random.default_rng(4).permutation(len(former))
-    other = FormerCustomers.lay_out(former[shuffled], ids[shuffled])
-    again = other.nearest(new[::-1], 50, threads=2)
-    assert np.array_equal(ids[shuffled][again.rows[::-1]], ids[found.rows])
+    former, new = former_customers(people(3_000, 1)), by_folds(people(333, 2))
+    found = former.laid_out().nearest(new, 50)
+    numbers = former.customer_id[found.rows]
+    shuffled = former.take(np.random.default_rng(4).permutation(3_000))
+    other = shuffled.laid_out()
+    again = other.nearest([codes[::-1] for codes in new], 50, threads=2)
+    assert np.array_equal(shuffled.customer_id[again.rows[::-1]], numbers)
     assert np.array_equal(again.distance[::-1], found.distance)
     for at in (0, 100, 332):
-        alone = other.nearest(new[at : at + 1], 50)
-        assert np.array_equal(ids[shuffled][alone.rows[0]], ids[found.rows[at]])
+        alone = other.nearest([codes[at : at + 1] for codes in new], 50)
+        assert np.array_equal(shuffled.customer_id[alone.rows[0]], numbers[at])
 
 
 def test_who_is_left_out_is_in_nobodys_neighbourhood() -> None:
-    former, ids = people(1_500, 1), numbers(1_500)
-    index = FormerCustomers.lay_out(former, ids)
+    former = former_customers(people(1_500, 1))
     erased = np.random.default_rng(3).random(1_500) < 0.3
-    # Each is asked about with the contributions of one who was erased: they would be the nearest.
-    found = index.without(erased).nearest(former[erased][:100], 40)
+    # Asked is for the very people who were erased: nobody would be nearer.
+    asked = [former.codes[erased][:100]] * 3
+    assert erased[former.laid_out().nearest(asked, 40).rows[:, 0]].all()
+    index = former.laid_out().without(erased)
+    found = index.nearest(asked, 40)
     assert not erased[found.rows].any()
     kept = np.flatnonzero(~erased)
-    expected = plain(former[kept], ids[kept], former[erased][:100], 40)
-    assert np.array_equal(kept[expected.rows], found.rows)
-    assert len(index.without(erased)) == len(kept)
-    assert erased[index.nearest(former[erased][:100], 40).rows[:, 0]].all()
+    assert len(index) == len(kept)
+    assert np.array_equal(kept[plain(former.take(kept), asked, 40).rows], found.rows)
 
 
 def test_applicants_far_from_everybody_are_compared_exactly_too() -> None:
-    former, ids = people(500, 1), numbers(500)
-    far = np.concatenate([np.full((1, FEATURES), LIMIT), np.full((1, FEATURES), -LIMIT), former[:1]]).astype(
-        np.int16
-    )
-    assert same(FormerCustomers.lay_out(former, ids).nearest(far, 20), plain(former, ids, far, 20))
+    former = former_customers(people(500, 1))
+    far = [np.full((1, FEATURES), limit, np.int16) for limit in (LIMIT, -LIMIT)]
+    asked = [np.concatenate([*far, former.codes[:1]])] * 3
+    assert same(former.laid_out().nearest(asked, 20), plain(former, asked, 20))
     # Nor do sums that no 16 bits hold confuse anybody.
-    wide = np.random.default_rng(5).integers(-LIMIT, LIMIT + 1, (500, FEATURES)).astype(np.int16)
-    assert same(FormerCustomers.lay_out(wide, ids).nearest(far, 20), plain(wide, ids, far, 20))
+    codes = np.random.default_rng(5).integers(-LIMIT, LIMIT + 1, (500, FEATURES)).astype(np.int16)
+    wide = former_customers(codes)
+    assert same(wide.laid_out().nearest(asked, 20), plain(wide, asked, 20))
 
 
 @pytest.mark.parametrize("features", [1, 16, 17, 130])
 def test_any_number_of_features_and_of_former_customers_does(features: int) -> None:
-    for n in (20, 63, 64, 65, 200):
-        former, new = people(n, 1, features), people(30, 2, features)
-        assert same(
-            FormerCustomers.lay_out(former, numbers(n)).nearest(new, 20), plain(former, numbers(n), new, 20)
-        )
+    for n in (20, 63, 64, 65, 400):
+        former, new = former_customers(people(n, 1, features)), by_folds(people(30, 2, features))
+        assert same(former.laid_out().nearest(new, 20), plain(former, new, 20))
 
 
 def test_all_former_customers_are_found_where_there_are_no_more() -> None:
-    found = FormerCustomers.lay_out(people(30, 1), numbers(30)).nearest(people(3, 2), 200)
+    found = former_customers(people(30, 1)).laid_out().nearest(by_folds(people(3, 2)), 200)
     assert np.array_equal(np.sort(found.rows, axis=1), np.tile(np.arange(30), (3, 1)))
 
 
 def test_nothing_is_told_of_fewer_than_twenty() -> None:
-    index = FormerCustomers.lay_out(people(100, 1), numbers(100))
+    index = former_customers(people(100, 1)).laid_out()
     with pytest.raises(ValueError, match="fewer than 20"):
-        index.nearest(people(1, 2), 19)
+        index.nearest(by_folds(people(1, 2)), 19)
     with pytest.raises(ValueError, match="among 19 former customers"):
-        index.without(np.arange(100) >= 19).nearest(people(1, 2), 200)
+        index.without(np.arange(100) >= 19).nearest(by_folds(people(1, 2)), 200)
     with pytest.raises(ValueError, match="no former customers"):
-        FormerCustomers.lay_out(people(0, 1), numbers(0))
+        former_customers(people(0, 1)).laid_out()
 
 
 CODES = arrays.arrays(np.int16, (80, 20), elements=st.integers(-LIMIT, LIMIT))
@@ -129,12 +160,9 @@ CODES = arrays.arrays(np.int16, (80, 20), elements=st.integers(-LIMIT, LIMIT))
 @settings(max_examples=60, deadline=None)
 @given(former=CODES, new=arrays.arrays(np.int16, (4, 20), elements=st.integers(-LIMIT, LIMIT)))
 def test_no_bound_is_ever_more_than_the_distance(former: Codes, new: Codes) -> None:
-    index = FormerCustomers.lay_out(former, numbers(80))
-    blocks = index.blocks
-    q = np.zeros((4, blocks.rows.shape[1]), np.int16)
-    q[:, : len(index.order)] = np.clip(new, index.low, index.high)[:, index.order]
-    after = [q[:, start:].sum(axis=1, dtype=np.int64) for start in (kernels.STEP, kernels.LEADING)]
-    others = np.clip(np.stack(after, axis=1) + kernels.SUM_OFFSET, 0, 65_535).astype(np.uint16)
+    one_fold = FormerCustomers.lay_out(former, np.zeros(80, np.int8), np.arange(80, dtype=np.int32)).folds[0]
+    blocks = one_fold.blocks
+    q, others, _ = one_fold.ask(new)
     of_block = kernels.block_bounds(blocks, q)
     for i in range(4):
         true = np.abs(blocks.rows.astype(np.int64) - q[i]).sum(axis=1).reshape(-1, kernels.LANES)
