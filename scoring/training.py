@@ -24,6 +24,7 @@ from scoring.fairness import groups
 from scoring.missing import with_missing_ways
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import default_probability, exact_score, quantiles, score
+from scoring.similar.folds import Folds, HeldOut
 
 FOLDS = 5
 SEARCH_FOLDS = 3
@@ -65,10 +66,17 @@ def no_progress(_stage: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A bundle and the former customers' out-of-fold log-odds, shape (n,), in the order they were given."""
+    """A bundle and what the models of the folds say of the former customers, in the order they were given.
+
+    Attributes
+    ----------
+    out_of_fold_log_odds: shape (n,).
+    folds: the models and the contributions, to find the former customers who are like an applicant.
+    """
 
     bundle: ModelBundle
     out_of_fold_log_odds: NDArray[np.float64]
+    folds: Folds
 
 
 def train(
@@ -97,7 +105,8 @@ def train(
     best = tried[0]
     parameters = best["parameters"]
     together = preprocessing.missing_together
-    log_odds, fold_aucs = _out_of_fold(matrix, target, together, parameters, threads, seed, progress)
+    held_out = HeldOut(matrix, preprocessing.groups, len(explained_features()), threads=threads)
+    log_odds, fold_aucs = _out_of_fold(held_out, matrix, target, together, parameters, threads, seed, progress)
     progress("refit", 0, 1)
     text = _fit(matrix, target, together, parameters, threads, seed)
     progress("refit", 1, 1)
@@ -116,7 +125,7 @@ def train(
         baseline=Baseline.fit(former.values, log_odds),
         training={"rows": len(former), "seed": seed, "lightgbm": lightgbm.__version__},
     )
-    return Trained(bundle, log_odds)
+    return Trained(bundle, log_odds, held_out.folds())
 
 
 def search(
@@ -281,6 +290,7 @@ def explanation_cost(booster_text: str) -> int:
 
 
 def _out_of_fold(
+    held_out: HeldOut,
     matrix: NDArray[np.float32],
     target: NDArray[np.int8],
     together: Sequence[NDArray[np.intp]],
@@ -293,8 +303,8 @@ def _out_of_fold(
     aucs = []
     for number, (fit, held) in enumerate(_folds(target, FOLDS, seed + 1)):
         progress("validate", number, FOLDS)
-        booster = lightgbm.Booster(model_str=_fit(matrix[fit], target[fit], together, parameters, threads, seed))
-        log_odds[held] = _raw(booster, matrix[held], threads)
+        text = _fit(matrix[fit], target[fit], together, parameters, threads, seed)
+        log_odds[held] = held_out.explain(text, held)
         aucs.append(float(roc_auc_score(target[held], log_odds[held])))
     progress("validate", FOLDS, FOLDS)
     return log_odds, aucs

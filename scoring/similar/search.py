@@ -179,7 +179,8 @@ def _other_sums(ordered: Codes) -> NDArray[np.uint16]:
     Cutting never moves two sums apart, so their difference stays a lower bound.
     """
     after = [ordered[:, start:].sum(axis=1, dtype=np.int64) for start in (kernels.STEP, kernels.LEADING)]
-    return np.clip(np.stack(after, axis=1) + kernels.SUM_OFFSET, 0, 2**16 - 1).astype(np.uint16)
+    cut: NDArray[np.int64] = np.clip(np.stack(after, axis=1) + kernels.SUM_OFFSET, 0, 2**16 - 1)
+    return cut.astype(np.uint16)
 
 
 def _blocks(rows: Codes, place: NDArray[np.int32]) -> kernels.Blocks:
