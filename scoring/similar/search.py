@@ -5,8 +5,8 @@ quantitative analysis and performance study for similarity-search methods in hig
 pivots give up little. So everybody is looked at, but briefly, as their VA-file does. Lower bounds come in stages:
 
 1. A block of 64 former customers who are alike, by the limits of the 16 features that differ most: given up unread.
-2. Each of them by 8 of these features. The features that are left add at least the difference of their sums, of
-   which the whole log-odds would be the simplest case.
+2. Each of them by 8 of these features. The features that are left add at least the difference of their sums. The
+   difference of the log-odds is the same with no feature of its own; it leaves more than half of everybody.
 3. The same by 16 features. One in a hundred is left.
 4. All features.
 

@@ -35,7 +35,6 @@ DRAWS = 50
 NEIGHBOURS = 200
 ALONE = 50
 COMPARED = 40
-# Memory that is not the search's own: arrays of the chosen size stay.
 _PEAK, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 T = TypeVar("T")
