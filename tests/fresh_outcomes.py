@@ -14,7 +14,6 @@ from scoring import sample
 from scoring.contract import Applications, check_rows
 from scoring.sample import default
 from scoring.sample.draw import Columns
-from scoring.similar.outcomes import Outcomes
 
 Vector = NDArray[np.float64]
 
@@ -53,9 +52,8 @@ def tenths(default_probability: Vector) -> NDArray[np.intp]:
     return place * 10 // len(place)
 
 
-def covered(told: Outcomes, rows: NDArray[np.int32], former_chance: Vector) -> Vector:
-    """Per tenth the share of applicants whose interval covers the rate of fresh outcomes of their neighbours."""
-    fresh = former_chance[rows].mean(axis=1)
-    inside = (told.lowest <= fresh) & (fresh <= told.highest)
-    own = tenths(told.default_probability)
+def covered(lowest: Vector, highest: Vector, default_probability: Vector, chance: Vector) -> Vector:
+    """Per tenth of probability the share of applicants whose interval covers a chance, all of shape (n,)."""
+    inside = (lowest <= chance) & (chance <= highest)
+    own = tenths(default_probability)
     return np.array([inside[own == tenth].mean() for tenth in range(10)])
