@@ -27,6 +27,7 @@ from scoring.missing import with_missing_ways
 from scoring.policy import Policy, default_policy
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import default_probability, exact_score, quantiles, score
+from scoring.similar.folds import Folds, HeldOut
 
 SEARCH_FOLDS = 3
 SEARCH_ROWS = 40_000
@@ -60,10 +61,17 @@ def no_progress(_stage: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A bundle and the former customers' out-of-fold log-odds, shape (n,), in the order they were given."""
+    """A bundle and what the models of the folds say of the former customers, in the order they were given.
+
+    Attributes
+    ----------
+    out_of_fold_log_odds: shape (n,).
+    folds: the models and the contributions, to find the former customers who are like an applicant.
+    """
 
     bundle: ModelBundle
     out_of_fold_log_odds: NDArray[np.float64]
+    folds: Folds
 
 
 def train(
@@ -100,7 +108,8 @@ def train(
     )
     parameters = tried[0]["parameters"]
     together = preprocessing.missing_together
-    found, fold_aucs = _out_of_fold(fitter, matrix, target, together, parameters, progress)
+    held_out = HeldOut(matrix, preprocessing.groups, len(explained_features()), threads=threads)
+    found, fold_aucs = _out_of_fold(fitter, held_out, matrix, target, together, parameters, progress)
     judged = calibration(found, target, [held for _, held in folds(target, FOLDS, seed + 1)])
     progress("refit", 0, 1)
     text = _fit(fitter, matrix, target, together, parameters)
@@ -136,7 +145,7 @@ def train(
         },
         training={"rows": len(former), "seed": seed, "lightgbm": lightgbm.__version__},
     )
-    return Trained(bundle, log_odds)
+    return Trained(bundle, log_odds, held_out.folds())
 
 
 def search(
@@ -304,6 +313,7 @@ def explanation_cost(booster_text: str) -> int:
 
 def _out_of_fold(
     fitter: Fitter,
+    held_out: HeldOut,
     matrix: NDArray[np.float32],
     target: NDArray[np.int8],
     together: Sequence[NDArray[np.intp]],
@@ -314,8 +324,8 @@ def _out_of_fold(
     aucs = []
     for number, (fit, held) in enumerate(folds(target, FOLDS, fitter.seed + 1)):
         progress("validate", number, FOLDS)
-        booster = lightgbm.Booster(model_str=_fit(fitter, matrix[fit], target[fit], together, parameters))
-        log_odds[held] = fitter.log_odds(booster, matrix[held])
+        text = _fit(fitter, matrix[fit], target[fit], together, parameters)
+        log_odds[held] = held_out.explain(text, held)
         aucs.append(float(roc_auc_score(target[held], log_odds[held])))
     progress("validate", FOLDS, FOLDS)
     return log_odds, aucs

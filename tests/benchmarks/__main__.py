@@ -29,6 +29,7 @@ class Needs:
 
 NEEDS = {
     "explain": Needs("explanations beside LightGBM's and woodelf's", 10, 0, 2),
+    "similar": Needs("the former customers nearest to each of 48,744 applicants", 15, 0, 6),
     "night": Needs("the whole night, of 48,744 and of 487,440 customers, beside the plain way", 25, 12, 4),
     "dashboards": Needs(
         "the dashboards over thirty nights, for one user and for twenty", 20, 8, 5, dashboards=True
@@ -40,6 +41,12 @@ def _explain() -> Iterator[Result]:
     from tests.benchmarks import bench_explain
 
     return bench_explain.run()
+
+
+def _similar() -> Iterator[Result]:
+    from tests.benchmarks import bench_similar
+
+    return bench_similar.run()
 
 
 def _night() -> Iterator[Result]:
@@ -55,7 +62,12 @@ def _dashboards() -> Iterator[Result]:
 
 
 # What a part imports, only that part needs.
-PARTS: Mapping[str, Part] = {"explain": _explain, "night": _night, "dashboards": _dashboards}
+PARTS: Mapping[str, Part] = {
+    "explain": _explain,
+    "similar": _similar,
+    "night": _night,
+    "dashboards": _dashboards,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

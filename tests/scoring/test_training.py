@@ -15,7 +15,9 @@ import pytest
 from scoring.bundle import ModelBundle, digest
 from scoring.contract import Applications, check_rows
 from scoring.errors import ArtefactError, OutdatedArtefactError, TrainingError
+from scoring.explanation.engine import engine
 from scoring.preprocess import Preprocessing
+from scoring.similar.codes import UNITS
 from scoring.training import Trained, does_not_differ, explanation_cost, metrics, search, train
 
 
@@ -34,6 +36,20 @@ def test_probabilities_are_calibrated_in_the_large(trained: Trained) -> None:
         [line["mean_probability"] for line in calibration], weights=[line["customers"] for line in calibration]
     )
     assert mean == pytest.approx(trained.bundle.metrics["default_rate"], abs=0.01)
+
+
+def test_former_customers_are_explained_by_the_models_whose_log_odds_they_carry(
+    trained: Trained, former: Applications
+) -> None:
+    folds, preprocessing = trained.folds, trained.bundle.preprocessing
+    assert len(folds.boosters) == 5
+    matrix = preprocessing.transform(former.values)
+    for number, text in enumerate(folds.boosters):
+        held = np.flatnonzero(folds.fold == number)
+        model = engine(text, preprocessing.groups, folds.codes.shape[1])
+        assert np.array_equal(model.explain(matrix[held], threads=1)[0], trained.out_of_fold_log_odds[held])
+        added = model.base_value + folds.codes[held].sum(axis=1) / UNITS
+        assert added == pytest.approx(trained.out_of_fold_log_odds[held], abs=folds.codes.shape[1] / UNITS / 2)
 
 
 def test_on_real_applications_the_auc_is_as_promised(real_data: Path | None, trained: Trained) -> None:

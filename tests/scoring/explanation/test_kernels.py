@@ -18,7 +18,13 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 PROJECT = Path(__file__).resolve().parents[3]
-COMPILED = ("scoring.explanation.kernels", "scoring.monitoring", "scoring.what_if.kernels", "db.runs.copy")
+COMPILED = (
+    "scoring.explanation.kernels",
+    "scoring.monitoring",
+    "scoring.similar.kernels",
+    "scoring.what_if.kernels",
+    "db.runs.copy",
+)
 
 EXPLAIN = """
 import sys

@@ -1,0 +1,1 @@
+"""People like an applicant, and what became of them: the nearest former customers by what moves their scores."""
