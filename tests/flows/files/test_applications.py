@@ -324,7 +324,8 @@ def test_a_file_that_is_cut_anywhere_in_a_row_is_refused(tmp_path: Path, place: 
     cut = TEXT.replace("\n", end).encode()[:place]
     header, *rows = cut.decode().split("\n")
     last = rows[-1].rstrip("\r") if rows else ""
-    is_whole = last == "" or last.count(",") == 120
+    # A comma within quotes ends no field, and a quote that is left open ends no row.
+    is_whole = last == "" or (last.count('"') % 2 == 0 and len(next(csv.reader([last]))) == 121)
     there = [row for row in rows if row.rstrip("\r")]
     if header.rstrip("\r") != TEXT.split("\n", 1)[0] or not there or not is_whole:
         with pytest.raises((SourceError, ColumnsError), match=r"a\.csv"):
