@@ -166,11 +166,12 @@ def installation() -> Iterator[tuple[str, str, int]]:
             return done.stdout
 
         try:
-            first = date.fromisoformat(json.loads(creditlens("up", "--no-dashboards", "--json"))["as_of"])
+            today = date.fromisoformat(json.loads(creditlens("up", "--no-dashboards", "--json"))["as_of"])
             for number in range(1, NIGHTS):
                 file = Path(folder) / f"night_{number}.csv"
                 another_night(state / "data" / "application_test.csv", file, number)
-                night = first + timedelta(days=number)
+                # The last one is done anew for the date of the first: no date is after today.
+                night = today - timedelta(days=NIGHTS - 1 - number)
                 creditlens("nightly", "--applications", str(file), "--as-of", str(night), "--json")
             served = json.loads(creditlens("dashboards", "--json"))
             yield served["url"], served["users"]["advisor"], int(creditlens("sql", "-At", "-c", CUSTOMER))

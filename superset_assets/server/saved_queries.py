@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -21,7 +21,7 @@ def read(assets: Path) -> list[dict[str, str]]:
     return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted((assets / FOLDER).glob("*.yaml"))]
 
 
-def save(queries: Iterable[Mapping[str, str]], users: Iterable[Any]) -> None:
+def save(queries: Sequence[Mapping[str, str]], users: Iterable[Any]) -> None:
     """Give each user each of the queries as the files have them, and take away what was given and is in no file."""
     from superset import db
     from superset.models.core import Database

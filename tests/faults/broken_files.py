@@ -7,6 +7,7 @@ import gzip
 import io
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 
 import polars as pl
@@ -310,7 +311,9 @@ def parquet_files(draw: st.DrawFn) -> File:
         elif kind == "control" and frame[name].dtype == pl.String:
             frame = frame.with_columns(pl.concat_str(pl.col(name), pl.lit("\x00\x1b")).alias(name))
         elif kind == "dictionary":
-            frame = frame.with_columns(pl.col(name).cast(pl.String).cast(pl.Categorical))
+            # A duration, a list or a table in a cell has no text that could be in one.
+            with suppress(pl.exceptions.PolarsError):
+                frame = frame.with_columns(pl.col(name).cast(pl.String).cast(pl.Categorical))
         elif kind == "repeat":
             frame = pl.concat([frame, frame.head(1)])
     buffer = io.BytesIO()
