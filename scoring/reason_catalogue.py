@@ -11,16 +11,15 @@ never a reason, whatever a policy lets be told: who somebody is, where somebody 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cache, cached_property
 from importlib.resources import files
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from scoring.dictionary_lines import DictionaryError, Line, read_lines
@@ -61,13 +60,9 @@ class ReasonCatalogue:
     @cached_property
     def text(self) -> str:
         """The canonical content: features instead of groups, one way to write each cell; `parse` reads it too."""
-        content = io.StringIO()
-        writer = csv.writer(content, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for reason in self.reasons:
-            code, features, *texts = astuple(reason)
-            writer.writerow([code, " ".join(features), *texts])
-        return content.getvalue()
+        lines = [{**asdict(reason), "features": " ".join(reason.features)} for reason in self.reasons]
+        cells = [{column: text or None for column, text in line.items()} for line in lines]
+        return pl.DataFrame(cells, schema=dict.fromkeys(_COLUMNS, pl.String)).write_csv()
 
     @cached_property
     def sha256(self) -> str:
