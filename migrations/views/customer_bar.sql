@@ -1,7 +1,7 @@
 CREATE VIEW reporting.customer_bar AS
 SELECT
     e.customer_id,
-    e.rank::integer AS ord,
+    e.told_rank::integer AS ord,
     e.feature,
     CASE WHEN e.features > 1 THEN e.group_label_en || ' (' ELSE '' END || e.label_en || ' = ' || e.value_en
         || CASE WHEN e.features > 1 THEN ')' ELSE '' END AS feature_label_en,
@@ -20,11 +20,11 @@ SELECT
     e.group_label_en,
     e.group_label_fr
 FROM reporting.explanation_group AS e
-WHERE e.rank <= 15 AND e.direction <> 'none' AND reporting.one_customer(e.customer_id);
+WHERE e.told_rank <= 15 AND e.direction <> 'none' AND reporting.one_customer(e.customer_id);
 
 COMMENT ON VIEW reporting.customer_bar IS
-    'The 15 groups of features that move the score of one applicant of the published run most. Ask for one customer_id at a '
-    'time.';
+    'The 15 groups of features that move the score of one applicant of the published run most, of those that the policy '
+    'lets be told. Ask for one customer_id at a time.';
 COMMENT ON COLUMN reporting.customer_bar.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_bar.ord IS 'Place of the group by absolute points, 1 is the largest.';
 COMMENT ON COLUMN reporting.customer_bar.feature IS

@@ -28,11 +28,21 @@ SELECT
     f.description_fr,
     g.name AS feature_group,
     g.label_en AS group_label_en,
-    g.label_fr AS group_label_fr
+    g.label_fr AS group_label_fr,
+    COALESCE(told.may_be_told, true) AS may_be_told,
+    CASE WHEN COALESCE(told.may_be_told, true) THEN 'yes' ELSE 'no' END AS may_be_told_en,
+    CASE WHEN COALESCE(told.may_be_told, true) THEN 'oui' ELSE 'non' END AS may_be_told_fr
 FROM reporting.customer_comparison AS c
 JOIN credit.feature AS f ON f.feature_id = c.feature_id
 JOIN credit.feature_group AS g ON g.group_id = f.group_id
-WHERE c.outcome = 'all' AND reporting.one_customer(c.customer_id);
+LEFT JOIN credit.policy_feature AS told
+    ON told.policy_id = (SELECT max(newest.policy_id) FROM credit.policy AS newest)
+    AND told.feature_id = c.feature_id
+-- What the run's policy kept from scoring is nothing that the score rests on.
+LEFT JOIN credit.policy_feature AS scored
+    ON scored.policy_id = (SELECT run.policy_id FROM reporting.published_run AS run)
+    AND scored.feature_id = c.feature_id
+WHERE COALESCE(scored.may_score, true) AND c.outcome = 'all' AND reporting.one_customer(c.customer_id);
 
 COMMENT ON VIEW reporting.customer_feature IS
     'Everything that the score of one applicant of the published run rests on, in words and numbers: a line per '
@@ -71,3 +81,7 @@ COMMENT ON COLUMN reporting.customer_feature.feature_group IS
     'Name of the group of features that say the same thing in other words, see explanation_group.';
 COMMENT ON COLUMN reporting.customer_feature.group_label_en IS 'Short name of the group in English.';
 COMMENT ON COLUMN reporting.customer_feature.group_label_fr IS 'Short name of the group in French.';
+COMMENT ON COLUMN reporting.customer_feature.may_be_told IS
+    'Whether the policy in force lets the feature be told as a reason.';
+COMMENT ON COLUMN reporting.customer_feature.may_be_told_en IS 'The same in English.';
+COMMENT ON COLUMN reporting.customer_feature.may_be_told_fr IS 'The same in French.';

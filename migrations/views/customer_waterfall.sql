@@ -13,8 +13,8 @@ SELECT
 FROM (
     SELECT
         e.customer_id,
-        -- Ranks up to 10 are a step each, all others are one together.
-        least(e.rank, 11)::integer AS ord,
+        -- The ten strongest that may be told are a step each, all others are one together.
+        least(COALESCE(e.told_rank, 11), 11)::integer AS ord,
         sum(e.score_points) AS points,
         max(CASE WHEN e.features > 1 THEN e.group_label_en ELSE e.label_en || ' = ' || e.value_en END) AS label_en,
         max(CASE WHEN e.features > 1 THEN e.group_label_fr ELSE e.label_fr || ' = ' || e.value_fr END) AS label_fr,
@@ -22,7 +22,7 @@ FROM (
         max(CASE WHEN e.features > 1 THEN e.group_label_fr ELSE e.label_fr END) AS name_fr
     FROM reporting.explanation_group AS e
     WHERE reporting.one_customer(e.customer_id)
-    GROUP BY e.customer_id, least(e.rank, 11)
+    GROUP BY e.customer_id, least(COALESCE(e.told_rank, 11), 11)
     UNION ALL
     SELECT s.customer_id, 0, run.base_score, 'Starting point', 'Point de départ', 'Starting point', 'Point de départ'
     FROM credit.score AS s
@@ -33,7 +33,7 @@ WHERE s.ord IN (0, 11) OR s.points <> 0;
 
 COMMENT ON VIEW reporting.customer_waterfall IS
     'From the starting point to one applicant of the published run: the base score, the ten strongest groups of '
-    'features, all others together. The points of all steps add up to the exact score. Ask for one customer_id at a '
+    'features that the policy lets be told, all others together. The points of all steps add up to the exact score. Ask for one customer_id at a '
     'time.';
 COMMENT ON COLUMN reporting.customer_waterfall.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_waterfall.ord IS 'Place of the step: 0 the base score, 1 the strongest group.';

@@ -26,7 +26,9 @@ SELECT
     f.feature_id,
     g.numeric_value AS raw_value,
     g.category_code,
-    s.run_id
+    s.run_id,
+    g.may_be_told,
+    g.told_rank
 FROM credit.score AS s
 CROSS JOIN reporting.published_run AS run
 CROSS JOIN LATERAL (
@@ -37,7 +39,12 @@ CROSS JOIN LATERAL (
         led.*,
         row_number() OVER (ORDER BY abs(led.contribution) DESC, led.group_id) AS rank,
         row_number() OVER (PARTITION BY led.direction ORDER BY abs(led.contribution) DESC, led.group_id)
-            AS rank_in_direction
+            AS rank_in_direction,
+        CASE
+            WHEN led.may_be_told THEN row_number() OVER (
+                PARTITION BY led.may_be_told ORDER BY abs(led.contribution) DESC, led.group_id
+            )
+        END AS told_rank
     FROM (
         SELECT
             own.group_id,
@@ -46,15 +53,18 @@ CROSS JOIN LATERAL (
             own.feature_id,
             own.numeric_value,
             own.category_code,
+            own.may_be_told,
             CASE
                 WHEN own.contribution < 0 THEN 'raises'
                 WHEN own.contribution > 0 THEN 'lowers'
                 ELSE 'none'
             END AS direction,
-            -- The group speaks through the strongest of its features that pull its way.
+            -- The group speaks through the strongest of its features that pull its way; where some of those that count
+            -- may be told and others not, through one that may.
             row_number() OVER (
                 PARTITION BY own.group_id
                 ORDER BY
+                    (own.may_be_told AND own.feature_contribution <> 0) DESC,
                     sign(own.feature_contribution) = sign(own.contribution) DESC,
                     abs(own.feature_contribution) DESC,
                     own.feature_id
@@ -66,10 +76,15 @@ CROSS JOIN LATERAL (
                 v.numeric_value,
                 v.category_code,
                 v.contribution AS feature_contribution,
+                COALESCE(rule.may_be_told, true) AS may_be_told,
                 sum(v.contribution::double precision) OVER (PARTITION BY member.group_id) AS contribution,
                 count(*) FILTER (WHERE v.contribution <> 0) OVER (PARTITION BY member.group_id) AS features
             FROM credit.shap_value AS v
             JOIN credit.feature AS member ON member.feature_id = v.feature_id
+            -- By the policy in force: what may be told is about today, whichever policy decided.
+            LEFT JOIN credit.policy_feature AS rule
+                ON rule.policy_id = (SELECT max(newest.policy_id) FROM credit.policy AS newest)
+                AND rule.feature_id = v.feature_id
             WHERE v.run_id = (SELECT published.run_id FROM credit.published_run AS published)
                 AND v.customer_id = s.customer_id
         ) AS own
@@ -101,7 +116,8 @@ COMMENT ON COLUMN reporting.explanation_group.rank_in_direction IS
 COMMENT ON COLUMN reporting.explanation_group.features IS
     'How many features of the group do anything to this score.';
 COMMENT ON COLUMN reporting.explanation_group.feature IS
-    'The feature that speaks for the group: the strongest of those that pull its way.';
+    'The feature that speaks for the group: the strongest of those that pull its way, and one that may be told if '
+    'there is one that counts.';
 COMMENT ON COLUMN reporting.explanation_group.label_en IS 'Short name of that feature in English.';
 COMMENT ON COLUMN reporting.explanation_group.label_fr IS 'Short name of that feature in French.';
 COMMENT ON COLUMN reporting.explanation_group.value_en IS
@@ -119,3 +135,7 @@ COMMENT ON COLUMN reporting.explanation_group.raw_value IS
 COMMENT ON COLUMN reporting.explanation_group.category_code IS
     'Code of the category or flag, see category; empty if missing or a number.';
 COMMENT ON COLUMN reporting.explanation_group.run_id IS 'The published run.';
+COMMENT ON COLUMN reporting.explanation_group.may_be_told IS
+    'Whether the policy in force lets that feature be told as a reason; where not, no chart and no text names the group.';
+COMMENT ON COLUMN reporting.explanation_group.told_rank IS
+    'Place by absolute contribution among the applicant''s groups that may be told, 1 is the largest; empty for others.';

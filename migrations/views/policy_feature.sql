@@ -26,9 +26,24 @@ SELECT
     r.because_fr,
     r.policy_id = (SELECT max(newest.policy_id) FROM credit.policy AS newest) AS is_current,
     COALESCE(r.policy_id = (SELECT run.policy_id FROM reporting.published_run AS run), false) AS is_published,
-    r.because_en IS NOT NULL OR r.direction IS NOT NULL AS is_named
+    r.because_en IS NOT NULL OR r.direction IS NOT NULL AS is_named,
+    cost.auc_cost,
+    reporting.difference_en(cost.auc_cost, cost.ends, 4) AS auc_cost_en,
+    reporting.difference_fr(cost.auc_cost, cost.ends, 4) AS auc_cost_fr,
+    cost.guessed_auc
 FROM credit.policy_feature AS r
-JOIN credit.feature AS f ON f.feature_id = r.feature_id;
+JOIN credit.feature AS f ON f.feature_id = r.feature_id
+LEFT JOIN (
+    SELECT
+        each.feature,
+        each.auc_cost,
+        ARRAY[each.auc_cost - 1.96 * each.auc_cost_se, each.auc_cost + 1.96 * each.auc_cost_se] AS ends,
+        each.guessed_auc
+    FROM credit.model_version AS m
+    CROSS JOIN jsonb_to_recordset(COALESCE(m.metrics #> '{policy,exclusions}', '[]'))
+        AS each (feature text, auc_cost double precision, auc_cost_se double precision, guessed_auc double precision)
+    WHERE m.model_id = (SELECT run.model_id FROM reporting.published_run AS run)
+) AS cost ON cost.feature = f.name AND NOT r.may_score;
 
 COMMENT ON VIEW reporting.policy_feature IS
     'What each version of the policy says of each feature: whether it may score and be told, and which way its risk '
@@ -57,3 +72,10 @@ COMMENT ON COLUMN reporting.policy_feature.is_published IS
     'Whether the run that readers see was decided by this version.';
 COMMENT ON COLUMN reporting.policy_feature.is_named IS
     'Whether the policy says anything of the feature; all others may score, be told and go either way.';
+COMMENT ON COLUMN reporting.policy_feature.auc_cost IS
+    'What keeping the feature out costs in AUC, paired over the same folds, by the model that readers see; empty for one '
+    'that may score, and for one that was added to the policy since.';
+COMMENT ON COLUMN reporting.policy_feature.auc_cost_en IS 'This cost with its 95 % interval in English.';
+COMMENT ON COLUMN reporting.policy_feature.auc_cost_fr IS 'This cost with its 95 % interval in French.';
+COMMENT ON COLUMN reporting.policy_feature.guessed_auc IS
+    'How well the feature can be guessed from what is left: AUC of that guess, 0.5 is chance and 1 certainty.';

@@ -53,8 +53,7 @@ CREATE FUNCTION reporting.customer_reasons(customer_ids integer[]) RETURNS SETOF
         SELECT r.* FROM reporting.score_reason AS r WHERE r.customer_id = ANY (customer_reasons.customer_ids);
     END;
 COMMENT ON FUNCTION reporting.customer_reasons(integer[]) IS
-    'The main reasons for the scores of these applicants as sentences, see score_reason; no row for an unknown '
-    'number.';
+    'The main reasons for these applicants, see score_reason; no row for an unknown number.';
 
 CREATE FUNCTION reporting.scores_of(run_id integer) RETURNS SETOF reporting.run_score
     LANGUAGE sql STABLE PARALLEL SAFE

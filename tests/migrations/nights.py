@@ -10,17 +10,27 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine, text
 
-from db import registry
+from db import policies, registry
 from db.models import RUN_PARTITIONED
 from db.runs import ledger, statistics
 from db.runs.partitions import staging
-from flows.steps.rows import bin_rows, cohort_rows, encode_scored, former_distributions, load_former, run_statistics
+from flows.steps.rows import (
+    bin_rows,
+    cohort_rows,
+    encode_scored,
+    former_distributions,
+    load_former,
+    policy_rows,
+    run_statistics,
+)
+from flows.steps.run_policy import RunPolicy, run_policy
+from flows.steps.run_reasons import run_reasons
 from scoring.batch import Scored, score_batch
 from scoring.bundle import digest
 from scoring.cohort import cohorts
 from scoring.contract import Applications, check_rows
 from scoring.monitoring import Sums, summarise
-from scoring.policy import default_policy
+from scoring.policy import default_policy, parse_policy
 from scoring.simulation import risk_counts
 from scoring.training import Trained
 
@@ -74,19 +84,40 @@ def checked(frame: pl.DataFrame) -> Applications:
     return check_rows(frame, first_row=1, labelled=False).accepted
 
 
+def put_strict_policy_in_force(engine: Engine) -> RunPolicy:
+    """Of synthetic customers the program's policy declines hardly anybody."""
+    strict = default_policy().text.replace("to: 74", "to: 90").replace("from: 75, to: 84", "from: 91, to: 92")
+    strict = strict.replace("from: 85, to: 89", "from: 93, to: 93").replace("from: 90, to: 94", "from: 94, to: 94")
+    policies.put_in_force(engine, policy_rows(parse_policy(strict, "strict.yaml")), by="a test", reason="A test.")
+    return run_policy(engine)
+
+
 def publish_night(
-    engine: Engine, model_id: int, trained: Trained, applications: Applications, as_of: date
+    engine: Engine,
+    model_id: int,
+    trained: Trained,
+    applications: Applications,
+    as_of: date,
+    decide: RunPolicy | None = None,
 ) -> tuple[int, Sequence[Scored]]:
-    """Score, explain, load and publish in two chunks; the run and what was computed."""
+    """Score, explain, load and publish in two chunks; the run and what was computed.
+
+    With reasons where `decide` says by which policy; else by the program's own, and without.
+    """
+    policy = decide.policy if decide else default_policy()
+    reasons = run_reasons(engine, model_id, trained.bundle, decide) if decide else None
     run_id = ledger.open_run(
-        engine, as_of=as_of, model_id=model_id, source_name="new.csv", source_sha256=str(as_of).ljust(64, "0")
-    )
+        engine, as_of=as_of, model_id=model_id, source_name="new.csv", source_sha256=str(as_of).ljust(64, "0"),
+        policy_id=decide.policy_id if decide else None,
+    )  # fmt: skip
     half = len(applications) // 2
     positions = range(half), range(half, len(applications))
-    chunks = [score_batch(trained.bundle, applications.take(list(rows)), threads=2) for rows in positions]
+    chunks = [
+        score_batch(trained.bundle, applications.take(list(rows)), threads=2, policy=policy) for rows in positions
+    ]
     with staging(engine, RUN_PARTITIONED, run_id) as tables:
         for chunk in chunks:
-            for rows in encode_scored(chunk, default_policy()):
+            for rows in encode_scored(chunk, policy, reasons):
                 tables.write(rows)
         tables.index()
     first, second = (Sums.of(chunk, trained.bundle.baseline, trained.bundle.base_value) for chunk in chunks)

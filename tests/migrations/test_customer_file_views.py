@@ -23,8 +23,9 @@ from scoring.contract import Applications
 from scoring.feature_groups import feature_groups
 from scoring.features import by_name
 from scoring.preprocess import explained_features, feature_values
+from scoring.reason_catalogue import reason_catalogue
 from scoring.training import Trained
-from tests.migrations.nights import Query, checked, load_model, publish_night
+from tests.migrations.nights import Query, checked, load_model, publish_night, put_strict_policy_in_force
 
 GUARDED = ("score", "card", "reason", "bar", "waterfall", "timeline", "mover")
 UNKNOWN_ID = 999_999
@@ -52,9 +53,10 @@ def file(
 ) -> Iterator[File]:
     owner = new_database()
     model_id = load_model(owner, trained, former)
+    decide = put_strict_policy_in_force(owner)
     later = new_frame.filter(pl.col("SK_ID_CURR") != FIRST_ID)
     found = [
-        publish_night(owner, model_id, trained, checked(frame), day)[0]
+        publish_night(owner, model_id, trained, checked(frame), day, decide)[0]
         for frame, day in (
             (new_frame, date(2026, 3, 1)),
             (later, date(2026, 3, 2)),
@@ -73,7 +75,7 @@ def changed(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def lines(query: Query, view: str, customer_id: int) -> list[dict[str, Any]]:
-    order = {"timeline": "as_of", "score": "1"}.get(view, "ord")
+    order = {"timeline": "as_of", "score": "1", "feature": "rank"}.get(view, "ord")
     return query(
         f"SELECT * FROM reporting.customer_{view} WHERE customer_id = :id ORDER BY {order}", id=customer_id
     )
@@ -160,7 +162,7 @@ def test_the_score_says_where_it_stands(file: File, trained: Trained) -> None:
     mean = float(np.mean(100 / (1 + np.exp(trained.out_of_fold_log_odds))))
     assert row["former_mean_score"] == pytest.approx(mean, abs=1e-9)
     assert row["difference_to_former_mean"] == pytest.approx(row["score_exact"] - mean, abs=1e-9)
-    assert (row["accept_threshold"], row["review_threshold"]) == (85, 75)
+    assert (row["accept_threshold"], row["review_threshold"]) == (93, 91)
     assert row["default_percent"] == pytest.approx(100 - row["score_exact"])
     assert (row["as_of"], row["previous_as_of"]) == (date(2026, 3, 3), date(2026, 3, 2))
 
@@ -235,6 +237,8 @@ def test_a_newcomer_has_no_change_and_no_movers(file: File) -> None:
 
 def groups(query: Query, customer_id: int) -> list[dict[str, Any]]:
     """What the features of each group add up to, by the customer's explanation, the strongest group first."""
+    rules = query("SELECT feature FROM reporting.policy_feature WHERE is_current AND may_be_told")
+    tellable = {rule["feature"] for rule in rules}
     found: dict[str, dict[str, Any]] = {}
     for row in explanation(query, customer_id):
         group = found.setdefault(row["feature_group"], {"points": 0.0, "rows": []})
@@ -242,6 +246,9 @@ def groups(query: Query, customer_id: int) -> list[dict[str, Any]]:
         group["rows"].append(row)
     for name, group in found.items():
         own = [row for row in group["rows"] if row["score_points"] * group["points"] > 0]
+        told = [row for row in group["rows"] if row["contribution"] and row["feature"] in tellable]
+        own = [row for row in own if row in told] or told or own
+        group |= {"may_be_told": bool(told)}
         group |= {"name": name, "counted": sum(row["contribution"] != 0 for row in group["rows"])}
         group["leader"] = max(own, key=lambda row: abs(row["score_points"]), default=None)
     return sorted(found.values(), key=lambda group: -abs(group["points"]))
@@ -273,7 +280,8 @@ def test_groups_add_up_to_the_score_and_each_speaks_through_one_that_pulls_its_w
 def test_bars_are_the_strongest_groups_with_the_customers_values(file: File) -> None:
     for customer_id in file.customers:
         bars = lines(file.query, "bar", customer_id)
-        expected = [group for group in groups(file.query, customer_id)[:15] if group["points"]]
+        told = [group for group in groups(file.query, customer_id) if group["may_be_told"]]
+        expected = [group for group in told[:15] if group["points"]]
         assert [row["feature_group"] for row in bars] == [group["name"] for group in expected]
         for bar, group in zip(bars, expected, strict=True):
             leader = group["leader"]
@@ -322,37 +330,90 @@ def test_a_waterfall_leads_from_the_starting_point_to_the_exact_score(file: File
         assert [row["points"] for row in steps[1:-1]] == pytest.approx([bars[place] for place in range(1, 11)])
 
 
-def test_reasons_are_the_strongest_of_each_direction_those_that_lower_first(file: File) -> None:
-    brackets = 0
+def test_reasons_for_the_decision_come_first_as_they_are_recorded(file: File) -> None:
+    recorded = 0
     for customer_id in file.customers:
-        reasons = lines(file.query, "reason", customer_id)
-        strong = [group for group in groups(file.query, customer_id) if abs(group["points"]) >= 0.05]
+        rows = [row for row in lines(file.query, "reason", customer_id) if row["part"] == "decision"]
+        records = file.query(
+            "SELECT * FROM reporting.decision_reason WHERE customer_id = :id AND is_current ORDER BY place",
+            id=customer_id,
+        )
+        (score,) = lines(file.query, "score", customer_id)
+        assert bool(records) == (score["decision"] != "accept")
+        assert [row["ord"] for row in rows] == [record["place"] for record in records]
+        for row, record in zip(rows, records, strict=True):
+            for language in ("en", "fr"):
+                assert row[f"reason_{language}"] == record[f"advisor_{language}"]
+                assert row[f"action_{language}"] == record[f"action_{language}"]
+                assert record[f"advisor_{language}"] in row[f"reason_html_{language}"]
+            assert (row["reason_code"], row["score_points"]) == (record["reason_code"], record["score_points"])
+            assert row["direction"] == (None if record["feature"] is None else "lowers")
+        recorded += len(rows)
+    assert recorded
+
+
+def test_what_else_moves_the_score_is_the_strongest_of_each_direction_that_is_not_said_already(
+    file: File,
+) -> None:
+    brackets = left_out = 0
+    codes = {reason.code: set(reason.features) for reason in reason_catalogue().reasons}
+    for customer_id in file.customers:
+        rows = lines(file.query, "reason", customer_id)
+        reasons = [row for row in rows if row["part"] == "score"]
+        said = set().union(*(codes[row["reason_code"]] for row in rows if row["part"] == "decision"))
+        told = [group for group in groups(file.query, customer_id) if abs(group["points"]) >= 0.05]
+        told = [group for group in told if group["may_be_told"]]
+        strong = [group for group in told if group["leader"]["feature"] not in said]
+        left_out += len(told) - len(strong)
         lower = [group for group in strong if group["points"] < 0][:4]
         raise_ = [group for group in strong if group["points"] > 0][:4]
         assert [row["feature_group"] for row in reasons] == [group["name"] for group in lower + raise_]
-        assert all((row["direction"] == "lowers") == (row["ord"] <= 4) for row in reasons)
+        assert all((row["direction"] == "lowers") == (row["ord"] <= 8) for row in reasons)
         for row, group in zip(reasons, lower + raise_, strict=True):
             arrow = "▼ −" if row["direction"] == "lowers" else "▲ +"
             leader = group["leader"]
-            label = leader["label_en"]
+            label, value = leader["label_en"], f"= {leader['value_en']}"
             if group["counted"] > 1:
-                label = f"{row['group_label_en']} ({label}"
-                assert row["reason_en"].endswith(")")
+                label, value = row["group_label_en"], f"{label} {value}"
                 brackets += 1
-            assert row["reason_en"].startswith(f"{arrow}{abs(row['score_points']):.1f} points: {label}")
-            assert "-" not in row["reason_en"].split(":")[0]
-            plain = re.sub("<[^>]*>", "", row["reason_html_fr"])
-            assert plain.split(" ", 2)[2] == row["reason_fr"].split("\xa0: ", 1)[1]
-    assert brackets
+            assert (row["reason_en"], row["value_en"]) == (label, value)
+            plain = re.sub("<div>.*</div>|<[^>]*>", "", row["reason_html_en"])
+            assert plain == f"{arrow}{abs(row['score_points']):.1f} {label} {value} ({row['compared_en']})"
+    assert brackets and left_out
 
 
-def test_no_two_reasons_of_a_customer_are_of_one_group(file: File) -> None:
-    rows = file.query(
-        "SELECT customer_id, count(*) AS reasons, count(DISTINCT feature_group) AS groups"
-        " FROM reporting.score_reason GROUP BY customer_id"
-    )
-    assert len(rows) == 300
-    assert [row["reasons"] for row in rows] == [row["groups"] for row in rows]
+def test_each_part_of_the_reasons_has_its_heading_once(file: File) -> None:
+    headings = set()
+    for customer_id in file.customers:
+        html = [row["reason_html_en"] for row in lines(file.query, "reason", customer_id)]
+        found = tuple(re.findall("<div>(.*?)</div>", "".join(html)))
+        assert html[0].startswith(f"<div>{found[0]}</div>")
+        headings.add(found)
+    assert headings == {
+        ("Why it is not accepted", "What else moves the score"),
+        ("What moves the score",),
+    }
+
+
+def test_what_may_not_be_told_is_named_by_no_reason_and_no_chart(file: File) -> None:
+    rules = file.query("SELECT * FROM reporting.policy_feature WHERE is_current AND NOT may_be_told")
+    assert {"CODE_GENDER", "NAME_FAMILY_STATUS", "DAYS_BIRTH"} <= {rule["feature"] for rule in rules}
+    counted = 0
+    for customer_id in file.customers:
+        texts = []
+        for view in ("reason", "bar", "waterfall"):
+            rows = lines(file.query, view, customer_id)
+            assert not {row.get("feature") for row in rows} & {rule["feature"] for rule in rules}
+            texts += [str(value) for row in rows for value in row.values()]
+        everything = " ".join(texts)
+        for rule in rules:
+            for label in (rule["feature_label_en"], rule["feature_label_fr"]):
+                assert f"{label} =" not in everything
+        facts = lines(file.query, "feature", customer_id)
+        untold = [fact["feature"] for fact in facts if not fact["may_be_told"] and fact["score_points"]]
+        assert set(untold) <= {rule["feature"] for rule in rules if rule["may_score"]}
+        counted += len(untold)
+    assert counted
 
 
 def test_a_reason_compares_a_number_with_the_former_customers(file: File, former: Applications) -> None:
@@ -362,6 +423,8 @@ def test_a_reason_compares_a_number_with_the_former_customers(file: File, former
     for customer_id in file.customers:
         rows = {row["feature"]: row for row in explanation(file.query, customer_id)}
         for reason in lines(file.query, "reason", customer_id):
+            if reason["part"] == "decision":
+                continue
             feature = by_name()[reason["feature"]]
             group = values[:, names.index(feature.name)]
             row = rows[feature.name]
@@ -370,14 +433,14 @@ def test_a_reason_compares_a_number_with_the_former_customers(file: File, former
                 same = np.isnan(group) if code is None else group == code
                 assert former.target is not None
                 if same.sum() >= 30:
-                    rate = re.search(r"; ([\d.]+)% of such former customers defaulted", reason["reason_en"])
+                    rate = re.search(r"^([\d.]+)% of such former customers defaulted", reason["compared_en"])
                     assert rate
                     assert float(rate[1]) == pytest.approx(100 * former.target[same].mean(), abs=0.051)
                 else:
-                    assert "fewer than 30 former customers had this" in reason["reason_en"]
+                    assert reason["compared_en"] == "fewer than 30 former customers had this"
             elif row["raw_value"] is None:
-                assert "is not given, as for" in reason["reason_en"]
-                assert "non renseigné, comme pour" in reason["reason_fr"]
+                assert reason["compared_en"].startswith("as for ")
+                assert reason["compared_fr"].startswith("comme pour ")
             else:
                 shown = np.float32(group[np.isfinite(group)] * feature.display_scale)
                 value = np.float32(row["raw_value"] * feature.display_scale)
@@ -387,26 +450,24 @@ def test_a_reason_compares_a_number_with_the_former_customers(file: File, former
                     "lower than": np.mean((shown > value) & ~close),
                     "the same as": np.mean(close),
                 }
-                relation = re.search(r", (higher than|lower than|the same as) (?:(\d+)%|all)", reason["reason_en"])
+                relation = re.match(r"(higher than|lower than|the same as) (?:(\d+)%|all)", reason["compared_en"])
                 assert relation
                 share = 100 * shares[relation[1]]
                 assert share >= 100 * max(shares.values()) - 0.3
                 assert int(relation[2] or 100) == pytest.approx(share, abs=1.2)
                 told += 1
                 # Of whom: of those who have a value, which may be far from all.
-                assert reason["reason_en"].rstrip(")").endswith("with a value") == (
-                    np.mean(~np.isfinite(group)) >= 0.005
-                )
-                assert reason["reason_fr"].rstrip(")").endswith("dont la valeur est connue") == reason[
-                    "reason_en"
-                ].rstrip(")").endswith("with a value")
+                whole = np.mean(~np.isfinite(group)) < 0.005
+                assert reason["compared_en"].endswith("with a value") == (not whole)
+                assert reason["compared_fr"].endswith("dont la valeur est connue") == (not whole)
     assert told > 20
 
 
 def test_small_groups_and_unknown_categories_have_no_rate(file: File) -> None:
-    sentences = [row["reason_en"] for each in file.customers for row in lines(file.query, "reason", each)]
-    assert all(re.search(r"former customers", sentence) for sentence in sentences)
-    assert not any("None" in sentence or "<" in sentence for sentence in sentences)
+    rows = [row for each in file.customers for row in lines(file.query, "reason", each) if row["part"] == "score"]
+    compared = [row["compared_en"] for row in rows]
+    assert all("former customers" in each for each in compared)
+    assert not any("None" in each or "<" in each for each in compared)
 
 
 # Time

@@ -63,7 +63,8 @@ PROMISED = {
     " rank_of_change",
     "explanation_group": "customer_id feature_group group_label_en group_label_fr contribution score_points rank"
     " direction",
-    "score_reason": "customer_id ord reason_en reason_fr direction score_points",
+    "score_reason": "customer_id ord part part_en part_fr reason_code reason_en reason_fr value_en value_fr"
+    " compared_en compared_fr action_en action_fr direction score_points",
     "decision_reason": "run_id as_of customer_id place reason_code text_en text_fr advisor_en advisor_fr action_en"
     " action_fr score_points relative_contribution feature feature_label_en feature_label_fr value_en value_fr"
     " catalogue_id is_current",

@@ -11,24 +11,22 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from db import policies
 from db import reasons as kept
 from db.models import RUN_PARTITIONED
 from db.runs import ledger
 from db.runs.audit_reasons import UNTOLD, audit_reasons
 from db.runs.partitions import staging
-from flows.steps.rows import encode_scored, policy_rows
-from flows.steps.run_policy import RunPolicy, run_policy
+from flows.steps.rows import encode_scored
+from flows.steps.run_policy import RunPolicy
 from flows.steps.run_reasons import RunReasons, make_reference, reason_rows, run_reasons
 from scoring.batch import Scored, score_batch
 from scoring.contract import Applications
 from scoring.feature_groups import feature_groups
 from scoring.features import by_name
-from scoring.policy import default_policy, parse_policy
 from scoring.reason_catalogue import parse, reason_catalogue
 from scoring.reasons import FEWEST, MOST
 from scoring.training import Trained
-from tests.migrations.nights import Query, load_model
+from tests.migrations.nights import Query, load_model, put_strict_policy_in_force
 
 
 class World(NamedTuple):
@@ -68,11 +66,7 @@ class World(NamedTuple):
 def world(new_database: Callable[[], Engine], trained: Trained, former: Applications, new: Applications) -> World:
     engine = new_database()
     model_id = load_model(engine, trained, former)
-    # Of synthetic customers the program's policy declines hardly anybody.
-    strict = default_policy().text.replace("to: 74", "to: 90").replace("from: 75, to: 84", "from: 91, to: 92")
-    strict = strict.replace("from: 85, to: 89", "from: 93, to: 93").replace("from: 90, to: 94", "from: 94, to: 94")
-    policies.put_in_force(engine, policy_rows(parse_policy(strict, "strict.yaml")), by="a test", reason="A test.")
-    decide = run_policy(engine)
+    decide = put_strict_policy_in_force(engine)
     reasons = run_reasons(engine, model_id, trained.bundle, decide)
     run_id = ledger.open_run(
         engine, as_of=date(2026, 3, 1), model_id=model_id, source_name="new.csv", source_sha256="0" * 64,
