@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from db.application import APPLICATION_COLUMNS
@@ -35,6 +35,69 @@ class FormerRisks:
     default_probability: NDArray[np.float64]
     score: NDArray[np.int16]
     contract_type: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One applicant of the published run, with what reasons are worked out from.
+
+    Attributes
+    ----------
+    catalogue_id: that of the run's reasons, or the newest where it has none.
+    contributions: log-odds by feature's name.
+    """
+
+    run_id: int
+    model_id: int
+    policy_id: int
+    catalogue_id: int
+    decision: str
+    log_odds: float
+    base_value: float
+    contributions: Mapping[str, float]
+
+
+_EXPLAINED = """
+SELECT s.run_id, run.model_id, run.policy_id,
+       COALESCE(
+           (SELECT max(r.catalogue_id) FROM credit.reason AS r WHERE r.run_id = s.run_id),
+           (SELECT max(c.catalogue_id) FROM credit.reason_catalogue AS c)
+       ) AS catalogue_id,
+       s.decision, s.log_odds, m.base_value,
+       (SELECT json_object_agg(f.name, v.contribution) FROM credit.shap_value AS v
+        JOIN credit.feature AS f ON f.feature_id = v.feature_id
+        WHERE v.run_id = s.run_id AND v.customer_id = s.customer_id) AS contributions
+FROM credit.score AS s
+JOIN credit.scoring_run AS run ON run.run_id = s.run_id
+JOIN credit.model_version AS m ON m.model_id = run.model_id
+WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p) AND s.customer_id = %s
+"""
+
+
+def explained(engine: Engine, customer_id: int) -> Explained | None:
+    """An applicant of the published run, None for an unknown number."""
+    with connect(engine) as connection:
+        row = driver(connection).execute(_EXPLAINED, [customer_id]).fetchone()
+    return Explained(*row) if row else None
+
+
+def recorded(engine: Engine, customer_id: int) -> list[dict[str, Any]]:
+    """The reasons that the published run kept of an applicant, the strongest first; none of one who is accepted."""
+    query = text(
+        "SELECT place, reason_code, advisor_en, advisor_fr, action_en, action_fr, feature, score_points"
+        " FROM reporting.decision_reason"
+        " WHERE run_id = (SELECT p.run_id FROM credit.published_run AS p) AND customer_id = :customer_id"
+        " ORDER BY place"
+    )
+    with connect(engine) as connection:
+        return [dict(row._mapping) for row in connection.execute(query, {"customer_id": customer_id})]
+
+
+def catalogue_text(engine: Engine, catalogue_id: int) -> str:
+    """The content of a catalogue, as it was kept."""
+    query = select(reason_catalogue.c.text).where(reason_catalogue.c.catalogue_id == catalogue_id)
+    with connect(engine) as connection:
+        return str(connection.execute(query).scalar_one())
 
 
 def keep_catalogue(engine: Engine, *, sha256: str, text: str, reasons: Sequence[Mapping[str, Any]]) -> int:

@@ -513,6 +513,37 @@ class PolicySimulated(RootModel[list[LineOption]]):
     """`policy simulate`: a list of lines, the lowest first."""
 
 
+# --- reasons --------------------------------------------------------------------------------------------------
+
+
+class Reason(Answer):
+    """One reason of the catalogue; R00 says that none may be told."""
+
+    place: int
+    """1 is the strongest."""
+    reason_code: str
+    advisor_en: str
+    advisor_fr: str
+    action_en: str | None
+    """What the customer can do about it; empty where nothing honestly can be done."""
+    action_fr: str | None
+    feature: str | None
+    """The one that counts most in the reason."""
+    score_points: float | None
+    """Beside accepted former customers near the line; never above 0."""
+
+
+class CustomerReasons(Answer):
+    """`reasons`: why an application is not accepted, or what weighs most against one that is."""
+
+    customer_id: int
+    run_id: int
+    decision: str
+    is_recorded: bool
+    """Whether the night kept them; else they were worked out now, by the same rules."""
+    lines: list[Reason]
+
+
 # By command; each may print a Failure instead.
 ANSWERS: dict[str, type[BaseModel]] = {
     "up": Up,
@@ -535,6 +566,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "portfolio unassign": Unassigned,
     "portfolio list": Assignments,
     "access-log": AccessLog,
+    "reasons": CustomerReasons,
     "policy show": PolicyShown,
     "policy check": PolicyChecked,
     "policy set": PolicySet,

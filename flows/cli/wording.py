@@ -13,6 +13,7 @@ from scoring.features import by_name
 from scoring.policy import CONTRACT_TYPE, Line, Policy
 
 if TYPE_CHECKING:
+    from flows.operations.customer_reasons import CustomerReasons
     from flows.steps.run_policy import Moves
 
     # At run time it would bring Numba into every command.
@@ -133,6 +134,21 @@ def policy_text(record: registry.ModelRecord) -> str:
     if lines:
         lines.insert(0, f"What keeping these out of the score costs in AUC (on {policy['rows']:,} customers):")
     lines.append(f"What the policy's directions cost in AUC: {_cost(policy['directions']).strip()}")
+    return "\n".join(lines)
+
+
+def reasons_text(customer_id: int, found: CustomerReasons, language: str) -> str:
+    """The reasons of one applicant, and where they come from."""
+    start = f"Customer {customer_id} in run {found.run_id}: {found.decision}."
+    if found.is_recorded:
+        lines = [f"{start} Why it is not accepted, as recorded:"]
+    else:
+        lines = [f"{start} What weighs most against it, worked out now:"]
+    for line in found.lines:
+        points = "" if line["score_points"] is None else f" ({line['score_points']:+.1f} points)"
+        lines.append(f"{line['place']}. {line['reason_code']}{points} {line[f'advisor_{language}']}")
+        if line[f"action_{language}"]:
+            lines.append(f"   -> {line[f'action_{language}']}")
     return "\n".join(lines)
 
 

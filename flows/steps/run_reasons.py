@@ -59,11 +59,15 @@ def run_reasons(
         kept.keep_reference(engine, row, **key)
     found = kept.reference(engine, **key)
     assert found is not None
-    reference = Reference.from_json(
-        json.dumps({"mean_contributions": found.mean_contributions, "rows": found.customers, "rule": found.rule})
-    )
-    rules = ReasonRules(catalogue, reference, decide.policy.tellable, decide.policy.reasons)
+    rules = ReasonRules(catalogue, as_reference(found), decide.policy.tellable, decide.policy.reasons)
     return RunReasons(catalogue_id, rules, bundle.base_value)
+
+
+def as_reference(row: kept.ReferenceRow) -> Reference:
+    """The reference of a row. Raises ArtefactError for that of another feature list."""
+    return Reference.from_json(
+        json.dumps({"mean_contributions": row.mean_contributions, "rows": row.customers, "rule": row.rule})
+    )
 
 
 def make_reference(
