@@ -36,7 +36,7 @@ class CustomerReasons:
 
 
 def customer_reasons(engine: Engine, customer_id: int) -> CustomerReasons:
-    """The reasons of one applicant; RefusedError for an unknown one, or if the run is from before there were any."""
+    """The reasons of one applicant; RefusedError for an unknown one, or for a run from before there were any."""
     found = kept.explained(engine, customer_id)
     if found is None:
         raise RefusedError(f"Customer {customer_id} is not in the published run.")
