@@ -68,13 +68,17 @@ _SCORES = """
 """
 _CONTRIBUTIONS = """
     SELECT v.run_id, r.as_of, {words}, v.contribution,
-           v.contribution * reporting.points_per_log_odds(m.base_value, s.log_odds) AS score_points, v.rank
+           v.contribution * reporting.points_per_log_odds(m.base_value, s.log_odds) AS score_points, v.rank,
+           COALESCE(told.may_be_told, true) AS may_be_told
     FROM credit.shap_value AS v
     JOIN credit.score AS s ON s.run_id = v.run_id AND s.customer_id = v.customer_id
     JOIN credit.scoring_run AS r ON r.run_id = v.run_id
     JOIN credit.model_version AS m ON m.model_id = r.model_id
     JOIN credit.feature AS f ON f.feature_id = v.feature_id
     LEFT JOIN credit.feature_category AS k ON k.feature_id = v.feature_id AND k.code = v.category_code
+    LEFT JOIN credit.policy_feature AS told
+        ON told.policy_id = (SELECT max(newest.policy_id) FROM credit.policy AS newest)
+        AND told.feature_id = v.feature_id
     WHERE v.customer_id = %(id)s
     ORDER BY r.as_of, v.run_id, v.rank
 """.format(words=_IN_WORDS.format(code="v.category_code", number="v.numeric_value"))

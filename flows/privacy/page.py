@@ -51,7 +51,8 @@ def render(
         not_told=not_told,
         say=say,
         last=last,
-        last_reasons=_reasons(subjects["contributions"], last),
+        last_reasons=_of(subjects["reasons"], last),
+        last_movers=_movers(subjects["contributions"], last),
         outcomes=[rows[0] for _, rows in by(subjects["former"], "model_id")][-1:],
         counts={
             "applications": len({row["run_id"] for row in subjects["applications"]}),
@@ -107,12 +108,17 @@ def _cell(value: object) -> str:
     return "" if value is None else plain(str(value))
 
 
-def _reasons(
+def _of(rows: Sequence[Mapping[str, Any]], last: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Those of the run of the newest score."""
+    return [row for row in rows if last is not None and row["run_id"] == last["run_id"]]
+
+
+def _movers(
     contributions: Sequence[Mapping[str, Any]], last: Mapping[str, Any] | None
 ) -> dict[str, list[Mapping[str, Any]]]:
-    """What lowered and what raised the newest score most, each strongest first."""
-    rows = [row for row in contributions if last is not None and row["run_id"] == last["run_id"]]
-    ordered = sorted(rows, key=lambda row: float(row["score_points"]))
+    """What lowered and what raised the newest score most and may be told as a reason, each strongest first."""
+    told = [row for row in _of(contributions, last) if row["may_be_told"]]
+    ordered = sorted(told, key=lambda row: float(row["score_points"]))
     return {
         "lowers": [row for row in ordered if row["score_points"] < -_TOLD_POINTS][:_TOLD_REASONS],
         "raises": [row for row in reversed(ordered) if row["score_points"] > _TOLD_POINTS][:_TOLD_REASONS],

@@ -22,11 +22,11 @@ def score(run: int, value: int, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def contribution(run: int, name: str, points: float) -> dict[str, Any]:
+def contribution(run: int, name: str, points: float, *, told: bool = True) -> dict[str, Any]:
     return {
         "run_id": run, "as_of": date(2026, 3, run), "rank": 1, "label_en": name, "label_fr": f"{name} (fr)",
         "value_en": "1", "value_fr": "1", "score_points": points, "contribution": -points / 10,
-        "description_en": "What it is.", "description_fr": "Ce que c'est.",
+        "description_en": "What it is.", "description_fr": "Ce que c'est.", "may_be_told": told,
     }  # fmt: skip
 
 
@@ -51,6 +51,8 @@ HELD = {
         contribution(2, "Amount", -6.25),
         contribution(2, "Age", -0.01),
         contribution(2, "Job", 3.0),
+        contribution(2, "Children", -8.0, told=False),
+        contribution(2, "Region", 8.0, told=False),
         *(contribution(2, f"Small {number}", -0.5 - number / 10) for number in range(5)),
     ],
     "reasons": [reason(1, -4.25, "Ask for less."), reason(2, -0.5, None)],
@@ -99,12 +101,24 @@ def test_the_newest_score_comes_first_in_plain_words(language: Language, said: s
 
 
 def test_the_summary_names_the_strongest_few_of_the_newest_score_and_none_that_rounds_to_nothing() -> None:
+    # What may not be told as a reason is in the table of everything alone.
     (lowers, raises) = re.findall(r"points:</p>\s*<ul>(.*?)</ul>", page("en"), re.S)
     assert [line.split(" = ")[0] for line in re.findall(r"<li>(.*?)</li>", lowers)] == [
         "Amount", "Small 4", "Small 3", "Small 2"
     ]  # fmt: skip
     assert "Amount = 1 (-6.2)" in lowers
     assert words(raises) == "Job = 1 (+3.0)"
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", "why the suggestion was not to accept: Reason 1. Ask for less. Reason 2. What lowered"),
+        ("fr", "n'était pas d'accorder : Motif 1. Ask for less. (fr) Motif 2. Ce qui a le plus diminué"),
+    ],
+)
+def test_the_summary_tells_the_reasons_for_the_decision_first(language: Language, told: str) -> None:
+    assert told in words(page(language)).replace("\u00a0", " ")
 
 
 @pytest.mark.parametrize(
