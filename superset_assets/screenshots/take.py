@@ -70,7 +70,8 @@ PICTURES = (
     Picture("portfolio-features", "portfolio-en", tab=2),
     Picture("portfolio-quality", "portfolio-en", tab=3, height=1250),
     Picture("portfolio-model", "portfolio-en", tab=4, height=1500),
-    Picture("portfolio-runs", "portfolio-en", tab=5, height=1250),
+    Picture("portfolio-policy", "portfolio-en", tab=5, height=1900),
+    Picture("portfolio-runs", "portfolio-en", tab=6, height=1250),
     Picture("portfolio-fr", "portfolio-fr", height=1360),
 )
 
