@@ -20,17 +20,17 @@ SELECT
     r.score_points,
     CASE r.direction WHEN 'raises' THEN 'Raises the score' WHEN 'lowers' THEN 'Lowers the score' END AS direction_en,
     CASE r.direction WHEN 'raises' THEN 'Augmente le score' WHEN 'lowers' THEN 'Diminue le score' END AS direction_fr,
-    CASE WHEN r.begins THEN '<div>' || r.part_en || '</div>' ELSE '' END
+    CASE WHEN r.begins THEN '<div style="font-size:11px;font-weight:600;opacity:.8;padding-bottom:3px">' || upper(r.part_en) || '</div>' ELSE '' END
         || COALESCE(badge.opening || reporting.arrow_en(r.score_points, 1) || '</span> ', '')
         || '<b>' || r.reason_en || '</b>'
         || COALESCE(' ' || r.value_en, '')
-        || COALESCE(' (' || r.compared_en || ')', '')
+        || CASE WHEN r.alone THEN ' (' || r.compared_en || ')' ELSE '' END
         || COALESCE('<br>→ ' || r.action_en, '') AS reason_html_en,
-    CASE WHEN r.begins THEN '<div>' || r.part_fr || '</div>' ELSE '' END
+    CASE WHEN r.begins THEN '<div style="font-size:11px;font-weight:600;opacity:.8;padding-bottom:3px">' || upper(r.part_fr) || '</div>' ELSE '' END
         || COALESCE(badge.opening || reporting.arrow_fr(r.score_points, 1) || '</span> ', '')
         || '<b>' || r.reason_fr || '</b>'
         || COALESCE(' ' || r.value_fr, '')
-        || COALESCE(' (' || r.compared_fr || ')', '')
+        || CASE WHEN r.alone THEN ' (' || r.compared_fr || ')' ELSE '' END
         || COALESCE('<br>→ ' || r.action_fr, '') AS reason_html_fr,
     r.feature,
     r.actionable,
@@ -45,6 +45,7 @@ FROM (
         'Why it is not accepted' AS part_en,
         'Pourquoi la demande n''est pas acceptée' AS part_fr,
         d.place = 1 AS begins,
+        false AS alone,
         d.reason_code,
         d.advisor_en AS reason_en,
         d.advisor_fr AS reason_fr,
@@ -73,6 +74,7 @@ FROM (
         CASE WHEN recorded.reasons THEN 'What else moves the score' ELSE 'What moves the score' END,
         CASE WHEN recorded.reasons THEN 'Ce qui joue aussi sur le score' ELSE 'Ce qui joue sur le score' END,
         row_number() OVER (PARTITION BY e.customer_id ORDER BY e.direction, e.place) = 1,
+        NOT recorded.reasons,
         NULL,
         told.reason_en,
         told.reason_fr,
@@ -194,7 +196,8 @@ FROM (
             CASE WHEN e.features > 1 THEN e.label_en || ' ' ELSE '' END || '= ' || e.value_en AS value_en,
             CASE WHEN e.features > 1 THEN e.label_fr || ' ' ELSE '' END || '= ' || e.value_fr AS value_fr
     ) AS told
-    WHERE e.place <= 4
+    -- After reasons for the decision there is less room.
+    WHERE e.place <= CASE WHEN recorded.reasons THEN 3 ELSE 4 END
 ) AS r
 CROSS JOIN LATERAL (
     SELECT
@@ -204,8 +207,9 @@ CROSS JOIN LATERAL (
 
 COMMENT ON VIEW reporting.score_reason IS
     'The main reasons for each applicant of the published run: up to four records of why it is not accepted (see '
-    'decision_reason), then what else moves the score and may be told: up to four groups of features that lower it and '
-    'up to four that raise it, each by 0.05 points or more. Ask for some customers.';
+    'decision_reason), then what else moves the score and may be told: up to three groups of features that lower it and '
+    'up to three that raise it, four each where there are no reasons for the decision, each by 0.05 points or more. Ask '
+    'for some customers.';
 COMMENT ON COLUMN reporting.score_reason.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.score_reason.ord IS
     'Place: 1 to 4 are the reasons for the decision, 5 to 8 lower the score, 9 to 12 raise it, the strongest of each '
