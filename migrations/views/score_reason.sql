@@ -23,12 +23,14 @@ SELECT
     CASE WHEN r.begins THEN '<div style="font-size:11px;font-weight:600;opacity:.8;padding-bottom:3px">' || upper(r.part_en) || '</div>' ELSE '' END
         || COALESCE(badge.opening || reporting.arrow_en(r.score_points, 1) || '</span> ', '')
         || '<b>' || r.reason_en || '</b>'
+        || CASE WHEN r.part = 'score' AND r.value_en NOT LIKE '=%' THEN ':' ELSE '' END
         || COALESCE(' ' || r.value_en, '')
         || CASE WHEN r.alone THEN ' (' || r.compared_en || ')' ELSE '' END
         || COALESCE('<br>→ ' || r.action_en, '') AS reason_html_en,
     CASE WHEN r.begins THEN '<div style="font-size:11px;font-weight:600;opacity:.8;padding-bottom:3px">' || upper(r.part_fr) || '</div>' ELSE '' END
         || COALESCE(badge.opening || reporting.arrow_fr(r.score_points, 1) || '</span> ', '')
         || '<b>' || r.reason_fr || '</b>'
+        || CASE WHEN r.part = 'score' AND r.value_fr NOT LIKE '=%' THEN U&'\00A0:' ELSE '' END
         || COALESCE(' ' || r.value_fr, '')
         || CASE WHEN r.alone THEN ' (' || r.compared_fr || ')' ELSE '' END
         || COALESCE('<br>→ ' || r.action_fr, '') AS reason_html_fr,

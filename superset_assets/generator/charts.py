@@ -23,6 +23,8 @@ def chart(key: str, said: Mapping[str, Any], types: Mapping[str, Any]) -> dict[s
         params["order_by_cols"] = [json.dumps([name.removeprefix("-"), not name.startswith("-")]) for name in order]
     if only := said.get("only"):
         params["adhoc_filters"] = [_filter(condition) for condition in only]
+        if "metrics_b" in params:
+            params["adhoc_filters_b"] = params["adhoc_filters"]
     return {
         "slice_name": said["title"],
         "description": said.get("description"),

@@ -381,7 +381,8 @@ def test_what_else_moves_the_score_is_the_strongest_of_each_direction_that_is_no
             assert (row["reason_en"], row["value_en"]) == (label, value)
             plain = re.sub("<div.*</div>|<[^>]*>", "", row["reason_html_en"])
             compared = "" if recorded else f" ({row['compared_en']})"
-            assert plain == f"{arrow}{abs(row['score_points']):.1f} {label} {value}{compared}"
+            colon = ":" if group["counted"] > 1 else ""
+            assert plain == f"{arrow}{abs(row['score_points']):.1f} {label}{colon} {value}{compared}"
     assert brackets and left_out
 
 
