@@ -52,6 +52,18 @@ def real_data() -> Path | None:
     return REAL_DATA if (REAL_DATA / "application_train.csv").exists() else None
 
 
+@pytest.fixture(scope="module", autouse=True)
+def temporary_folder_of_its_own() -> Iterator[None]:
+    """A command that a test runs in this process keeps temporary files in its state folder: not the next module's."""
+    saved, folder = os.environ.get("TMPDIR"), tempfile.tempdir
+    yield
+    tempfile.tempdir = folder
+    if saved is None:
+        os.environ.pop("TMPDIR", None)
+    else:
+        os.environ["TMPDIR"] = saved
+
+
 @pytest.fixture(scope="session")
 def open_folder() -> Iterator[Path]:
     """A temporary folder that a database's system user may enter too."""
@@ -96,6 +108,9 @@ def new_database(postgres: EmbeddedPostgres, reader_passwords: dict[str, str]) -
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} OWNER {OWNER}"))
             # All share the roles: a database that claimed them (by a restore) must not send the next to others.
             connection.execute(text(f"COMMENT ON ROLE {OWNER} IS NULL"))
+        # Whoever is done keeps connections open, and the server has no end of them: these open anew when they are used.
+        for earlier in engines:
+            earlier.dispose()
         engine = make_engine(postgres.url(database=name))
         roles.ensure_readers(engine, reader_passwords)
         engines.append(engine)

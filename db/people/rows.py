@@ -126,12 +126,17 @@ def _find(server: psycopg.Connection[Any], customer_id: int) -> dict[str, int]:
         _count(found, f"{SCHEMA}.{table}", _number(server, query, customer_id))
     for text in _texts(server, customer_id):
         _count(found, f"{SCHEMA}.{text.table}.{text.column}", 1)
-    query = sql.SQL(
-        "SELECT count(*) FROM pg_stats WHERE schemaname = 'credit' AND attname = 'customer_id' AND"
-        " concat_ws(' ', most_common_vals::text, histogram_bounds::text) ~ %(pattern)s"
-    ).format()
-    _count(found, "planner statistics", _number(server, query, customer_id))
+    _count(found, "planner statistics", len(_sampled(server, customer_id)))
     return found
+
+
+def _sampled(server: psycopg.Connection[Any], customer_id: int) -> set[str]:
+    """The tables whose planner statistics hold the id."""
+    query = (
+        "SELECT tablename::text FROM pg_stats WHERE schemaname = 'credit' AND attname = 'customer_id' AND"
+        " concat_ws(' ', most_common_vals::text, histogram_bounds::text) ~ %(pattern)s"
+    )
+    return {name for (name,) in server.execute(query, parameters(customer_id))}
 
 
 def _number(server: psycopg.Connection[Any], query: sql.Composed, customer_id: int) -> int:
@@ -316,9 +321,10 @@ def replace_descriptions(
         cohort.load(connection, driver(connection), model_id, cohorts)
 
 
-def scrub(engine: Engine, tables: Sequence[str]) -> list[str]:
+def scrub(engine: Engine, tables: Sequence[str], customer_id: int) -> list[str]:
     """VACUUM and ANALYZE what was touched: dead rows and the planner's samples go; the names of the tables.
 
+    So do samples that hold the person although the rows have gone: an erasure may have been killed between the two.
     The space of dead rows is freed for new ones. WAL and backups hold them until they are recycled or expire.
     """
     with connect(engine) as connection:
@@ -328,6 +334,7 @@ def scrub(engine: Engine, tables: Sequence[str]) -> list[str]:
         if former_customer.name in tables:
             names += [table.name for table in _TABLES if about(table).sums_up_former_customers]
         names += [partition_name(partitioned[name], key) for name, key, _ in partitions(server) if name in tables]
+        names += sorted(_sampled(server, customer_id) - set(names))
         server.rollback()
         server.autocommit = True
         try:

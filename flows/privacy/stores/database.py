@@ -57,7 +57,7 @@ class Database(Store):
 
     def erase(self, customer_id: int) -> Erased:
         removed = rows.erase(self.engine, customer_id, describe=describe_former)
-        vacuumed = rows.scrub(self.engine, sorted(removed))
+        vacuumed = rows.scrub(self.engine, sorted(removed), customer_id)
         self.late = Late(self.readers(), time.monotonic())
         return Erased(removed, vacuumed)
 

@@ -361,7 +361,7 @@ def test_who_is_erased_is_in_no_region_any_more(
     assert people_rows.find(engine, erased)["credit.customer_region"] == 1
     removed = people_rows.erase(engine, erased, describe=lambda *_: None)
     assert removed["customer_region"] == 1
-    people_rows.scrub(engine, sorted(removed))
+    people_rows.scrub(engine, sorted(removed), erased)
     assert people_rows.find(engine, erased) == {}
     assert ids(ask("SELECT customer_id FROM reporting.customer", viewer)) == before - {erased}
 

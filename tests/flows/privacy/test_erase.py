@@ -376,3 +376,18 @@ def test_nobody_is_erased_while_a_run_is_under_way(installation: Installation, n
     with ledger.exclusive(installation.engine), pytest.raises(BusyError):
         erase.erase(installation.settings, OTHER, by="petra")
     assert erase.search(installation.settings, OTHER).found
+
+
+def test_an_erasure_that_was_killed_before_it_scrubbed_is_finished_by_the_next(
+    installation: Installation, nights: list[int]
+) -> None:
+    bounds = installation.value(
+        "SELECT histogram_bounds::text FROM pg_stats WHERE schemaname = 'credit' AND attname = 'customer_id'"
+        f" AND tablename = 'score_r{nights[-1]:08d}'"
+    )
+    sampled = max(int(number) for number in str(bounds).strip("{}").split(","))
+    people_rows.erase(installation.engine, sampled, describe=describe_former)
+    assert erase.search(installation.settings, sampled).found["planner statistics"]
+    done = erase.erase(installation.settings, sampled, by="petra")
+    assert f"score_r{nights[-1]:08d}" in done["vacuumed"]
+    assert erase.search(installation.settings, sampled).found == {}
