@@ -54,7 +54,7 @@ def real_data() -> Path | None:
 
 @pytest.fixture(scope="module", autouse=True)
 def temporary_folder_of_its_own() -> Iterator[None]:
-    """A command that a test runs in this process keeps temporary files in its state folder: not the next module's."""
+    """A command that a test runs in this process keeps temporary files in its state folder: not for other modules."""
     saved, folder = os.environ.get("TMPDIR"), tempfile.tempdir
     yield
     tempfile.tempdir = folder
@@ -108,7 +108,7 @@ def new_database(postgres: EmbeddedPostgres, reader_passwords: dict[str, str]) -
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} OWNER {OWNER}"))
             # All share the roles: a database that claimed them (by a restore) must not send the next to others.
             connection.execute(text(f"COMMENT ON ROLE {OWNER} IS NULL"))
-        # Whoever is done keeps connections open, and the server has no end of them: these open anew when they are used.
+        # Whoever is done keeps connections, of which the server has an end; what is used again opens anew.
         for earlier in engines:
             earlier.dispose()
         engine = make_engine(postgres.url(database=name))
