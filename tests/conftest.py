@@ -54,7 +54,7 @@ def real_data() -> Path | None:
 
 @pytest.fixture(scope="module", autouse=True)
 def temporary_folder_of_its_own() -> Iterator[None]:
-    """A command that a test runs in this process keeps temporary files in its state folder: not for other modules."""
+    """A command that a test runs in this process keeps temporary files in its state folder: not those of others."""
     saved, folder = os.environ.get("TMPDIR"), tempfile.tempdir
     yield
     tempfile.tempdir = folder
