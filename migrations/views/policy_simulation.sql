@@ -114,7 +114,7 @@ SELECT
         || CASE WHEN o.is_best THEN '★ rapporte le plus' ELSE '' END AS mark_fr,
     reporting.with_interval_en(o.default_rate, ARRAY[o.default_rate_lower, o.default_rate_upper]) AS default_en,
     reporting.with_interval_fr(o.default_rate, ARRAY[o.default_rate_lower, o.default_rate_upper]) AS default_fr,
-    o.is_current OR o.is_best OR (mod(round(200 * o.threshold)::integer, 4) = 0 AND o.threshold <= 0.3) AS is_listed
+    o.is_current OR o.is_best OR (mod(round(200 * o.threshold)::integer, 6) = 0 AND o.threshold <= 0.3) AS is_listed
 FROM option AS o;
 
 COMMENT ON VIEW reporting.policy_simulation IS
@@ -155,4 +155,4 @@ COMMENT ON COLUMN reporting.policy_simulation.default_en IS
 COMMENT ON COLUMN reporting.policy_simulation.default_fr IS
     'Share of the accepted who defaulted, in %, with its 95 % interval, in French.';
 COMMENT ON COLUMN reporting.policy_simulation.is_listed IS
-    'Whether the line is one of a short list: every second point up to 30 %, the line in force and the best one.';
+    'Whether the line is one of a short list: every third point up to 30 %, the line in force and the best one.';
