@@ -115,6 +115,9 @@ def number_in(cell: object, decimal_comma: bool = False) -> float | None:
     """A finite number, or None."""
     if decimal_comma and isinstance(cell, str):
         cell = "no number" if "." in cell else cell.replace(",", ".", 1)
+    if isinstance(cell, str) and "_" in cell:
+        # Python alone reads 1_000 as a number.
+        return None
     try:
         value = float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError):
