@@ -31,6 +31,8 @@ WHOLE = {"smallint", "integer", "bigint"}
 MAY_EXCEED_100 = {"annuity_income_share": "an annuity may be larger than the income"}
 # A code for programs beside the words for people; the reason why it has a use of its own.
 CODES = {
+    "part": "decision, score: to filter by",
+    "auc_cost": "a number, in words with its interval",
     "decision": "accept, review, decline: to filter by",
     "decides_by": "scores, figures: to filter by",
     "direction": "raises, lowers, none: to filter by",
