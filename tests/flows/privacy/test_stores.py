@@ -300,13 +300,13 @@ def test_only_what_is_a_persons_changes_in_prefects_own_database(
         assert [store for store in done["searched"] if store["store"] == f"Prefect's database {prefect}"]
         assert not [store for store in done["not_searched"] if "Prefect" in store["store"]]
         after = rows_of(prefect)
-        # The server's own services write other tables meanwhile.
+        # The server's own services write other tables meanwhile. Pytest counts its folders; one day it is at 42.
         said = {
             new
             for table in ("log", "flow_run_state", "task_run", "task_run_state", "flow")
             for rows in zip(before[table], after[table], strict=True)
             for old, new in zip(*rows, strict=True)
-            if old != new
+            if old != new and f"/pytest-{number}/" not in str(old)
         }
         assert said == {"customer 0 was refused", "Key (run_id, customer_id)=(1, 0) already exists."}
         messages = [row for row in after["log"] if f"run {number} has {number:,}.5 rows" in row]
