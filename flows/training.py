@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from prefect import flow
 from sqlalchemy import Engine
 
-from db import policies, registry, schema
+from db import registry, schema
+from db.decisions import policies
 from db.runs import ledger
 from flows import signals
 from flows.files import applications as application_files

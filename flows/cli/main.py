@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Engine
 
-from db import policies, registry
+from db import registry
+from db.decisions import policies
 from db.engine import parse_url, program_target
 from flows import signals
 from flows.alerts.last_night import accounted

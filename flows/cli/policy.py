@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Engine
 
-from db import policies, registry, schema
+from db import registry, schema
+from db.decisions import policies
+from db.decisions.policies import PolicyRecord
 from db.errors import RefusedError
-from db.policies import PolicyRecord
 from flows.cli import answers
 from flows.cli.console import Json, answering, say
 from flows.cli.operations import By, somebody

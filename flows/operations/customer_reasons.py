@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from db import policies
-from db import reasons as kept
+from db.decisions import policies
+from db.decisions import reasons as kept
 from db.errors import RefusedError
 from flows.steps.run_policy import policy_of
 from flows.steps.run_reasons import as_reference

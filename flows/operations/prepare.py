@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 from sqlalchemy import Engine
 
-from db import policies, registry, schema
+from db import registry, schema
+from db.decisions import policies
 from flows.operations import backups
 from flows.operations.roles import ensure_roles
 from flows.services import database

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from db.application import APPLICATION_COLUMNS
 from db.cohort import Bits, CohortRows, PlaceRows
+from db.decisions.policies import PolicyRows
 from db.models import former_customer, new_customer, reason, score, shap_value
-from db.policies import PolicyRows
 from db.runs.copy import Encoded, Masked, Values, encode, text_bytes
 from db.runs.partitions import Staging
 from db.runs.statistics import RunStatistics

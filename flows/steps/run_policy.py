@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from db import policies
-from db.policies import PolicyRecord
+from db.decisions import policies
+from db.decisions.policies import PolicyRecord
 from db.runs import ledger
 from scoring.errors import PolicyError
 from scoring.policy import Policy, default_policy, moved_decisions, parse_policy

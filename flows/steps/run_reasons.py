@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import Engine
 
-from db import reasons as kept
+from db.decisions import reasons as kept
 from db.errors import DatabaseError
 from db.runs.audit_reasons import ReasonsOfRun
 from flows.steps.run_policy import RunPolicy

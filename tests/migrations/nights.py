@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine, text
 
-from db import policies, registry
+from db import registry
+from db.decisions import policies
 from db.models import RUN_PARTITIONED
 from db.runs import ledger, statistics
 from db.runs.partitions import staging

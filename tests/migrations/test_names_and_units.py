@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine
 
-from db import policies
+from db.decisions import policies
 from flows.steps.rows import policy_rows
 from scoring.contract import Applications
 from scoring.policy import default_policy

@@ -16,8 +16,9 @@ from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db import reasons, schema
+from db import schema
 from db.access import portfolios, roles
+from db.decisions import reasons
 from db.engine import psql_url, transaction
 from db.errors import RefusedError
 from db.people import rows as people_rows

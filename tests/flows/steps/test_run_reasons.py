@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from db import reasons as kept
+from db.decisions import reasons as kept
 from db.models import RUN_PARTITIONED
 from db.runs import ledger
 from db.runs.audit_reasons import UNTOLD, audit_reasons

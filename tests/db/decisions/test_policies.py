@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine, text
 
-from db import policies, registry
+from db import registry
+from db.decisions import policies
+from db.decisions.policies import PolicyRows
 from db.errors import DatabaseError
-from db.policies import PolicyRows
 from db.runs import ledger as run_ledger
 from flows.steps.rows import policy_rows
 from scoring.policy import default_policy
