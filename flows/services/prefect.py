@@ -203,7 +203,9 @@ def _start_prefect(settings: Settings) -> None:
     port = free_port(settings.prefect_port)
     note_port(settings.state, "prefect", port)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    prefect_server(settings).start(command, prefect_environment(settings), prefect_made_of(settings))
+    # Its pages would ask whatever PREFECT_API_URL names, or port 4200.
+    pages = {"PREFECT_UI_API_URL": os.environ.get("PREFECT_UI_API_URL", f"http://127.0.0.1:{port}/api")}
+    prefect_server(settings).start(command, prefect_environment(settings) | pages, prefect_made_of(settings))
 
 
 def prefect_made_of(settings: Settings) -> dict[str, str]:

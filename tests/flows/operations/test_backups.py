@@ -24,6 +24,7 @@ from db.errors import RefusedError
 from db.runs import ledger as run_ledger
 from db.server import backup, restore
 from db.server import manifest as manifests
+from db.server.embedded import EmbeddedPostgres
 from db.superset import access_log
 from db.superset.metadata import ensure_metadata_database
 from flows.cli.main import app
@@ -68,7 +69,8 @@ def source(engine: Engine, patch: pytest.MonkeyPatch, open_folder: Path) -> Sett
             "CREATE TABLE ab_user (id int PRIMARY KEY, username varchar);"
             "CREATE TABLE dashboards (id int PRIMARY KEY, dashboard_title varchar);"
             "CREATE TABLE slices (id int PRIMARY KEY, slice_name varchar);"
-            "CREATE TABLE tables (id int PRIMARY KEY, table_name varchar);"
+            "CREATE TABLE tables (id int PRIMARY KEY, table_name varchar, params json);"
+            "INSERT INTO tables VALUES (1, 'customer_score', '{}');"
             "CREATE TABLE query (id int PRIMARY KEY, client_id varchar, user_id int, start_time numeric, sql text,"
             " status varchar);"
             "CREATE TABLE logs (id serial PRIMARY KEY, action varchar, user_id int, dashboard_id int,"
@@ -104,6 +106,12 @@ def test_a_backup_is_for_its_owner_only_and_holds_no_password(file: Path, source
     content = file.read_bytes()
     assert not [secret for secret in source.secrets().values() if secret.encode() in content]
     assert b"SCRAM-SHA-256" not in content
+
+
+def test_a_backup_leaves_no_error_in_the_log_of_the_server(file: Path, postgres: EmbeddedPostgres) -> None:
+    assert file.exists()
+    said = postgres.log.read_text()
+    assert not [line for line in said.splitlines() if "ERROR" in line and "hash" in line]
 
 
 def test_a_backup_replaces_no_file(file: Path, source: Settings) -> None:

@@ -79,6 +79,11 @@ def test_prefect_forgets_runs_after_a_season_and_keeps_those_of_last_month(finis
     assert (httpx.get(old, timeout=30).status_code, httpx.get(recent, timeout=30).status_code) == (404, 200)
 
 
+def test_prefects_pages_ask_the_server_that_they_come_from(prefect_api: str) -> None:
+    pages = httpx.get(f"{prefect_api.removesuffix('/api')}/ui-settings", timeout=30).raise_for_status().json()
+    assert pages["api_url"] == prefect_api
+
+
 # --- whose process is it? -------------------------------------------------------------------------------------
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
