@@ -52,13 +52,21 @@ CROSS JOIN LATERAL (
         )
         || '</span><span style="display:flex;font-size:12px;text-align:left">'
         || string_agg(
-            '<span style="flex:' || b.maximum_score + 1 - b.minimum_score || ' 1 0;min-width:0">' || b.minimum_score
-            || '</span>',
+            '<span style="flex:' || b.maximum_score + 1 - b.minimum_score || ' 1 0;min-width:0'
+            || CASE WHEN b.place % 2 = 0 AND b.room < 8 THEN ';padding-top:14px' ELSE '' END || '">'
+            || b.minimum_score || '</span>',
             '' ORDER BY b.minimum_score
         )
-        || '<span style="width:0">100</span></span>' AS opening
+        || '<span style="width:0;padding-top:14px">100</span></span>' AS opening
     FROM (
-        SELECT known.*, row_number() OVER (ORDER BY known.minimum_score DESC) AS place
+        SELECT
+            known.*,
+            row_number() OVER (ORDER BY known.minimum_score DESC) AS place,
+            -- How far the numbers on either side are away: where they are close, every second one stands lower.
+            least(
+                known.maximum_score + 1 - known.minimum_score,
+                known.minimum_score - lag(known.minimum_score) OVER (ORDER BY known.minimum_score)
+            ) AS room
         FROM reporting.score_band AS known
     ) AS b
 ) AS scale

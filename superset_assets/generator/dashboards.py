@@ -15,7 +15,8 @@ def dashboard(key: str, language: str, said: Mapping[str, Any], titles: Mapping[
 
     `said`, in that language: title, description, top (rows above the tabs), tabs (key, title, rows), filters, css,
     colours. A row is a list of items: `chart` or `text` with width (columns) and height (units of 8 px), or `stack`
-    with width: a list of items, or rows, one below the other. `titles` are those of the charts by name.
+    with width: a list of items, or rows, one below the other. `narrow: no` leaves an item out on a narrow screen,
+    see `superset_assets.server.narrow_screens`. `titles` are those of the charts by name.
     """
     layout = _Layout(language, titles)
     layout.page(said)
@@ -95,7 +96,7 @@ class _Layout:
                 self._item(item, f"{place}-{number}-{column}", [*parents, name])
 
     def _item(self, item: Mapping[str, Any], place: str, parents: list[str]) -> None:
-        size = {"width": item["width"]}
+        size = {"width": item["width"], **({"narrow": False} if item.get("narrow") is False else {})}
         if "stack" in item:
             name = f"COLUMN-{place}"
             self._put("COLUMN", name, parents, {"background": "BACKGROUND_TRANSPARENT", **size})

@@ -19,7 +19,7 @@ from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
 
-from superset_assets.server import changes, customer_search, rules, viewer
+from superset_assets.server import changes, customer_search, narrow_screens, rules, viewer
 
 try:
     changes.import_all()
@@ -294,6 +294,7 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
     serve_without_pixel(app, _state / "scripts")
     speak(app)
     customer_search.add_to(app)
+    narrow_screens.add_to(app)
 
     @app.before_request
     def colours_stay_as_they_are() -> Response | None:

@@ -22,6 +22,7 @@ from tests.superset_fixture import Superset
 
 CUSTOMER = 500_007
 WIDTHS = (1280, 1600, 1920)
+PHONE = {"width": 390, "height": 844}
 TABS = {
     "worklist": (),
     "customer": (("File", "Dossier"), ("All features", "Tous les éléments"), ("History", "Historique")),
@@ -410,6 +411,30 @@ def test_everything_is_drawn_and_nothing_is_cut_off(desk: Desk, artefacts: Path,
         assert desk.page.locator("[data-test-chart-name]:visible [role=alert]").all_inner_texts() == []
         desk.page.screenshot(path=artefacts / f"{name}-{number}-{language}.png", full_page=True)
     assert {where: found for where, found in cut.items() if found} == {}
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("name", TABS)
+def test_on_a_phone_every_chart_is_as_wide_as_the_screen(
+    desk: Desk, artefacts: Path, name: str, language: str
+) -> None:
+    desk.page.goto("about:blank")
+    desk.page.set_viewport_size(PHONE)
+    try:
+        desk.open(f"{name}-{language}", CUSTOMER if name in {"customer", "compare"} else None)
+        for number, titles in enumerate(TABS[name] or [("", "")]):
+            if number:
+                desk.tab(titles[["en", "fr"].index(language)])
+            charts = desk.page.locator("[data-test-chart-name]:visible")
+            boxes = charts.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")
+            assert boxes
+            assert min(box["width"] for box in boxes) >= 300, boxes
+            assert max(box["right"] for box in boxes) <= PHONE["width"], boxes
+            assert desk.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+            desk.page.screenshot(path=artefacts / f"{name}-{number}-{language}-phone.png", full_page=True)
+    finally:
+        # A page that is open when the screen becomes another one is loaded anew.
+        desk.page.goto("about:blank")
 
 
 def test_a_customers_file_prints_as_a_clean_pdf(desk: Desk, artefacts: Path, ask: Callable) -> None:
