@@ -82,6 +82,7 @@ option AS (
             WHEN l.group_code = 70 THEN '70 ans et plus'
             ELSE l.group_code || '–' || l.group_code + 9 || ' ans'
         END AS group_fr,
+        l.group_code AS group_order,
         l.customers::bigint AS customers,
         l.accepted::bigint AS accepted,
         CASE WHEN l.customers >= 30 THEN 100 * l.accepted / l.customers END AS accepted_share,
@@ -128,6 +129,7 @@ COMMENT ON COLUMN reporting.policy_simulation.group_kind_en IS 'What the group i
 COMMENT ON COLUMN reporting.policy_simulation.group_kind_fr IS 'What the group is by, in French.';
 COMMENT ON COLUMN reporting.policy_simulation.group_en IS 'The group in English.';
 COMMENT ON COLUMN reporting.policy_simulation.group_fr IS 'The group in French.';
+COMMENT ON COLUMN reporting.policy_simulation.group_order IS 'The group''s place among those of its kind.';
 COMMENT ON COLUMN reporting.policy_simulation.customers IS 'How many former customers are in the group.';
 COMMENT ON COLUMN reporting.policy_simulation.accepted IS 'How many of them would be accepted.';
 COMMENT ON COLUMN reporting.policy_simulation.accepted_share IS
