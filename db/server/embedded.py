@@ -188,6 +188,13 @@ class EmbeddedPostgres:
             self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", "120")
         return True
 
+    def change_superuser_password(self, new: str) -> None:
+        """Set another password while the server runs, which then has to be given to whoever connects."""
+        statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(SUPERUSER), sql.Literal(new))
+        with psycopg.connect(psql_url(self.url(SUPERUSER, database="postgres")), autocommit=True) as connection:
+            connection.execute("SET log_statement = 'none'")
+            connection.execute(statement)
+
     def _set_superuser_password(self) -> None:
         """Set the superuser's password anew where another one is given than the cluster knows.
 

@@ -295,6 +295,17 @@ class Withdrawn(Answer):
     published_run_id: int
 
 
+class SecretsRotated(Answer):
+    """`rotate-secrets`: names of those that were replaced, and of those that were not, with the reason."""
+
+    rotated: list[str]
+    kept: dict[str, str]
+    file: str
+    """Where the new ones stand; a copy of it in another place has to be made anew."""
+    dashboards: str | None
+    """Their address, if they were served before."""
+
+
 class Contents(Answer):
     """What a backup holds."""
 
@@ -556,6 +567,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "dashboards": Dashboards,
     "publish": Published,
     "withdraw": Withdrawn,
+    "rotate-secrets": SecretsRotated,
     "backup": Saved,
     "restore": Restored,
     "export": Exported,

@@ -22,7 +22,7 @@ from flows.cli.console import Exit, Json, answering, as_json, say
 from flows.cli.wording import calibration_text, model_text, night_text, policy_text, search_text, summary
 from flows.files import applications as application_files
 from flows.installation import private
-from flows.operations import preflight
+from flows.operations import metrics, preflight
 from flows.operations import schedule as scheduling
 from flows.operations import status as status_report
 from flows.operations import watch as watching
@@ -151,7 +151,13 @@ def down(json_output: Json = False) -> None:
 
 
 @app.command()
-def status(json_output: Json = False) -> None:
+def status(
+    json_output: Json = False,
+    prometheus: Annotated[
+        bool,
+        typer.Option("--prometheus", help="Print metrics in the text format of Prometheus."),
+    ] = False,
+) -> None:
     """Show what is published, how old it is, which services run, and how long the disk will last.
 
     The exit code is 1 if something is wrong: nothing is published, or it is too old; the last night was refused or
@@ -160,8 +166,13 @@ def status(json_output: Json = False) -> None:
     """
     settings = load_settings()
     with answering(json_output):
+        if json_output and prometheus:
+            raise SettingsError("Choose one of --json and --prometheus.")
         found = status_report.status_json(settings)
-        say(json_output, answers.Status, found, status_report.status_text(found))
+        if prometheus:
+            typer.echo(metrics.exposition(found), nl=False)
+        else:
+            say(json_output, answers.Status, found, status_report.status_text(found))
     if not found["healthy"]:
         raise typer.Exit(Exit.FAILED)
 

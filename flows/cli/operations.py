@@ -15,7 +15,7 @@ from db.runs import ledger, pointer
 from flows import signals
 from flows.cli import answers
 from flows.cli.console import Json, answering, say
-from flows.operations import backups
+from flows.operations import backups, secrets
 from flows.services import database
 from flows.settings import load_settings
 
@@ -95,6 +95,35 @@ def withdraw(
             answer,
             f"Run {run_id} is withdrawn. Readers see run {seen.run_id} of {seen.as_of}.",
         )
+
+
+@app.command("rotate-secrets")
+def rotate_secrets(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names in secrets.json, such as analyst or user_advisor (default: all that can be)."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Replace passwords and keys by new ones, and set them wherever they are used.
+
+    No night may be under way. The dashboards are away for a minute, and people sign in anew, with a new password if
+    theirs was replaced. A session of psql or of another program goes on until it ends. A copy of secrets.json in
+    another place has to be made anew. The key by which erased people are known stays.
+    """
+    settings = load_settings()
+    with answering(json_output):
+        again = "run `creditlens up`, which sets what is in secrets.json"
+        with signals.leaving(again):
+            done = secrets.rotate(settings, names or ())
+        text = (
+            f"Replaced {len(done['rotated'])} secrets: {', '.join(done['rotated'])}.\n"
+            f"Kept: {secrets.KEPT}, as {secrets.WHY_KEPT}.\n"
+            f"Put a new copy of {done['file']} in another place."
+        )
+        if any(name.startswith(secrets.USER) for name in done["rotated"]) and done["dashboards"]:
+            text += "\n`creditlens dashboards` prints the new passwords of the dashboards."
+        say(json_output, answers.SecretsRotated, done, text)
 
 
 @app.command()

@@ -23,6 +23,8 @@ from flows.installation.private import make_state_folder
 log = logging.getLogger("creditlens")
 MINIMUM_LENGTH = 16
 NAME = "secrets.json"
+# The key by which Superset encrypts what it keeps, and the one of before while something is still encrypted by it.
+ENCRYPTS, ENCRYPTED = "superset_secret_key", "superset_previous_secret_key"
 
 
 def read_or_make(state: Path, names: Sequence[str]) -> dict[str, str]:
@@ -51,6 +53,26 @@ def read_or_make(state: Path, names: Sequence[str]) -> dict[str, str]:
             " write in CREDITLENS_STATE."
         ) from None
     return known
+
+
+def rotate(state: Path, names: Sequence[str]) -> None:
+    """Make new ones of these names. What encrypts is kept under a second name until all is encrypted anew.
+
+    Raises SettingsError as `read_or_make` does.
+    """
+    with _one_at_a_time(state):
+        known = _read(state / NAME)
+        if ENCRYPTS in names and ENCRYPTS in known:
+            known.setdefault(ENCRYPTED, known[ENCRYPTS])
+        _write(state / NAME, known | {name: new_password() for name in names})
+
+
+def forget_previous(state: Path) -> None:
+    """Drop the key of before, as nothing needs it any more."""
+    with _one_at_a_time(state):
+        known = _read(state / NAME)
+        if known.pop(ENCRYPTED, None) is not None:
+            _write(state / NAME, known)
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -28,7 +28,7 @@ from db.server.embedded import free_port
 from db.superset import access_log
 from db.superset import metadata as superset_metadata
 from flows import signals
-from flows.installation import atomic
+from flows.installation import atomic, secret_store
 from flows.services import accounts, database, http, listening, prefect, processes
 from flows.settings import PROJECT, SUPERSET_KEYS, Settings
 
@@ -123,6 +123,9 @@ def prepare(settings: Settings, *, assets: Path = ASSETS, force: bool = False, l
         access_log.drop(parse_url(metadata))
         _provision(settings, passwords, lock)
         atomic.write(done, digest)
+        if secret_store.ENCRYPTED in settings.secrets():
+            secret_store.forget_previous(settings.state)
+            _write_configuration(settings, metadata, assets)
     access_log.make(parse_url(metadata), compliance_role(settings))
     superset_metadata.prune_log(parse_url(metadata), settings.superset_log_days)
     return needed
@@ -199,7 +202,10 @@ def _require_packages() -> None:
 
 
 def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dict[str, Any]:
-    """What superset_config.py reads: secrets and addresses, for the owner's eyes only."""
+    """What superset_config.py reads: secrets and addresses, for the owner's eyes only.
+
+    The answer is without the key of before, which provisioning needs once.
+    """
     secrets = settings.secrets()
     home = settings.state / "superset"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -216,8 +222,9 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
         "tls": settings.superset_tls,
         "locale": settings.superset_locale,
     }
+    previous = {"previous_secret_key": secrets[secret_store.ENCRYPTED]} if secret_store.ENCRYPTED in secrets else {}
     path = _configuration_file(settings)
-    atomic.write(path, json.dumps(configuration, indent=1), mode=0o600)
+    atomic.write(path, json.dumps(configuration | previous, indent=1), mode=0o600)
     return configuration
 
 

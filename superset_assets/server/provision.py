@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,40 +69,80 @@ def upgrade_schema() -> None:
     upgrade()
 
 
+def encrypted_columns() -> Iterator[tuple[str, Any]]:
+    """Table and column of everything that Superset keeps encrypted."""
+    from sqlalchemy import inspect
+    from sqlalchemy_utils import EncryptedType
+    from superset import db
+
+    there = set(inspect(db.engine).get_table_names())
+    # Superset's models are not in the metadata of its session.
+    for table in model("databases").metadata.sorted_tables:
+        for column in table.columns if table.name in there else ():
+            if isinstance(column.type, EncryptedType):
+                yield table.name, column
+
+
+def encrypted(table: str, column: Any) -> dict[Any, Any]:
+    """What a column holds, by the number of the row."""
+    from sqlalchemy import text
+    from superset import db
+
+    query = text(f"SELECT id, {column.name} FROM {table} WHERE {column.name} IS NOT NULL")
+    return dict(tuple(row) for row in db.session.execute(query))
+
+
+def encrypt_anew(previous: str) -> int:
+    """Encrypt with the present key what the key of before can read; how many values."""
+    from sqlalchemy import text
+    from sqlalchemy_utils import EncryptedType
+    from superset import db
+
+    changed = 0
+    for table, column in encrypted_columns():
+        before = EncryptedType(type_in=column.type.underlying_type, key=previous)
+        change = text(f"UPDATE {table} SET {column.name} = :value WHERE id = :key")
+        for key, value in encrypted(table, column).items():
+            if not readable(value, column.type) and readable(value, before):
+                plain = before.process_result_value(as_bytes(value), db.engine.dialect)
+                new = column.type.process_bind_param(plain, db.engine.dialect)
+                db.session.execute(change, {"value": new, "key": key})
+                changed += 1
+    db.session.commit()
+    return changed
+
+
 def forget_unreadable() -> dict[str, int]:
     """Remove what was encrypted with a key that is lost; how many values by column.
 
     Superset fails for each row that holds one, so that nothing else could be imported.
     """
-    from sqlalchemy import inspect, text
-    from sqlalchemy_utils import EncryptedType
+    from sqlalchemy import text
     from superset import db
 
     forgotten = {}
-    there = set(inspect(db.engine).get_table_names())
-    # Superset's models are not in the metadata of its session.
-    for table in model("databases").metadata.sorted_tables:
-        encrypted = [column for column in table.columns if isinstance(column.type, EncryptedType)]
-        for column in encrypted if table.name in there else ():
-            query = text(f"SELECT id, {column.name} FROM {table.name} WHERE {column.name} IS NOT NULL")
-            lost = [key for key, value in db.session.execute(query) if not readable(value, column.type)]
-            change = (
-                f"UPDATE {table.name} SET {column.name} = NULL" if column.nullable else f"DELETE FROM {table.name}"
-            )
-            for key in lost:
-                db.session.execute(text(f"{change} WHERE id = :key"), {"key": key})
-            if lost:
-                forgotten[f"{table.name}.{column.name}"] = len(lost)
+    for table, column in encrypted_columns():
+        lost = [key for key, value in encrypted(table, column).items() if not readable(value, column.type)]
+        change = f"UPDATE {table} SET {column.name} = NULL" if column.nullable else f"DELETE FROM {table}"
+        for key in lost:
+            db.session.execute(text(f"{change} WHERE id = :key"), {"key": key})
+        if lost:
+            forgotten[f"{table}.{column.name}"] = len(lost)
     db.session.commit()
     return forgotten
 
 
+def as_bytes(value: Any) -> bytes:
+    """What an encrypted column holds, as bytes, in whichever type the driver gives it."""
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
 def readable(value: Any, kind: Any) -> bool:
-    """Whether a value of an encrypted column can be read with the present key."""
+    """Whether a value of an encrypted column can be read with the key of `kind`."""
     from superset import db
 
     try:
-        kind.process_result_value(value.encode() if isinstance(value, str) else bytes(value), db.engine.dialect)
+        kind.process_result_value(as_bytes(value), db.engine.dialect)
     except ValueError:
         return False
     return True
@@ -311,6 +351,8 @@ def provision(passwords: dict[str, str]) -> dict[str, int]:
     with app.app_context():
         step("bringing its own tables up to date")
         upgrade_schema()
+        if previous := configuration.get("previous_secret_key"):
+            step(f"encrypted with the new key: {encrypt_anew(previous)}")
         for column, count in forget_unreadable().items():
             step(f"removed from {column} what a lost key had encrypted: {count}")
         step("making permissions, roles and users")

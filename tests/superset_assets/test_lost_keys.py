@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from db.engine import make_engine, psql_url
 from db.server.embedded import SUPERUSER, EmbeddedPostgres, free_port
+from flows.installation import secret_store
 from flows.services import database
 from flows.services import superset as superset_service
 from flows.settings import Settings
@@ -115,4 +116,24 @@ def test_with_new_keys_everybody_signs_in_and_sees_charts(
     names = {one["database_name"] for one in admin.get("/api/v1/database/").json()["result"]}
     assert {"creditlens", "creditlens SQL"} <= names
     assert "/login" in sign_in(client_of(after.url), "admin", before.users["admin"]).headers["location"]
+    assert superset_service.set_up(own).provisioned is False
+
+
+def test_with_rotated_keys_what_was_encrypted_can_be_read_and_the_old_key_is_gone(
+    own: Settings, client_of: Clients
+) -> None:
+    before = superset_service.set_up(own)
+    admin = signed_in(client_of(before.url), "admin", before.users["admin"])
+    connection = {"database_name": "added", "sqlalchemy_uri": database.reader_url(own)}
+    made = admin.post("/api/v1/database/", json=connection)
+    assert made.status_code == 201, made.text
+    secret_store.rotate(own.state, ["superset_secret_key", "superset_jwt_key", "user_admin"])
+    # Killed here, and begun again: the first key is the one that counts.
+    secret_store.rotate(own.state, ["superset_secret_key"])
+    after = superset_service.set_up(own)
+    assert after.provisioned and after.users["admin"] != before.users["admin"]
+    assert secret_store.ENCRYPTED not in json.loads((own.state / "secrets.json").read_text())
+    admin = signed_in(client_of(after.url), "admin", after.users["admin"])
+    schemas = admin.get(f"/api/v1/database/{made.json()['id']}/schemas/")
+    assert schemas.status_code == 200 and "reporting" in schemas.json()["result"]
     assert superset_service.set_up(own).provisioned is False

@@ -236,3 +236,33 @@ def test_a_command_before_that_says_how_to_set_them(machine: Machine) -> None:
     assert "creditlens up" in json.loads(done.stdout)["message"]
     assert "Traceback" not in done.stderr
     assert machine("migrate").returncode == 0
+
+
+def test_rotated_secrets_are_set_while_the_database_goes_on_and_the_key_of_erased_people_stays(
+    machine: Machine,
+) -> None:
+    before, server = machine.read(), (machine.state / "postgres" / "data" / "postmaster.pid").read_text()
+    done = machine("rotate-secrets", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    after = machine.read()
+    assert {name for name in before if after[name] == before[name]} == {"privacy"} == set(answer["kept"])
+    assert {*answer["rotated"], "privacy"} >= set(before)
+    assert machine.lets_in() == ALL
+    assert (machine.state / "postgres" / "data" / "postmaster.pid").read_text() == server
+    log = (machine.state / "postgres" / "postgres.log").read_text()
+    assert not [secret for secret in machine.read().values() if secret in log]
+
+
+def test_one_secret_is_rotated_alone_and_what_is_none_or_must_stay_is_refused(machine: Machine) -> None:
+    before = machine.read()
+    done = machine("rotate-secrets", "analyst", "--json")
+    assert done.returncode == 0, done.stderr
+    after = machine.read()
+    assert {name for name in before if after[name] != before[name]} == {"analyst"}
+    assert machine.lets_in() == ALL
+    for name in ("privacy", "nobody"):
+        refused = machine("rotate-secrets", name, "--json")
+        assert refused.returncode == 2
+        assert name in json.loads(refused.stdout)["message"]
+    assert machine.read() == after
