@@ -1,8 +1,9 @@
 """All tables of schema `credit`: one MetaData, one naming convention.
 
-`new_customer`, `score`, `shap_value` and `reason` are partitioned by run, `former_customer` by model: a run or a
-model is loaded into tables of its own, attached, and later detached, as a whole. What a table is for everything
-else (whether it holds people and where, who may write it) it says in its `info`, see db.about.
+`new_customer`, `score`, `shap_value`, `reason`, `what_if_summary` and `what_if` are partitioned by run,
+`former_customer` by model: a run or a model is loaded into tables of its own, attached, and later detached, as a
+whole. What a table is for everything else (whether it holds people and where, who may write it) it says in its
+`info`, see db.about.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ RUN_STATUSES = ("running", "published", "refused", "failed", "withdrawn")
 MODEL_STAGES = ("candidate", "current", "retired")
 SEVERITIES = ("fail", "warn")
 DIRECTIONS = ("rises", "falls")
+WHAT_IF_OUTCOMES = ("found", "none", "revolving", "no_annuity", "no_duration")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -645,6 +647,55 @@ reason = Table(
     CheckConstraint("points > '-Infinity' AND points <= 0", name="points_not_positive"),
     **_partitioned_by("run_id", "customer_id", "code"),
     comment="Why an application was not accepted: its reasons, the strongest first, one partition per run",
+)
+
+what_if_summary = Table(
+    "what_if_summary",
+    metadata,
+    Column("run_id", Integer, primary_key=True, autoincrement=False),
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    Column("outcome", Text, nullable=False),
+    # What the application implies; empty where nothing was searched.
+    Column("asked_duration", SmallInteger),
+    Column("monthly_rate", Double),
+    # The accepted offer that changes least; empty where there is none.
+    Column("duration", SmallInteger),
+    Column("amount", Double),
+    Column("annuity", Double),
+    Column("default_probability", Double),
+    Column("score", SmallInteger),
+    _one_of("outcome", WHAT_IF_OUTCOMES),
+    CheckConstraint("num_nonnulls(asked_duration, monthly_rate) IN (0, 2)", name="terms_whole"),
+    CheckConstraint(
+        "num_nonnulls(duration, amount, annuity, default_probability, score)"
+        " = CASE outcome WHEN 'found' THEN 5 ELSE 0 END",
+        name="offer_where_found",
+    ),
+    **_partitioned_by("run_id", "customer_id", "outcome"),
+    comment="What would get a yes, of those who are not accepted: what the search found, and the nearest offer",
+)
+
+what_if = Table(
+    "what_if",
+    metadata,
+    Column("run_id", Integer, primary_key=True, autoincrement=False),
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    Column("duration", SmallInteger, primary_key=True, autoincrement=False),
+    Column("amount", Double, primary_key=True, autoincrement=False),
+    Column("annuity", Double, nullable=False),
+    Column("default_probability", Double, nullable=False),
+    Column("score", SmallInteger, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("is_grid", Boolean, nullable=False),
+    Column("is_frontier", Boolean, nullable=False),
+    Column("is_asked", Boolean, nullable=False),
+    CheckConstraint("duration BETWEEN 1 AND 600", name="duration_range"),
+    CheckConstraint("amount > 0 AND amount < 'Infinity'", name="amount_positive"),
+    CheckConstraint("annuity > 0 AND annuity < 'Infinity'", name="annuity_positive"),
+    _probability("default_probability"),
+    CheckConstraint("score BETWEEN 0 AND 100", name="score_range"),
+    **_partitioned_by("run_id", "customer_id"),
+    comment="Offers of amount and duration scored for those who are not accepted, one partition per run",
 )
 
 rejected_application = Table(

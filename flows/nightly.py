@@ -20,6 +20,7 @@ from db.errors import DatabaseError
 from db.models import RUN_PARTITIONED
 from db.runs import audit as run_audit
 from db.runs import audit_reasons, ledger, statistics
+from db.runs.audit_what_if import audit_what_if
 from db.runs.partitions import staging
 from flows import signals
 from flows.alerts import notify
@@ -203,6 +204,7 @@ def audit(
         base_value=bundle.base_value,
     )
     checks += audit_reasons.audit_reasons(engine, run_id, basis)
+    checks += audit_what_if(engine, run_id, basis.policy_id)
     checks.append(second_opinion(tally))
     checks += [check for check in (*more, empty_columns.check_of(tally, bundle.baseline)) if check]
     ledger.record_checks(engine, run_id, checks)

@@ -92,6 +92,17 @@ _REASONS = """
     WHERE x.customer_id = %(id)s
     ORDER BY r.as_of, x.run_id, x.place
 """
+_OFFERS = """
+    SELECT w.run_id, r.as_of, w.outcome, w.asked_duration, w.monthly_rate, w.duration AS nearest_duration,
+           w.amount AS nearest_amount, o.duration, o.amount, o.annuity, o.default_probability, o.score, o.decision,
+           d.label_en AS decision_en, d.label_fr AS decision_fr, o.is_grid, o.is_frontier, o.is_asked
+    FROM credit.what_if_summary AS w
+    JOIN credit.scoring_run AS r ON r.run_id = w.run_id
+    LEFT JOIN credit.what_if AS o ON o.run_id = w.run_id AND o.customer_id = w.customer_id
+    LEFT JOIN credit.suggested_decision AS d ON d.decision = o.decision
+    WHERE w.customer_id = %(id)s
+    ORDER BY r.as_of, w.run_id, o.duration, o.amount
+"""
 _REJECTED = """
     SELECT x.run_id, r.as_of, r.source_name, x.row_number, x.customer_id, x.column_name, x.rule, x.value
     FROM credit.rejected_application AS x
@@ -118,6 +129,7 @@ COPY = {
     "scores": _SCORES,
     "contributions": _CONTRIBUTIONS,
     "reasons": _REASONS,
+    "offers": _OFFERS,
     "rejected": _REJECTED.format(his=HIS_REJECTED),
     "former": _FORMER,
     "assignments": _ASSIGNMENTS,
@@ -129,7 +141,8 @@ def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any
 
     Returns rows of `applications` and `former` (one per run or model and column), `scores` (one per run, dropped
     details included), `contributions` (one per retained run and feature), `reasons` (one per retained run
-    in which the application was not accepted, and reason), `rejected`, and `assignments` to advisors.
+    in which the application was not accepted, and reason), `offers` (one per such run and offer that was scored, or
+    one per run without any), `rejected`, and `assignments` to advisors.
     """
     with connect(engine) as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Cursor, sql
-from sqlalchemy import REAL, BigInteger, Double, Integer, SmallInteger, Table, Text
+from sqlalchemy import REAL, BigInteger, Boolean, Double, Integer, SmallInteger, Table, Text
 
 if TYPE_CHECKING:
     Kernel = Any
@@ -27,6 +27,7 @@ _WIRE_TYPES: tuple[tuple[type, str], ...] = (
     (Integer, ">i4"),
     (REAL, ">f4"),
     (Double, ">f8"),
+    (Boolean, "?"),
 )
 
 

@@ -19,6 +19,7 @@ from flows.steps.rows import encode_scored, rejection_rows
 from flows.steps.run_policy import RunPolicy
 from flows.steps.run_reasons import RunReasons
 from flows.steps.stages import Pipeline
+from flows.steps.what_if_rows import encode_what_if, prepare_search
 from scoring.batch import Scored, score_batch
 from scoring.bundle import ModelBundle
 from scoring.contract import Checked, Violation, check_rows
@@ -121,7 +122,7 @@ def scoring_pipeline(
     decide: the policy of the run, and the one before.
     tables: where the rows go; None counts and loads nothing.
     take_sample: which of a chunk's rows the audit will look at.
-    reasons: what reasons are given by; None gives none.
+    reasons: what reasons are given by; None gives none, and searches no offers.
     require: called after each check; raises if the run is not to go on.
     """
 
@@ -138,10 +139,14 @@ def scoring_pipeline(
         "score": score,
     }
     if tables is not None:
-        stages |= {
-            "encode": partial(encode_scored, policy=decide.policy, run_reasons=reasons),
-            "load": tables.write_all,
-        }
+        encode: Callable[[Any], Any] = partial(encode_scored, policy=decide.policy, run_reasons=reasons)
+        if reasons is not None:
+            search = prepare_search(bundle, decide.policy)
+            stages["what if"] = lambda scored: (scored, search.run(scored, threads=threads))
+            stages["encode"] = lambda both: (*encode(both[0]), *encode_what_if(*both))
+        else:
+            stages["encode"] = encode
+        stages["load"] = tables.write_all
     return Pipeline(survey.chunks, stages)
 
 

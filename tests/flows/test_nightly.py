@@ -45,6 +45,14 @@ CHECKS = {
     "stronger_reasons_left_out",
     "reason_error",
     "no_reason_to_tell_share",
+    "what_if_not_accepted",
+    "what_if_of_others",
+    "what_if_outcomes_not_of_their_offers",
+    "what_if_frontier_misplaced",
+    "what_if_nearest_unknown",
+    "what_if_decisions_not_of_the_policy",
+    "what_if_scores_not_of_their_probability",
+    "what_if_asked_error",
     "engine_error",
 }
 

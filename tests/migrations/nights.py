@@ -26,6 +26,7 @@ from flows.steps.rows import (
 )
 from flows.steps.run_policy import RunPolicy, run_policy
 from flows.steps.run_reasons import run_reasons
+from flows.steps.what_if_rows import encode_what_if, prepare_search
 from scoring.batch import Scored, score_batch
 from scoring.bundle import digest
 from scoring.cohort import cohorts
@@ -120,6 +121,9 @@ def publish_night(
         for chunk in chunks:
             for rows in encode_scored(chunk, policy, reasons):
                 tables.write(rows)
+            if reasons:
+                offers = prepare_search(trained.bundle, policy).run(chunk, threads=2)
+                tables.write_all(encode_what_if(chunk, offers))
         tables.index()
     first, second = (Sums.of(chunk, trained.bundle.baseline, trained.bundle.base_value) for chunk in chunks)
     summary = summarise(first + second, trained.bundle.baseline)

@@ -54,6 +54,7 @@ MATRIX: dict[str, dict[str, str]] = {
         r"credit relation (portfolio_state|advisor_portfolio|customer_region|run_withdrawal)$": "SELECT",
         r"credit relation (pointer_move|privacy_request)$": "",
         r"credit relation (new_customer|score|shap_value|reason|former_customer)(_[rm]\d{8})?$": EVERYTHING,
+        r"credit relation what_if(_summary)?(_r\d{8})?$": EVERYTHING,
         r"credit relation ": "SELECT INSERT UPDATE DELETE",
         r"creditlens_private relation schema_version$": "SELECT",
     },
@@ -227,7 +228,7 @@ def test_nothing_belongs_to_a_login_but_the_writers_tables(server: psycopg.Conne
     assert {owner for owner, _ in owners} == {OWNER, VIEWS, WRITER}
     assert {what.split()[0] for owner, what in owners if owner == VIEWS} == {"reporting"}
     tables = {what for owner, what in owners if owner == WRITER and not re.search("pk_|ix_|pkey|_key", what)}
-    parted = ("new_customer", "score", "shap_value", "reason", "former_customer")
+    parted = ("new_customer", "score", "shap_value", "reason", "what_if", "what_if_summary", "former_customer")
     assert tables == {f"credit {table}" for table in parted}
 
 
