@@ -50,6 +50,7 @@ ORDER = (
     "customer_score",
     "customer_card",
     "customer_reason",
+    "similar_customers",
     "customer_bar",
     "customer_feature",
     "customer_waterfall",

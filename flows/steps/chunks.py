@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine
 
 from db.runs import ledger
+from db.runs.copy import Encoded
 from db.runs.partitions import Staging
 from flows.files import applications
 from flows.settings import Settings
 from flows.steps.rows import encode_scored, rejection_rows
 from flows.steps.run_policy import RunPolicy
 from flows.steps.run_reasons import RunReasons
+from flows.steps.run_similar import RunSimilar, with_outcomes
 from flows.steps.stages import Pipeline
 from scoring.batch import Scored, score_batch
 from scoring.bundle import ModelBundle
@@ -25,6 +27,7 @@ from scoring.contract import Checked, Violation, check_rows
 from scoring.errors import ScoringError
 from scoring.features import by_name
 from scoring.monitoring import Sums
+from scoring.similar.outcomes import Outcomes
 
 log = logging.getLogger("creditlens")
 
@@ -112,6 +115,7 @@ def scoring_pipeline(
     threads: int,
     take_sample: Callable[[Scored], Scored],
     reasons: RunReasons | None = None,
+    similar: RunSimilar | None = None,
     require: Callable[[], None] = lambda: None,
 ) -> Pipeline:
     """The survey's chunks through check, score and load, stages that overlap; what comes through is in `tally`.
@@ -122,6 +126,7 @@ def scoring_pipeline(
     tables: where the rows go; None counts and loads nothing.
     take_sample: which of a chunk's rows the audit will look at.
     reasons: what reasons are given by; None gives none.
+    similar: who applicants are compared with; None compares with nobody.
     require: called after each check; raises if the run is not to go on.
     """
 
@@ -138,8 +143,13 @@ def scoring_pipeline(
         "score": score,
     }
     if tables is not None:
+
+        def encode(each: tuple[Scored, Outcomes | None]) -> tuple[Encoded, ...]:
+            return encode_scored(each[0], decide.policy, reasons, each[1])
+
         stages |= {
-            "encode": partial(encode_scored, policy=decide.policy, run_reasons=reasons),
+            "similar": partial(with_outcomes, similar),
+            "encode": encode,
             "load": tables.write_all,
         }
     return Pipeline(survey.chunks, stages)
