@@ -51,6 +51,7 @@ ORDER = (
     "customer_card",
     "customer_reason",
     "similar_customers",
+    "customer_similar",
     "customer_bar",
     "customer_feature",
     "customer_waterfall",
