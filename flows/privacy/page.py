@@ -18,7 +18,8 @@ from flows.privacy.stores.base import NotTold
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 _SUBJECTS = (
-    "applications", "scores", "reasons", "contributions", "rejected", "former", "assignments", "requests", "looks"
+    "applications", "scores", "reasons", "similar", "contributions", "rejected", "former", "codes", "assignments",
+    "requests", "looks",
 )  # fmt: skip
 # What the summary names: the strongest few, none that rounds to nothing.
 _TOLD_REASONS = 4
@@ -58,8 +59,10 @@ def render(
             "applications": len({row["run_id"] for row in subjects["applications"]}),
             "scores": len(subjects["scores"]),
             "reasons": len(subjects["reasons"]),
+            "similar": len(subjects["similar"]),
             "contributions": len(subjects["contributions"]),
             "former_rows": len(subjects["former"]),
+            "codes": len(subjects["codes"]),
             "rejected": len(subjects["rejected"]),
             "assignments": len(subjects["assignments"]),
             "looks": len(subjects["looks"]),

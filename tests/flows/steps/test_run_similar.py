@@ -12,13 +12,14 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from db.people import rows
+from db.people import copy, rows
 from db.runs.audit_similar import audit_similar
 from flows.privacy.stores.database import describe_former
 from flows.steps.run_similar import RunSimilar, compared_again, run_similar
 from scoring.batch import Scored
 from scoring.bundle import ModelBundle, digest
 from scoring.contract import Applications
+from scoring.preprocess import explained_features
 from scoring.similar.codes import to_log_odds
 from scoring.training import Trained
 from tests.migrations.nights import Query, checked, load_model, publish_night
@@ -166,6 +167,20 @@ def test_who_is_erased_is_in_no_neighbourhood_and_has_no_codes(
     # The next night counts without him.
     publish_night(engine, model_id, trained, applications, date(2026, 3, 2))
     assert query.one("SELECT count(*) AS n FROM credit.similar_customer")["n"] == len(applications)
+
+
+def test_a_persons_copy_has_what_was_told_and_what_others_are_compared_with(world: World, trained: Trained) -> None:
+    customer = int(world.chunks[0].applications.customer_id[0])
+    (told,) = copy.everything(world.engine, customer)["similar"]
+    kept = world.query.one("SELECT * FROM credit.similar_customer WHERE customer_id = :customer", customer=customer)
+    assert {name: kept[name] for name in told if name != "as_of"} == {
+        name: value for name, value in told.items() if name != "as_of"
+    }
+    one = int(world.similar.customer_id[0])
+    lines = copy.everything(world.engine, one)["codes"]
+    names = [feature.name for feature in explained_features()]
+    assert [line["column_name"] for line in lines] == names
+    assert [line["contribution"] for line in lines] == to_log_odds(world.similar.codes[0]).tolist()  # type: ignore[arg-type]
 
 
 def test_with_fewer_than_twenty_former_customers_nothing_is_told(
