@@ -1,9 +1,9 @@
 """All tables of schema `credit`: one MetaData, one naming convention.
 
-`new_customer`, `score`, `shap_value`, `reason`, `what_if_summary` and `what_if` are partitioned by run,
-`former_customer` by model: a run or a model is loaded into tables of its own, attached, and later detached, as a
-whole. What a table is for everything else (whether it holds people and where, who may write it) it says in its
-`info`, see db.about.
+`new_customer`, `score`, `shap_value`, `reason`, `what_if_summary`, `what_if` and `similar_customer` are partitioned
+by run, `former_customer` and `former_code` by model: a run or a model is loaded into tables of its own, attached,
+and later detached, as a whole. What a table is for everything else (whether it holds people and where, who may
+write it) it says in its `info`, see db.about.
 """
 
 from __future__ import annotations
@@ -381,6 +381,19 @@ former_customer = Table(
     comment="Former customers with their outcome and out-of-fold score: each scored by a model that never saw them",
 )
 
+former_code = Table(
+    "former_code",
+    metadata,
+    Column("model_id", Integer, primary_key=True, autoincrement=False),
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    Column("fold", SmallInteger, nullable=False),
+    Column("codes", LargeBinary, nullable=False),
+    CheckConstraint("fold BETWEEN 0 AND 127", name="fold_range"),
+    **_partitioned_by("model_id", "customer_id"),
+    comment="What moves each former customer's log-odds, by the model of the fold that never saw them: 16-bit whole"
+    " numbers, the lower byte first, of 1/2048 of log-odds, in the order of the explained features",
+)
+
 former_distribution = Table(
     "former_distribution",
     metadata,
@@ -696,6 +709,39 @@ what_if = Table(
     CheckConstraint("score BETWEEN 0 AND 100", name="score_range"),
     **_partitioned_by("run_id", "customer_id"),
     comment="Offers of amount and duration scored for those who are not accepted, one partition per run",
+)
+
+similar_customer = Table(
+    "similar_customer",
+    metadata,
+    Column("run_id", Integer, primary_key=True, autoincrement=False),
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    Column("neighbours", SmallInteger, nullable=False),
+    Column("defaulted", SmallInteger, nullable=False),
+    Column("default_rate", Double, nullable=False),
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+    Column("model_probability", Double, nullable=False),
+    Column("distance", Double, nullable=False),
+    # Empty where fewer than 20 of the neighbours have a value.
+    Column("age_low", Double),
+    Column("age_high", Double),
+    Column("income_low", Double),
+    Column("income_high", Double),
+    Column("amount_low", Double),
+    Column("amount_high", Double),
+    Column("annuity_income_low", Double),
+    Column("annuity_income_high", Double),
+    CheckConstraint("neighbours BETWEEN 20 AND 1000", name="neighbours_range"),
+    CheckConstraint("defaulted BETWEEN 0 AND neighbours", name="defaulted_range"),
+    CheckConstraint(
+        "0 <= low AND low <= default_rate AND default_rate <= high AND high <= 1", name="interval_in_order"
+    ),
+    _probability("model_probability"),
+    CheckConstraint("distance >= 0 AND distance < 'Infinity'", name="distance_finite"),
+    **_partitioned_by("run_id", "customer_id", "defaulted"),
+    comment="What became of the former customers who are most like an applicant: counts and quartiles of a group of"
+    " at least 20, never who they are, one partition per run",
 )
 
 rejected_application = Table(

@@ -19,6 +19,7 @@ from db.models import (
     feature_category,
     feature_group,
     former_category,
+    former_code,
     former_customer,
     former_distribution,
     former_risk,
@@ -29,7 +30,7 @@ from db.models import (
 from db.runs.partitions import Staging, attach, detach_and_drop, partitions, staging
 from db.runs.statistics import add_bins
 
-FORMER_PARTITIONED = (former_customer,)
+FORMER_PARTITIONED = (former_customer, former_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,9 @@ def drop_unpromoted(engine: Engine, model_id: int) -> None:
     """Drop former customers that were loaded for a model and never promoted, if there are any."""
     with transaction(engine) as connection:
         found = partitions(driver(connection))
-    if (former_customer.name, model_id, False) in found:
-        detach_and_drop(engine, former_customer, model_id)
+    for table in FORMER_PARTITIONED:
+        if (table.name, model_id, False) in found:
+            detach_and_drop(engine, table, model_id)
 
 
 def has_former_customers(engine: Engine, model_id: int) -> bool:

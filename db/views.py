@@ -55,6 +55,8 @@ ORDER = (
     "customer_what_if",
     "customer_what_if_grid",
     "customer_what_if_frontier",
+    "similar_customers",
+    "customer_similar",
     "customer_bar",
     "customer_feature",
     "customer_waterfall",

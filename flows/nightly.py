@@ -19,7 +19,7 @@ from db import registry, schema
 from db.errors import DatabaseError
 from db.models import RUN_PARTITIONED
 from db.runs import audit as run_audit
-from db.runs import audit_reasons, ledger, statistics
+from db.runs import audit_reasons, audit_similar, ledger, statistics
 from db.runs.audit_what_if import audit_what_if
 from db.runs.partitions import staging
 from flows import signals
@@ -38,6 +38,7 @@ from flows.steps.retries import io_task, pure_task
 from flows.steps.rows import run_statistics
 from flows.steps.run_policy import Moves, RunPolicy, moves, run_policy
 from flows.steps.run_reasons import RunReasons, run_reasons
+from flows.steps.run_similar import RunSimilar, compared_again, run_similar
 from flows.steps.second_opinion import sample_of, second_opinion, start_second_opinion
 from scoring.bundle import ModelBundle
 from scoring.errors import PolicyError
@@ -116,6 +117,12 @@ def load_reasons(
 
 
 @io_task
+def load_similar(engine: Engine, model_id: int, bundle: ModelBundle, settings: Settings) -> RunSimilar | None:
+    """The former customers whom applicants are compared with; None, and a word in the log, for an older model."""
+    return run_similar(engine, model_id, bundle, threads=settings.threads)
+
+
+@io_task
 def open_run(
     engine: Engine,
     lock: ledger.Lock,
@@ -145,6 +152,7 @@ def score_explain_load(
     bundle: ModelBundle,
     decide: RunPolicy,
     reasons: RunReasons,
+    similar: RunSimilar | None,
     settings: Settings,
 ) -> tuple[Tally, dict[str, float]]:
     """Stream the file through check, score and load, in one transaction; counts and seconds per stage."""
@@ -160,6 +168,7 @@ def score_explain_load(
                 threads=settings.threads,
                 take_sample=partial(sample_of, run_id=run_id, chunks=len(survey.chunks)),
                 reasons=reasons,
+                similar=similar,
                 require=lambda: require_few_rejected(tally, survey, settings),
             )
             # Closed before the transaction ends, whatever ends it: its threads write with the same connection.
@@ -193,6 +202,7 @@ def audit(
     tally: Tally,
     bundle: ModelBundle,
     basis: audit_reasons.ReasonsOfRun,
+    similar: RunSimilar | None,
     more: Sequence[ledger.Check | None] = (),
 ) -> list[ledger.Check]:
     """Compare what was written with what should have been; raise if it differs, or return what is a warning."""
@@ -205,6 +215,9 @@ def audit(
     )
     checks += audit_reasons.audit_reasons(engine, run_id, basis)
     checks += audit_what_if(engine, run_id, basis.policy_id)
+    checks += audit_similar.audit_similar(
+        engine, run_id, customers=tally.customers if similar else 0, again=compared_again(similar, tally.sample)
+    )
     checks.append(second_opinion(tally))
     checks += [check for check in (*more, empty_columns.check_of(tally, bundle.baseline)) if check]
     ledger.record_checks(engine, run_id, checks)
@@ -294,19 +307,22 @@ def score_and_publish(
             run_id = opened.run_id = open_run(engine, lock, survey, model_id, date_of_scores, decide.policy_id)
             usual = compare_size(engine, run_id, survey, settings)
             reasons = load_reasons(engine, model_id, bundle, decide, settings)
+            similar = load_similar(engine, model_id, bundle, settings)
             if settings.dask:
                 tally, stage_seconds = score_on_dask(
                     engine, run_id, survey, model_id, bundle, decide, reasons, settings
                 )
             else:
-                tally, stage_seconds = score_explain_load(engine, run_id, survey, bundle, decide, reasons, settings)
+                tally, stage_seconds = score_explain_load(
+                    engine, run_id, survey, bundle, decide, reasons, similar, settings
+                )
             seconds |= stage_seconds
             notes = (*survey.notes, *require_known_values(tally, survey, settings))
             with timed(seconds, "audit"):
                 size = night_size.size_check(usual, tally.customers, settings)
                 dated = night_date.check_of(date_of_scores, settings, ahead_because)
                 basis = reasons.basis(model_id, decide)
-                failed = audit(engine, run_id, tally, bundle, basis, (size, dated))
+                failed = audit(engine, run_id, tally, bundle, basis, similar, (size, dated))
             application_files.require_unchanged(survey)
             lock.require_held()
             is_current = publish(engine, run_id, tally, bundle, decide, seconds)

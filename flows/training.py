@@ -174,7 +174,7 @@ def load_and_promote(engine: Engine, model_id: int, former: Former, trained: Tra
         # Of an attempt whose answer was lost; promoted ones are left alone.
         registry.drop_unpromoted(engine, model_id)
         with registry.former_customers(engine, model_id) as tables:
-            load_former(tables, former.applications, trained.out_of_fold_log_odds)
+            load_former(tables, former.applications, trained.out_of_fold_log_odds, trained.folds)
             tables.index()
     distributions, categories = former_distributions(former.applications)
     registry.promote(

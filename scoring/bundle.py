@@ -38,6 +38,8 @@ class ModelBundle:
     reference_log_odds: ascending out-of-fold log-odds of the former customers, as 1,001 quantiles.
     baseline: how the former customers spread over the bins that later nights are compared in.
     policy: what it was held to: `sha256` of the policy, the features `barred`, and `directions` by feature.
+    fold_boosters: LightGBM's text of the models of the folds, by which people are compared; none in a bundle of
+        before they were kept.
     """
 
     booster_text: str
@@ -49,6 +51,7 @@ class ModelBundle:
     baseline: Baseline
     policy: Mapping[str, Any]
     training: Mapping[str, Any] = field(default_factory=dict)
+    fold_boosters: tuple[str, ...] = ()
 
     @cached_property
     def engine(self) -> Engine:
@@ -95,6 +98,8 @@ class ModelBundle:
             "training": self.training,
             "booster": self.booster_text,
         }
+        if self.fold_boosters:
+            content["fold_boosters"] = list(self.fold_boosters)
         return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
     @staticmethod
@@ -133,6 +138,7 @@ class ModelBundle:
             baseline=Baseline.from_json(content["baseline"]),
             policy=content["policy"],
             training=content["training"],
+            fold_boosters=tuple(content.get("fold_boosters", ())),
         )
         features = [feature.name for feature in explained_features()]
         columns = [column.name for column in bundle.preprocessing.columns]

@@ -6,7 +6,6 @@ counted and not assumed.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from scoring.contract import Applications
 from scoring.fairness import known_groups, places
+from scoring.intervals import wilson
 from scoring.policy import Figures, Line, Policy, contract_types
 from scoring.preprocess import feature_values
 from scoring.scorecard import default_probability
@@ -23,7 +23,6 @@ from scoring.scorecard import default_probability
 STEP = 0.005
 HIGHEST = 0.5
 # Two-sided 95 % of the normal distribution.
-_Z = 1.959963984540054
 
 Vector = NDArray[np.float64]
 
@@ -61,14 +60,6 @@ class LineOption:
     is_best: bool
 
 
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """The 95 % interval of a rate of somebody (Wilson 1927, "Probable inference")."""
-    rate, spread = hits / of, _Z * _Z / of
-    middle = (rate + spread / 2) / (1 + spread)
-    half = _Z * math.sqrt(rate * (1 - rate) / of + spread / (4 * of)) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 def current_threshold(policy: Policy) -> float:
     """The default probability under which the policy accepts; by scores, where the lowest accepted score begins."""
     if policy.line:
@@ -97,7 +88,7 @@ def simulate(former: FormerRisk, policy: Policy, figures: Line | None = None) ->
     for place, (threshold, count, bad) in enumerate(
         zip(thresholds.tolist(), counts.tolist(), defaulted.tolist(), strict=True)
     ):
-        low, high = wilson(bad, count) if count else (None, None)
+        low, high = map(float, wilson(bad, count)) if count else (None, None)
         options.append(
             LineOption(
                 threshold=threshold,

@@ -119,6 +119,7 @@ def train(
     rows = subsample(len(former), COST_ROWS, seed)
     costs = PolicyCosts(policy, preprocessing, former.values[rows], target[rows], parameters, threads, seed)
     log_odds = judged.log_odds
+    kept = held_out.folds()
     bundle = ModelBundle(
         booster_text=text,
         preprocessing=preprocessing,
@@ -144,8 +145,9 @@ def train(
             "directions": dict(policy.directions),
         },
         training={"rows": len(former), "seed": seed, "lightgbm": lightgbm.__version__},
+        fold_boosters=kept.boosters,
     )
-    return Trained(bundle, log_odds, held_out.folds())
+    return Trained(bundle, log_odds, kept)
 
 
 def search(

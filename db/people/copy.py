@@ -103,6 +103,32 @@ _OFFERS = """
     WHERE w.customer_id = %(id)s
     ORDER BY r.as_of, w.run_id, o.duration, o.amount
 """
+_SIMILAR = """
+    SELECT x.run_id, r.as_of, x.neighbours, x.defaulted, x.default_rate, x.low, x.high, x.model_probability,
+           x.distance, x.age_low, x.age_high, x.income_low, x.income_high, x.amount_low, x.amount_high,
+           x.annuity_income_low, x.annuity_income_high
+    FROM credit.similar_customer AS x
+    JOIN credit.scoring_run AS r ON r.run_id = x.run_id
+    WHERE x.customer_id = %(id)s
+    ORDER BY r.as_of, x.run_id
+"""
+# Codes stand in the order of the features that scores rest on, each a whole number of two bytes, the lower first.
+_CODES = """
+    SELECT c.model_id, c.fold, f.name AS column_name, f.label_en, f.label_fr,
+           (code.value - CASE WHEN code.value < 32768 THEN 0 ELSE 65536 END) / 2048.0::float8 AS contribution
+    FROM credit.former_code AS c
+    JOIN credit.model_version AS m ON m.model_id = c.model_id
+    CROSS JOIN LATERAL (
+        SELECT p.feature_id, row_number() OVER (ORDER BY p.feature_id)::integer - 1 AS place
+        FROM credit.policy_feature AS p WHERE p.policy_id = m.policy_id
+    ) AS place
+    CROSS JOIN LATERAL (
+        SELECT get_byte(c.codes, 2 * place.place) + 256 * get_byte(c.codes, 2 * place.place + 1) AS value
+    ) AS code
+    JOIN credit.feature AS f ON f.feature_id = place.feature_id
+    WHERE c.customer_id = %(id)s
+    ORDER BY c.model_id, f.feature_id
+"""
 _REJECTED = """
     SELECT x.run_id, r.as_of, r.source_name, x.row_number, x.customer_id, x.column_name, x.rule, x.value
     FROM credit.rejected_application AS x
@@ -130,8 +156,10 @@ COPY = {
     "contributions": _CONTRIBUTIONS,
     "reasons": _REASONS,
     "offers": _OFFERS,
+    "similar": _SIMILAR,
     "rejected": _REJECTED.format(his=HIS_REJECTED),
     "former": _FORMER,
+    "codes": _CODES,
     "assignments": _ASSIGNMENTS,
 }
 
@@ -142,7 +170,9 @@ def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any
     Returns rows of `applications` and `former` (one per run or model and column), `scores` (one per run, dropped
     details included), `contributions` (one per retained run and feature), `reasons` (one per retained run
     in which the application was not accepted, and reason), `offers` (one per such run and offer that was scored, or
-    one per run without any), `rejected`, and `assignments` to advisors.
+    one per run without any), `similar` (what became of former customers like this one, one per retained run),
+    `codes` (what a former customer is compared by, one per model and feature), `rejected`, and `assignments` to
+    advisors.
     """
     with connect(engine) as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")

@@ -27,6 +27,8 @@ from db.models import (
     metadata,
     partition_name,
     privacy_request,
+    scoring_run,
+    similar_customer,
 )
 from db.people import mentions
 from db.runs.partitions import partitions
@@ -231,8 +233,10 @@ def numbers(engine: Engine) -> set[int]:
 def erase(engine: Engine, customer_id: int, *, describe: Callable[[Connection, int], None]) -> dict[str, int]:
     """Remove every row about one person from schema `credit`, in one transaction; rows removed by table.
 
-    In every table with a customer_id his rows go, also in runs that are not published. The ledger's messages lose
-    the number. Statistics over all applicants of a night and the models stay. The caller holds the run lock.
+    In every table with a customer_id his rows go, also in runs that are not published. If he was a former customer,
+    what those runs tell of similar former customers goes for everybody, see `_forget_neighbourhoods`. The ledger's
+    messages lose the number. Statistics over all applicants of a night and the models stay. The caller holds the
+    run lock.
 
     Parameters
     ----------
@@ -261,8 +265,19 @@ def erase(engine: Engine, customer_id: int, *, describe: Callable[[Connection, i
             )
             _count(removed, text.table, server.execute(statement, [text.cleaned, text.row]).rowcount)
         for model_id in models:
+            _count(removed, similar_customer.name, _forget_neighbourhoods(connection, model_id))
             describe(connection, model_id)
     return removed
+
+
+def _forget_neighbourhoods(connection: Connection, model_id: int) -> int:
+    """Take away what the kept runs of a model tell of similar former customers; how many rows.
+
+    He may be counted in any of them, and who is in which was never written down. So all of them go, until the next
+    night counts without him.
+    """
+    runs = select(scoring_run.c.run_id).where(scoring_run.c.model_id == model_id)
+    return connection.execute(delete(similar_customer).where(similar_customer.c.run_id.in_(runs))).rowcount
 
 
 def _count(removed: dict[str, int], table: str, rows: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Cursor, sql
-from sqlalchemy import REAL, BigInteger, Boolean, Double, Integer, SmallInteger, Table, Text
+from sqlalchemy import REAL, BigInteger, Boolean, Double, Integer, LargeBinary, SmallInteger, Table, Text
 
 if TYPE_CHECKING:
     Kernel = Any
@@ -79,7 +79,7 @@ def encode(table: Table, columns: Mapping[str, Values]) -> Encoded:
     Parameters
     ----------
     columns: per column name an array of shape (n,), a `Masked` array, or one number for every row.
-        Text columns take fixed-width bytes (numpy `S`).
+        Text columns take fixed-width bytes (numpy `S`), binary ones records of one width (numpy `V`).
 
     Raises KeyError for a column that the table lacks, ValueError for arrays of different lengths, and
     OverflowError for a number that the column's type cannot hold: nothing wraps around silently.
@@ -117,6 +117,10 @@ def _wire_type(table: Table, name: str, array: NDArray[Any] | int) -> str:
         if not isinstance(array, np.ndarray) or array.dtype.kind != "S":
             raise TypeError(f"{table.name}.{name} takes bytes of fixed width")
         return array.dtype.str
+    if isinstance(kind, LargeBinary):
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "V":
+            raise TypeError(f"{table.name}.{name} takes records of one width")
+        return array.dtype.str
     for sql_type, wire in _WIRE_TYPES:
         if isinstance(kind, sql_type):
             return wire
@@ -132,7 +136,7 @@ def _checked(
     mask: NDArray[np.bool_] | None
     if isinstance(value, Masked):
         kept, mask = np.where(value.null, 0, value.values), value.null
-    elif isinstance(value, int) or value.dtype.kind in "iuSb":
+    elif isinstance(value, int) or value.dtype.kind in "iuSbV":
         kept, mask = value, None
     else:
         mask = np.isnan(value)

@@ -37,7 +37,9 @@ def sizes(engine: Engine) -> Sizes:
             FROM pg_inherits AS i
             JOIN pg_class AS c ON c.oid = i.inhrelid AND c.relkind = 'r'
             JOIN pg_class AS p ON p.oid = i.inhparent AND p.relnamespace = 'credit'::regnamespace
-            WHERE p.relname IN ('new_customer', 'score', 'shap_value', 'reason', 'what_if', 'what_if_summary')
+            WHERE p.relname IN (
+                'new_customer', 'score', 'shap_value', 'reason', 'what_if', 'what_if_summary', 'similar_customer'
+            )
         )
         SELECT pg_database_size(current_database()),
                (SELECT sum(bytes) / count(DISTINCT run) FROM part)::bigint,

@@ -18,8 +18,8 @@ from flows.privacy.stores.base import NotTold
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 _SUBJECTS = (
-    "applications", "scores", "reasons", "offers", "contributions", "rejected", "former", "assignments", "requests",
-    "looks",
+    "applications", "scores", "reasons", "offers", "similar", "contributions", "rejected", "former", "codes",
+    "assignments", "requests", "looks",
 )  # fmt: skip
 # What the summary names: the strongest few, none that rounds to nothing.
 _TOLD_REASONS = 4
@@ -60,8 +60,10 @@ def render(
             "scores": len(subjects["scores"]),
             "reasons": len(subjects["reasons"]),
             "offers": len(subjects["offers"]),
+            "similar": len(subjects["similar"]),
             "contributions": len(subjects["contributions"]),
             "former_rows": len(subjects["former"]),
+            "codes": len(subjects["codes"]),
             "rejected": len(subjects["rejected"]),
             "assignments": len(subjects["assignments"]),
             "looks": len(subjects["looks"]),

@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine
 
 from db.runs import ledger
+from db.runs.copy import Encoded
 from db.runs.partitions import Staging
 from flows.files import applications
 from flows.settings import Settings
 from flows.steps.rows import encode_scored, rejection_rows
 from flows.steps.run_policy import RunPolicy
 from flows.steps.run_reasons import RunReasons
+from flows.steps.run_similar import RunSimilar, with_outcomes
 from flows.steps.stages import Pipeline
 from flows.steps.what_if_rows import encode_what_if, prepare_search
 from scoring.batch import Scored, score_batch
@@ -26,6 +28,8 @@ from scoring.contract import Checked, Violation, check_rows
 from scoring.errors import ScoringError
 from scoring.features import by_name
 from scoring.monitoring import Sums
+from scoring.similar.outcomes import Outcomes
+from scoring.what_if.search import WhatIf
 
 log = logging.getLogger("creditlens")
 
@@ -113,6 +117,7 @@ def scoring_pipeline(
     threads: int,
     take_sample: Callable[[Scored], Scored],
     reasons: RunReasons | None = None,
+    similar: RunSimilar | None = None,
     require: Callable[[], None] = lambda: None,
 ) -> Pipeline:
     """The survey's chunks through check, score and load, stages that overlap; what comes through is in `tally`.
@@ -123,6 +128,7 @@ def scoring_pipeline(
     tables: where the rows go; None counts and loads nothing.
     take_sample: which of a chunk's rows the audit will look at.
     reasons: what reasons are given by; None gives none, and searches no offers.
+    similar: who applicants are compared with; None compares with nobody.
     require: called after each check; raises if the run is not to go on.
     """
 
@@ -139,14 +145,22 @@ def scoring_pipeline(
         "score": score,
     }
     if tables is not None:
-        encode: Callable[[Any], Any] = partial(encode_scored, policy=decide.policy, run_reasons=reasons)
-        if reasons is not None:
-            search = prepare_search(bundle, decide.policy)
-            stages["what if"] = lambda scored: (scored, search.run(scored, threads=threads))
-            stages["encode"] = lambda both: (*encode(both[0]), *encode_what_if(*both))
-        else:
-            stages["encode"] = encode
-        stages["load"] = tables.write_all
+        search = None if reasons is None else prepare_search(bundle, decide.policy)
+
+        def encode(each: tuple[Scored, Outcomes | None, WhatIf | None]) -> tuple[Encoded, ...]:
+            scored, outcomes, offers = each
+            rows = encode_scored(scored, decide.policy, reasons, outcomes)
+            return rows if offers is None else (*rows, *encode_what_if(scored, offers))
+
+        def what_if(each: tuple[Scored, Outcomes | None]) -> tuple[Scored, Outcomes | None, WhatIf | None]:
+            return *each, None if search is None else search.run(each[0], threads=threads)
+
+        stages |= {
+            "similar": partial(with_outcomes, similar),
+            "what if": what_if,
+            "encode": encode,
+            "load": tables.write_all,
+        }
     return Pipeline(survey.chunks, stages)
 
 

@@ -30,6 +30,7 @@ from flows.steps.chunks import Tally, record_input, require_few_rejected, scorin
 from flows.steps.retries import is_connection_trouble
 from flows.steps.run_policy import RunPolicy
 from flows.steps.run_reasons import RunReasons
+from flows.steps.run_similar import RunSimilar, run_similar
 from flows.steps.second_opinion import sample_of, start_second_opinion
 from scoring.bundle import ModelBundle
 
@@ -78,6 +79,7 @@ def score_and_load(
             threads=threads or settings.threads,
             take_sample=partial(sample_of, run_id=run_id, chunks=chunks),
             reasons=reasons,
+            similar=_similar(settings, model_id, run_id, threads or settings.threads),
         )
         for _ in pipeline:
             pass
@@ -158,6 +160,13 @@ def _bundle(settings: Settings, model_id: int) -> ModelBundle:
     """The model, fetched, compared with its digest and prepared once per worker process."""
     with database(settings, writer=True) as engine:
         return ModelBundle.from_bytes(*registry.artefact(engine, model_id))
+
+
+@lru_cache(maxsize=1)
+def _similar(settings: Settings, model_id: int, run_id: int, threads: int) -> RunSimilar | None:  # noqa: ARG001
+    """Who applicants are compared with, laid out once per process and run: before the next, one may be erased."""
+    with database(settings, writer=True) as engine:
+        return run_similar(engine, model_id, _bundle(settings, model_id), threads=threads)
 
 
 def parts(survey: applications.Survey) -> list[applications.Survey]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from db.application import APPLICATION_COLUMNS
 from db.cohort import Bits, CohortRows, PlaceRows
 from db.decisions.policies import PolicyRows
-from db.models import former_customer, new_customer, reason, score, shap_value
+from db.models import former_code, former_customer, new_customer, reason, score, shap_value, similar_customer
 from db.runs.copy import Encoded, Masked, Values, encode, text_bytes
 from db.runs.partitions import Staging
 from db.runs.statistics import RunStatistics
@@ -25,6 +25,7 @@ from scoring.features import dictionary
 from scoring.policy import DECISIONS, Policy, suggested_decisions
 from scoring.preprocess import explained_features, feature_ids, feature_values
 from scoring.reasons import reasons
+from scoring.similar.codes import to_log_odds
 
 if TYPE_CHECKING:
     # At run time it would bring LightGBM and scikit-learn into every command.
@@ -32,15 +33,20 @@ if TYPE_CHECKING:
     from scoring.baseline import Baseline
     from scoring.batch import Scored
     from scoring.monitoring import Summary
+    from scoring.similar.folds import Folds
+    from scoring.similar.outcomes import Outcomes
 
 
-def encode_scored(scored: Scored, policy: Policy, run_reasons: RunReasons | None = None) -> tuple[Encoded, ...]:
+def encode_scored(
+    scored: Scored, policy: Policy, run_reasons: RunReasons | None = None, similar: Outcomes | None = None
+) -> tuple[Encoded, ...]:
     """One batch as rows of the run's tables."""
     return (
         encode(new_customer, application_columns(scored.applications)),
         encode(score, score_columns(scored, policy)),
         encode(shap_value, shap_columns(scored)),
         *([encode(reason, reason_columns(scored, run_reasons))] if run_reasons else []),
+        *([encode(similar_customer, similar_columns(scored, similar))] if similar else []),
     )
 
 
@@ -100,6 +106,28 @@ def reason_columns(scored: Scored, run_reasons: RunReasons) -> dict[str, Values]
     }
 
 
+def similar_columns(scored: Scored, similar: Outcomes) -> dict[str, Values]:
+    """What became of the former customers who are most like each customer."""
+    quartiles = zip(
+        ("age", "income", "amount", "annuity_income"), similar.quarter.T, similar.three_quarters.T, strict=True
+    )
+    return {
+        "customer_id": scored.applications.customer_id,
+        "neighbours": similar.neighbours,
+        "defaulted": similar.defaulted,
+        "default_rate": similar.default_rate,
+        "low": similar.lowest,
+        "high": similar.highest,
+        "model_probability": similar.default_probability,
+        "distance": to_log_odds(similar.distance),
+        **{
+            f"{name}_{end}": each
+            for name, *ends in quartiles
+            for end, each in zip(("low", "high"), ends, strict=True)
+        },
+    }
+
+
 def former_columns(former: Applications, log_odds: NDArray[np.float64]) -> dict[str, Values]:
     """Former customers with their outcome and out-of-fold score, shape (n,) each."""
     assert former.target is not None
@@ -112,11 +140,29 @@ def former_columns(former: Applications, log_odds: NDArray[np.float64]) -> dict[
     }
 
 
-def load_former(staging: Staging, former: Applications, log_odds: NDArray[np.float64], rows: int = 20_000) -> None:
-    """COPY the former customers of one model, `rows` at a time."""
+def code_columns(former: Applications, folds: Folds, rows: NDArray[np.intp]) -> dict[str, Values]:
+    """What some former customers are compared by: the fold that each was held out of, and the codes, 16-bit."""
+    codes = np.ascontiguousarray(folds.codes[rows].astype("<i2"))
+    return {
+        "customer_id": former.customer_id[rows],
+        "fold": folds.fold[rows],
+        "codes": codes.view(f"V{codes.shape[1] * codes.itemsize}")[:, 0],
+    }
+
+
+def load_former(
+    staging: Staging,
+    former: Applications,
+    log_odds: NDArray[np.float64],
+    folds: Folds | None = None,
+    rows: int = 20_000,
+) -> None:
+    """COPY the former customers of one model, `rows` at a time; with `folds`, what finds similar ones too."""
     for start in range(0, len(former), rows):
         part = np.arange(start, min(start + rows, len(former)))
         staging.write(encode(former_customer, former_columns(former.take(part), log_odds[part])))
+        if folds is not None:
+            staging.write(encode(former_code, code_columns(former, folds, part)))
 
 
 def former_distributions(former: Applications) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

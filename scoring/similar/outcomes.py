@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scoring.contract import Applications
+from scoring.intervals import wilson
 from scoring.preprocess import explained_features, feature_values
 from scoring.similar.search import SMALLEST_GROUP
 
@@ -17,7 +17,6 @@ Vector = NDArray[np.float64]
 DESCRIBED = ("DAYS_BIRTH", "AMT_INCOME_TOTAL", "AMT_CREDIT", "ANNUITY_INCOME_PERCENT")
 """The features whose middle half is told; of DAYS_BIRTH it is the age in years."""
 _YEAR = -365.25
-_Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +87,6 @@ def outcomes(
         quarter=np.stack([lower for lower, _ in halves], axis=1),
         three_quarters=np.stack([upper for _, upper in halves], axis=1),
     )
-
-
-def wilson(hits: NDArray[np.int32], people: int) -> tuple[Vector, Vector]:
-    """Both ends of the 95 % interval of shares (Wilson 1927), as reporting.wilson has them, but 0 to 1."""
-    share = hits / people
-    shrunk = 1 + _Z**2 / people
-    middle = (share + _Z**2 / (2 * people)) / shrunk
-    half = _Z * np.sqrt(share * (1 - share) / people + _Z**2 / (4 * people**2)) / shrunk
-    return np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)
 
 
 def middle_half(values: Vector) -> tuple[Vector, Vector]:

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import NearestNeighbors
 
+from scoring.intervals import wilson
 from scoring.preprocess import Preprocessing, explained_features
 from scoring.scorecard import default_probability
 from scoring.similar.codes import UNITS, Codes
 from scoring.similar.folds import Folds, HeldOut, explained_by_folds
-from scoring.similar.outcomes import Outcomes, described, outcomes, wilson
+from scoring.similar.outcomes import Outcomes, described, outcomes
 from scoring.similar.search import FormerCustomers, Neighbours
 from scoring.training import DEFAULT_PARAMETERS, FOLDS
 from tests.benchmarks.measure import FORMER_CUSTOMERS, NEW_CUSTOMERS, Result, at_least, at_most, table

@@ -24,6 +24,12 @@ BAD_ROWS = {
     "a reason of half a number": "INSERT INTO credit.reason VALUES (1, 1, 1, 'R01', 1, NULL, 0.5, -1)",
     "a reason told in one language": "INSERT INTO credit.reason_text (catalogue_id, code, feature_ids, refusal_en)"
     " VALUES (1, 'R01', '{1}', 'Why.')",
+    "similar customers of a group under 20": "INSERT INTO credit.similar_customer (run_id, customer_id, neighbours,"
+    " defaulted, default_rate, low, high, model_probability, distance) VALUES (1, 1, 19, 1, 0.05, 0, 0.2, 0.1, 1)",
+    "a rate outside of its interval": "INSERT INTO credit.similar_customer (run_id, customer_id, neighbours,"
+    " defaulted, default_rate, low, high, model_probability, distance) VALUES (1, 1, 20, 2, 0.1, 0.2, 0.3, 0.1, 1)",
+    "more who defaulted than there are": "INSERT INTO credit.similar_customer (run_id, customer_id, neighbours,"
+    " defaulted, default_rate, low, high, model_probability, distance) VALUES (1, 1, 20, 21, 1, 0.9, 1, 0.1, 1)",
     "an outcome that is none": "INSERT INTO credit.former_customer (model_id, customer_id, target, log_odds,"
     " default_probability, score) VALUES (1, 1, 2, 0, 0.5, 50)",
 }
@@ -32,7 +38,12 @@ BAD_ROWS = {
 @pytest.mark.parametrize("statement", BAD_ROWS.values(), ids=BAD_ROWS.keys())
 def test_the_database_refuses(engine: Engine, statement: str) -> None:
     with engine.connect() as connection, connection.begin() as work:
-        for table, column in (("score", "run_id"), ("reason", "run_id"), ("former_customer", "model_id")):
+        for table, column in (
+            ("score", "run_id"),
+            ("reason", "run_id"),
+            ("similar_customer", "run_id"),
+            ("former_customer", "model_id"),
+        ):
             connection.execute(text(f"CREATE TABLE credit.p_{table} PARTITION OF credit.{table} FOR VALUES IN (1)"))
             assert column
         with pytest.raises(IntegrityError):

@@ -75,6 +75,29 @@ def test_reasons_are_held_back_from_the_first_where_portfolios_are_on(new_databa
     assert len(policies) == 1
 
 
+def test_similar_customers_are_held_back_from_the_first_where_portfolios_are_on(
+    new_database: Callable[[], Engine],
+) -> None:
+    engine = new_database()
+    held = text(
+        "SELECT bool_and(c.relrowsecurity) FROM pg_class AS c WHERE c.oid IN"
+        " ('credit.similar_customer'::regclass, 'credit.former_code'::regclass)"
+    )
+    with engine.begin() as connection:
+        assert connection.scalar(held) is False
+        connection.execute(text("UPDATE credit.portfolio_state SET limited = true"))
+    schema.downgrade(engine, "0014")
+    assert schema.upgrade(engine) is True
+    with engine.connect() as connection:
+        assert connection.scalar(held) is True
+        policies = connection.scalars(
+            text("SELECT DISTINCT regexp_replace(qual, '\\y(similar_customer|former_code|score)\\.', '', 'g')"
+                 " FROM pg_policies WHERE schemaname = 'credit'"
+                 " AND tablename IN ('similar_customer', 'former_code', 'score')")
+        ).all()  # fmt: skip
+    assert len(policies) == 1
+
+
 def test_revisions_are_those_that_alembic_finds(engine: Engine) -> None:
     scripts = ScriptDirectory.from_config(schema.configuration(engine))
     assert schema.revisions() == {script.revision for script in scripts.walk_revisions()}

@@ -26,6 +26,7 @@ from flows.steps.rows import (
 )
 from flows.steps.run_policy import RunPolicy, run_policy
 from flows.steps.run_reasons import run_reasons
+from flows.steps.run_similar import run_similar
 from flows.steps.what_if_rows import encode_what_if, prepare_search
 from scoring.batch import Scored, score_batch
 from scoring.bundle import digest
@@ -68,7 +69,7 @@ def load_model(engine: Engine, trained: Trained, former: Applications) -> int:
         bins=bin_rows(trained.bundle.baseline),
     )
     with registry.former_customers(engine, model_id) as tables:
-        load_former(tables, former, trained.out_of_fold_log_odds)
+        load_former(tables, former, trained.out_of_fold_log_odds, trained.folds)
         tables.index()
     distributions, categories = former_distributions(former)
     registry.promote(
@@ -108,6 +109,7 @@ def publish_night(
     """
     policy = decide.policy if decide else default_policy()
     reasons = run_reasons(engine, model_id, trained.bundle, decide) if decide else None
+    similar = run_similar(engine, model_id, trained.bundle)
     run_id = ledger.open_run(
         engine, as_of=as_of, model_id=model_id, source_name="new.csv", source_sha256=str(as_of).ljust(64, "0"),
         policy_id=decide.policy_id if decide else None,
@@ -119,7 +121,7 @@ def publish_night(
     ]
     with staging(engine, RUN_PARTITIONED, run_id) as tables:
         for chunk in chunks:
-            for rows in encode_scored(chunk, policy, reasons):
+            for rows in encode_scored(chunk, policy, reasons, similar.outcomes(chunk) if similar else None):
                 tables.write(rows)
             if reasons:
                 offers = prepare_search(trained.bundle, policy).run(chunk, threads=2)

@@ -29,6 +29,8 @@ NUMBERS = {"smallint", "integer", "bigint", "real", "double precision", "numeric
 WHOLE = {"smallint", "integer", "bigint"}
 
 MAY_EXCEED_100 = {"annuity_income_share": "an annuity may be larger than the income"}
+# What programs reckon on from 0 to 1, whatever its name.
+FROM_0_TO_1 = {("similar_customers", "default_rate")}
 # A code for programs beside the words for people; the reason why it has a use of its own.
 CODES = {
     "part": "decision, score: to filter by",
@@ -131,7 +133,9 @@ def test_a_share_is_in_percent_and_says_so(world: World) -> None:
         if column.type not in NUMBERS:
             continue
         place = f"{view}.{column.name}"
-        if DIFFERENCE.search(column.name):
+        if (view, column.name) in FROM_0_TO_1:
+            assert unit(column) == "0 to 1", place
+        elif DIFFERENCE.search(column.name):
             assert "in %" not in column.comment, place
         elif SHARE.search(column.name):
             assert unit(column) == "%", place

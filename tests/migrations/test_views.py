@@ -91,6 +91,7 @@ PROMISED = {
     "calibration": "model_id bin customers mean_default_percent default_rate",
     "feature": "feature_id name label_en label_fr description_en description_fr unit_en unit_fr kind actionable",
     "category": "feature code value label_en label_fr",
+    "similar_customers": "customer_id neighbours defaulted default_rate low high model_probability text_en text_fr",
     "policy": "policy_id sha256 name_en name_fr set_at set_by reason is_current",
     "policy_feature": "policy_id feature_id feature feature_label_en feature_label_fr may_score may_be_told",
     "score_band": "band minimum_score maximum_score decision label_en label_fr decision_en decision_fr",

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from scoring.contract import Applications
 from scoring.fairness import groups
 from scoring.policy import default_policy
 from scoring.scorecard import default_probability
-from scoring.simulation import FormerRisk, current_threshold, risk_counts, simulate, uniform, wilson
+from scoring.simulation import FormerRisk, current_threshold, risk_counts, simulate, uniform
 from scoring.training import Trained
 from tests.scoring.test_policy import REVOLVING, by_figures
 
@@ -74,13 +71,6 @@ def test_each_contract_type_has_its_own_figures(risk: FormerRisk) -> None:
 
 def test_by_scores_the_line_is_where_the_lowest_accepted_score_begins() -> None:
     assert current_threshold(default_policy()) == pytest.approx(0.155)
-
-
-@given(st.integers(1, 500).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
-def test_the_interval_is_wilsons(counted: tuple[int, int]) -> None:
-    hits, of = counted
-    expected = binomtest(hits, of).proportion_ci(method="wilson")
-    assert wilson(hits, of) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_risks_are_counted_for_everybody_and_by_group(trained: Trained, former: Applications) -> None:

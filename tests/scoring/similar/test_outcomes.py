@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from scoring.contract import Applications
 from scoring.scorecard import quantiles
-from scoring.similar.outcomes import described, middle_half, outcomes, wilson
-
-
-def test_the_interval_is_wilsons_as_scipy_has_it() -> None:
-    for people in (20, 37, 200):
-        hits = np.arange(people + 1, dtype=np.int32)
-        lowest, highest = wilson(hits, people)
-        for count in hits.tolist():
-            expected = binomtest(count, people).proportion_ci(method="wilson")
-            assert lowest[count] == pytest.approx(expected.low, abs=1e-12)
-            assert highest[count] == pytest.approx(expected.high, abs=1e-12)
+from scoring.similar.outcomes import described, middle_half, outcomes
 
 
 def test_the_middle_half_has_the_quartiles_of_the_scorecard() -> None:
