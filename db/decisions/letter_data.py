@@ -166,8 +166,8 @@ def letters(
     made = []
     for row in sorted(customers, key=lambda row: int(row["customer_id"])):
         number = int(row["customer_id"])
-        found = (tuple(each.get(number, ())) for each in (facts, reasons, groups))
-        made.append(CustomerLetter(number, row, *found))
+        own, why, moves = (tuple(each.get(number, ())) for each in (facts, reasons, groups))
+        made.append(CustomerLetter(number, row, own, why, moves))
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -12,9 +12,8 @@ from db.decisions.letter_data import CustomerLetter, LetterRun, Row, letter_run,
 from db.errors import RefusedError
 from flows.letters.lender import Lender
 from flows.letters.typesetting import pdf
-from flows.letters.words import Language, day, facts, number, percent, words
+from flows.letters.words import Kind, Language, day, facts, number, percent, words
 
-Kind = Literal["sheet", "decision"]
 # As many bars as leave room for all else on the page.
 _BARS = 7
 # In score points; what rounds to nothing has no bar of its own.
@@ -54,7 +53,7 @@ def sheet(run: LetterRun, one: CustomerLetter, language: Language, lender: Lende
     """What the customer sheet says."""
     del lender
     say, told = words("letters", language), one.customer
-    shown = dict(score=told["score"], band=told["band"])
+    shown = {"score": told["score"], "band": told["band"]}
     return {
         "title": say["sheet_title"],
         "score": int(told["score"]),
@@ -73,7 +72,8 @@ def sheet(run: LetterRun, one: CustomerLetter, language: Language, lender: Lende
             for band in run.bands
         ],
         "default_sentence": say["default_sentence"].format(percent=percent(told["default_percent"], 1, language)),
-        "place_sentence": say["place_sentence"].format(lower=number(told["percentile"], 0, language)),
+        "place_sentence": say["place_sentence"].format(lower=percent(told["percentile"], 0, language)),
+        "accepted": told["decision"] == "accept",
         "reasons": _reasons(one, language),
         "no_reasons": say["no_reasons" if told["decision"] == "accept" else "no_reasons_kept"],
         "bars": _bars(run, one, language, say),

@@ -20,7 +20,6 @@ from matplotlib.ft2font import FT2Font
 from db.errors import RefusedError
 
 TEMPLATES = Path(__file__).parent / "templates"
-STANDARD = "ua-1"
 # Shows what the compiler's own fonts cannot.
 _FALLBACK = "DejaVuSans.ttf"
 _NO_GLYPH = "\ufffd"
@@ -33,6 +32,7 @@ def pdf(template: str, data: Mapping[str, Any], day: date, *, root: Path = TEMPL
     Parameters
     ----------
     template: name of a file in `root`, which reads `sys.inputs.data` as JSON.
+    data: with `language`, en or fr, beside what the template shows.
     day: that the file says it was made on; a file of today would differ from that of tomorrow.
 
     Raises
@@ -46,8 +46,8 @@ def pdf(template: str, data: Mapping[str, Any], day: date, *, root: Path = TEMPL
     try:
         made, warnings = compilers[path].compile_with_warnings(
             format="pdf",
-            sys_inputs={"data": json.dumps(printable(data), allow_nan=False)},
-            pdf_standards=[STANDARD],
+            sys_inputs={"data": json.dumps(printable(data, str(data["language"])), allow_nan=False)},
+            pdf_standards="ua-1",
             timestamp=int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()),
         )
     except typst.TypstError as error:
@@ -57,16 +57,29 @@ def pdf(template: str, data: Mapping[str, Any], day: date, *, root: Path = TEMPL
     return made
 
 
-def printable(value: Any) -> Any:
-    """The value with what no font can show, in any text in it, replaced by U+FFFD: PDF/UA allows no empty boxes."""
+def printable(value: Any, language: str = "en") -> Any:
+    """The value with every text in it as it is printed.
+
+    Apostrophes are round, French signs keep to the word before them, and what no font can show becomes U+FFFD, as
+    PDF/UA allows no empty boxes.
+    """
     if isinstance(value, str):
-        known = _characters()
-        return "".join(letter if letter == "\n" or ord(letter) in known else _NO_GLYPH for letter in value)
+        return _text(value, language)
     if isinstance(value, Mapping):
-        return {key: printable(each) for key, each in value.items()}
+        return {key: printable(each, language) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [printable(each) for each in value]
+        return [printable(each, language) for each in value]
     return value
+
+
+def _text(text: str, language: str) -> str:
+    text = text.replace("'", "\u2019")
+    if language == "fr":
+        text = text.replace(" :", "\u00a0:")
+        for sign in ";!?":
+            text = text.replace(f" {sign}", f"\u202f{sign}")
+    known = _characters()
+    return "".join(letter if letter == "\n" or ord(letter) in known else _NO_GLYPH for letter in text)
 
 
 @cache

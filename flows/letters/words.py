@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 Language = Literal["en", "fr"]
+Kind = Literal["sheet", "decision"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 _TEXTS = Path(__file__).parent / "texts"
 _MONTHS: Mapping[Language, tuple[str, ...]] = {
