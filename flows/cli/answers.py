@@ -563,6 +563,16 @@ class Lettered(Answer):
     """Only with --all-refused."""
 
 
+class Reported(Answer):
+    """`report`: the report that was written, and on which model."""
+
+    outcome: Literal["written"]
+    run_id: int
+    model_id: int
+    language: Literal["en", "fr"]
+    file: str
+
+
 # By command; each may print a Failure instead.
 ANSWERS: dict[str, type[BaseModel]] = {
     "up": Up,
@@ -587,6 +597,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "access-log": AccessLog,
     "reasons": CustomerReasons,
     "letter": Lettered,
+    "report": Reported,
     "policy show": PolicyShown,
     "policy check": PolicyChecked,
     "policy set": PolicySet,

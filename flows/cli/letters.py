@@ -24,6 +24,16 @@ OutputFile = Annotated[
     Path | None, typer.Option("--output", "-o", help="PDF file to write.", dir_okay=False, show_default=False)
 ]
 InLanguage = Annotated[Language, typer.Option(help="Language of the document.")]
+LenderFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--template",
+        help="YAML file of the lender's name, address, signature and legal sentences."
+        " Default: an example, which is no legal advice.",
+        dir_okay=False,
+        show_default=False,
+    ),
+]
 # What `erase` cannot know of.
 OURS_NO_MORE = (
     "What is printed holds personal data and is outside the state folder: `creditlens erase` does not know of it."
@@ -53,16 +63,7 @@ def letter(
             show_default=False,
         ),
     ] = None,
-    template: Annotated[
-        Path | None,
-        typer.Option(
-            "--template",
-            help="YAML file of the lender's name, address, signature and legal sentences."
-            " Default: an example, which is no legal advice.",
-            dir_okay=False,
-            show_default=False,
-        ),
-    ] = None,
+    template: LenderFile = None,
     json_output: Json = False,
 ) -> None:
     """Write a page about an application of the published run as PDF, A4, from what the night recorded.
@@ -98,3 +99,32 @@ def letter(
             answer |= {"kind": kind, "customer_id": customer_id, "file": str(path), "letters": 1}
             text = f"Written: {path}."
         say(json_output, answers.Lettered, answer, f"{text}\n{OURS_NO_MORE}")
+
+
+@app.command("report")
+def report(
+    output: OutputFile = None,
+    language: InLanguage = "en",
+    template: LenderFile = None,
+    json_output: Json = False,
+) -> None:
+    """Write a report of several pages on the model of the published run as PDF, for validators and supervisors.
+
+    It says what the model is for, its data and policy, what exclusions cost, performance with intervals,
+    calibration, gains, groups, what counts, how stable the last nights were, and limits. The same run gives the
+    same bytes.
+    """
+    settings = load_settings()
+    with answering(json_output), database.database(settings) as engine:
+        from flows.letters import bulk
+        from flows.letters.report import report as model_report
+
+        schema.require_current(engine)
+        made = model_report(engine, language, read_lender(template), threads=settings.threads)
+        path = (output or Path(f"model-{made.model_id}.{language}.pdf")).absolute()
+        atomic.write(path, made.content, mode=bulk.PRIVATE)
+        answer = {
+            "outcome": "written", "run_id": made.run_id, "model_id": made.model_id, "language": language,
+            "file": str(path),
+        }  # fmt: skip
+        say(json_output, answers.Reported, answer, f"Written: {path}.")

@@ -1,4 +1,4 @@
-"""The page that a customer gets: what stands on it, that it is one page, and that nothing of it is read as markup."""
+"""The page that a customer gets: what stands on it, that it is one page, and that no text is markup."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ KINDS: tuple[Kind, ...] = ("sheet", "decision")
 EVERY = [(kind, language) for kind in KINDS for language in LANGUAGES]
 NASTY = [
     "#panic()", "#import \"/etc/passwd\"", "$x^2$", "*bold* _it_", "@ref <label>", "`raw`", "[a] #[b]", "\\u{41}",
-    "// gone", "/* gone", "= Heading", "- item", "\"quoted\"", "{\"a\": 1}", "Zoé Œuvre ½ €", "\u202e evil", "漢字 😀",
-    "\x00\x01", "\ud800", "a" * 70, "line\nbreak", "O'Brien", "#sys.inputs", "~ -- --- ...", "\\",
+    "// gone", "/* gone", "= Heading", "- item", "\"quoted\"", "{\"a\": 1}", "Zoé Œuvre ½ €", "\u202e evil",
+    "漢字 😀", "\x00\x01", "\ud800", "a" * 70, "line\nbreak", "O'Brien", "#sys.inputs", "~ -- --- ...", "\\",
 ]  # fmt: skip
 
 
