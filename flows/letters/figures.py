@@ -20,7 +20,7 @@ _STYLE = {
     # Letters stay letters, which the document's own fonts show.
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
-    "font.size": 9.0,
+    "font.size": 8.0,
 }
 _SEED = 0
 
@@ -41,7 +41,7 @@ def beeswarm(
         _seed()
         shap.plots.beeswarm(
             shap.Explanation(values=contributions, data=values, feature_names=list(labels)),
-            max_display=shown, show=False, plot_size=(7.2, 0.34 * shown + 0.8), group_remaining_features=False,
+            max_display=shown, show=False, plot_size=(7.2, 0.26 * shown + 0.8), group_remaining_features=False,
             color_bar=False,
         )  # fmt: skip
         figure = pyplot.gcf()
@@ -53,13 +53,17 @@ def dependence(contributions: NDArray[np.float64], values: NDArray[np.float64], 
     """The contribution of one feature by its value; shape (n,) each, without NaN."""
     with matplotlib.rc_context(_STYLE):
         pyplot.switch_backend("agg")
-        figure, ax = pyplot.subplots(figsize=(3.5, 2.5))
+        figure, ax = pyplot.subplots(figsize=(3.6, 2.1))
         _seed()
         shap.plots.scatter(
             shap.Explanation(values=contributions, data=values, feature_names=label),
-            ax=ax, show=False, dot_size=6, alpha=0.5, hist=False, color="#0072B2", ylabel=axis,
+            ax=ax, show=False, dot_size=6, alpha=0.5, hist=False, color="#0072B2",
         )  # fmt: skip
         ax.set_xlabel(label)
+        ax.set_ylabel(axis)
+        # shap's own sizes are for a screen.
+        for text in (ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()):
+            text.set_fontsize(8.0)
         return _svg(figure)
 
 

@@ -208,7 +208,9 @@ def _drawings(
     for position in [place for place in drawn if kinds[names[place]] not in ("category", "flag")][:_DEPENDENCE]:
         known = np.isfinite(values[:, position])
         label = axes[names[position]]
-        drawing = figures.dependence(contributions[known, position], values[known, position], label, say["axis"])
+        drawing = figures.dependence(
+            contributions[known, position], values[known, position], label, say["axis_short"]
+        )
         dependence.append({"label": label, "svg": drawing})
     return {
         "beeswarm": figures.beeswarm(
