@@ -41,7 +41,7 @@ def beeswarm(
         _seed()
         shap.plots.beeswarm(
             shap.Explanation(values=contributions, data=values, feature_names=list(labels)),
-            max_display=shown, show=False, plot_size=(7.2, 0.26 * shown + 0.8), group_remaining_features=False,
+            max_display=shown, show=False, plot_size=(7.2, 0.23 * shown + 0.7), group_remaining_features=False,
             color_bar=False,
         )  # fmt: skip
         figure = pyplot.gcf()
