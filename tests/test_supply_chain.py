@@ -40,7 +40,7 @@ def test_a_built_package_holds_every_module_and_every_data_file(tmp_path: Path) 
     source.mkdir()
     for folder in ("flows", "db", "scoring", "migrations"):
         shutil.copytree(PROJECT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    kinds = {".py", ".csv", ".sql", ".mako"}
+    kinds = {".py", ".csv", ".sql", ".mako", ".typ", ".yaml"}
     due = {str(file.relative_to(source)) for file in source.rglob("*") if file.suffix in kinds}
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(PROJECT / name, source)

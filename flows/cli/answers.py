@@ -555,6 +555,35 @@ class CustomerReasons(Answer):
     lines: list[Reason]
 
 
+# --- in writing -----------------------------------------------------------------------------------------------
+
+
+class Lettered(Answer):
+    """`letter`: the page that was written, or the folder of many."""
+
+    outcome: Literal["written"]
+    run_id: int
+    kind: Literal["sheet", "decision"]
+    language: Literal["en", "fr"]
+    letters: int
+    customer_id: int | None = None
+    """Absent with --all-refused."""
+    file: str | None = None
+    """Absent with --all-refused."""
+    folder: str | None = None
+    """Only with --all-refused."""
+
+
+class Reported(Answer):
+    """`report`: the report that was written, and on which model."""
+
+    outcome: Literal["written"]
+    run_id: int
+    model_id: int
+    language: Literal["en", "fr"]
+    file: str
+
+
 # By command; each may print a Failure instead.
 ANSWERS: dict[str, type[BaseModel]] = {
     "up": Up,
@@ -579,6 +608,8 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "portfolio list": Assignments,
     "access-log": AccessLog,
     "reasons": CustomerReasons,
+    "letter": Lettered,
+    "report": Reported,
     "policy show": PolicyShown,
     "policy check": PolicyChecked,
     "policy set": PolicySet,
