@@ -21,6 +21,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 SUPERSET_KEYS = ("secret_key", "jwt_key", "guest_key", "async_key")
 SECRETS = (
     *("postgres", "migrator", "analyst", "dashboard", "superset", "privacy", "writer", "viewer", "compliance"),
+    "decider",
     *(f"superset_{key}" for key in SUPERSET_KEYS),
 )
 
