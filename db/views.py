@@ -56,6 +56,7 @@ ORDER = (
     "customer_waterfall",
     "customer_timeline",
     "customer_mover",
+    "decision_ground",
     "decision",
     "review",
     "customer_decision",

@@ -128,7 +128,8 @@ _DECISIONS = """
 """
 _REVIEWS = """
     SELECT r.review_id, r.decision_id, r.point_of_view, r.asked_at, r.recorded_by, r.due_at, c.outcome,
-           reporting.review_outcome_en(c.outcome) AS outcome_en, reporting.review_outcome_fr(c.outcome) AS outcome_fr,
+           reporting.review_outcome_en(c.outcome) AS outcome_en,
+           reporting.review_outcome_fr(c.outcome) AS outcome_fr,
            c.note AS conclusion, c.concluded_by, c.concluded_at, c.decision_id AS new_decision_id
     FROM credit.review AS r
     LEFT JOIN credit.review_conclusion AS c ON c.review_id = r.review_id
@@ -154,8 +155,8 @@ def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any
 
     Returns rows of `applications` and `former` (one per run or model and column), `scores` (one per run, dropped
     details included), `contributions` (one per retained run and feature), `reasons` (one per retained run
-    in which the application was not accepted, and reason), `rejected`, `assignments` to advisors, and `decisions` and
-    `reviews` by people (one each, whatever became of the run).
+    in which the application was not accepted, and reason), `rejected`, `assignments` to advisors, and
+    `decisions` and `reviews` by people (one each, whatever became of the run).
     """
     with connect(engine) as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")

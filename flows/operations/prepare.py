@@ -7,7 +7,7 @@ from importlib.metadata import version
 from sqlalchemy import Engine
 
 from db import registry, schema
-from db.decisions import grounds, policies
+from db.decisions import grounds, policies, records
 from flows.operations import backups
 from flows.operations.roles import ensure_roles
 from flows.services import database
@@ -32,6 +32,7 @@ def prepare_database(settings: Settings, *, take_over: bool = False) -> str | No
         schema.upgrade(engine)
         write_dictionary(engine)
         ensure_roles(settings, engine)
+        records.forget_expired(engine, settings.decision_years)
         return schema.current(engine)
 
 

@@ -18,7 +18,8 @@ from flows.privacy.stores.base import NotTold
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 _SUBJECTS = (
-    "applications", "scores", "reasons", "contributions", "rejected", "former", "assignments", "requests", "looks"
+    "applications", "scores", "reasons", "contributions", "rejected", "former", "assignments", "requests", "looks",
+    "decisions", "reviews",
 )  # fmt: skip
 # What the summary names: the strongest few, none that rounds to nothing.
 _TOLD_REASONS = 4
@@ -62,6 +63,8 @@ def render(
             "former_rows": len(subjects["former"]),
             "rejected": len(subjects["rejected"]),
             "assignments": len(subjects["assignments"]),
+            "decisions": len(subjects["decisions"]),
+            "reviews": len(subjects["reviews"]),
             "looks": len(subjects["looks"]),
             "requests": len(subjects["requests"]),
         },

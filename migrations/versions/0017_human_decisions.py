@@ -65,6 +65,7 @@ def downgrade() -> None:
         "record_human_act(text, integer, jsonb)",
         "insert_decision(integer, integer, jsonb, text)",
         "current_decision(integer)",
+        "acts_recorded()",
         "open_review(integer)",
         "may_act_on(integer)",
     ):
@@ -243,6 +244,18 @@ AS $$
 $$;
 COMMENT ON FUNCTION credit.open_review(integer) IS 'The review that is not concluded, nulls if there is none.';
 
+-- Counts, not the highest numbers: who was given a number earlier may commit later.
+CREATE FUNCTION credit.acts_recorded() RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM credit.decision) + (SELECT count(*) FROM credit.review)
+        + (SELECT count(*) FROM credit.review_conclusion);
+END
+$$;
+COMMENT ON FUNCTION credit.acts_recorded() IS
+    'How many acts people have recorded on all customers: what the dashboards keep is good until it changes.';
+
 CREATE FUNCTION credit.insert_decision(customer integer, before integer, said jsonb, who text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -383,7 +396,7 @@ COMMENT ON FUNCTION credit.record_human_act(text, integer, jsonb) IS
     'one; its number. All that the login of those pages may do.';
 
 REVOKE ALL ON FUNCTION
-    credit.refuse_change(), credit.may_act_on(integer), credit.current_decision(integer), credit.open_review(integer),
-    credit.insert_decision(integer, integer, jsonb, text), credit.record_human_act(text, integer, jsonb)
+    credit.refuse_change(), credit.acts_recorded(), credit.may_act_on(integer), credit.current_decision(integer),
+    credit.open_review(integer), credit.insert_decision(integer, integer, jsonb, text), credit.record_human_act(text, integer, jsonb)
 FROM PUBLIC;
 """
