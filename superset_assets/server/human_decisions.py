@@ -79,6 +79,7 @@ def reviews() -> ResponseReturnValue:
     open_ones = _rows(
         "SELECT * FROM reporting.review WHERE is_open = 1 ORDER BY due_at LIMIT :shown", shown=REVIEWS_SHOWN
     )
+    _note("reviews", None)
     return _rendered("reviews", language, None, open_ones=open_ones)
 
 
@@ -95,13 +96,22 @@ def _page(customer: int, name: str, acts: Mapping[str, Any]) -> ResponseReturnVa
             _record(act, customer, acts[act]())
         except RefusedActError as refused:
             problem = str(refused)
-        else:
-            return redirect(_after(name, customer, language))
+        _note(name, customer, request.form["act"], recorded=problem is None)
+    if request.method == "POST" and problem is None:
+        return redirect(_after(name, customer, language))
     known = _known(customer)
     if known is None:
         return redirect(Place(WORKLIST, language).address(missing=str(customer)))
+    if request.method == "GET":
+        _note(name, customer)
     page = _rendered(name, language, customer, problem=problem, **known)
     return page if problem is None else (page, 409)
+
+
+def _note(page: str, customer: int | None, act: str | None = None, *, recorded: bool = True) -> None:
+    """For the log of who looked at whom: which page, whose, and what was done; not what was written."""
+    said = {"customer_id": customer, "act": act if recorded or act is None else f"{act} (not recorded)"}
+    current_app.config["EVENT_LOGGER"].log(g.user.id, f"creditlens.{page}", None, None, None, None, records=[said])
 
 
 def _stopped() -> ResponseReturnValue | None:
