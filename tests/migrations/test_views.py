@@ -272,7 +272,8 @@ def test_every_view_can_be_read_by_an_analyst_to_the_last_row(query: Query) -> N
     open_to_all = [row["relname"] for row in query(_VIEWS) if row["relname"] not in _guarded(query)]
     empty = {view for view in open_to_all if not query(f"SELECT * FROM reporting.{view}")}
     # Nobody's decision is another one in these nights, no figures decide, and neither risks of former customers nor
-    # reasons are counted, and nobody has decided anything; tests of what moved a score, of policies and of a run's reasons have some.
+    # reasons are counted, and nobody has decided anything; tests of what moved a score, of policies, of a run's
+    # reasons and of people's decisions have some.
     assert empty == {
         "decision", "review", "decision_flip", "decision_reason", "policy_line", "policy_simulation"
     }  # fmt: skip
