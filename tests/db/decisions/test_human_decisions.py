@@ -282,22 +282,6 @@ def test_fifty_people_at_once_lose_nothing_and_double_nothing(engine: Engine, ac
     assert [row.supersedes for row in found] == [None, *(row.decision_id for row in found[:-1])]
 
 
-def test_a_person_is_given_it_all_and_erased_from_it(engine: Engine, act: Act, people: None) -> None:
-    made = act("decide", 7, "alice", seen=0, **REFUSE)
-    asked = act("ask_review", 7, "alice", seen=made, point_of_view="I am 7.")
-    act("conclude", 7, "bob", review_id=asked, outcome="changed", conclusion="Right.", **ACCEPT)
-    act("decide", 8, "alice", seen=0, decision="refuse", reason_code="other", note="Married to customer 7.")
-    held = copy.everything(engine, 7)
-    assert [row["decision"] for row in held["decisions"]] == ["refuse", "accept"]
-    assert held["decisions"][0]["ground_fr"] == "La charge serait trop lourde pour le foyer"
-    assert held["reviews"][0]["point_of_view"] == "I am 7." and held["reviews"][0]["conclusion"] == "Right."
-    removed = rows.erase(engine, 7, describe=lambda _connection, _model: None)
-    assert {table: removed[table] for table in TABLES} == {"decision": 3, "review": 1, "review_conclusion": 1}
-    with engine.connect() as connection:
-        notes = connection.scalars(text("SELECT note FROM credit.decision")).all()
-    assert notes == ["Married to customer erased."]
-
-
 def test_decisions_are_forgotten_after_their_years_unless_a_review_is_open(
     engine: Engine, act: Act, people: None
 ) -> None:
@@ -317,3 +301,19 @@ def test_decisions_are_forgotten_after_their_years_unless_a_review_is_open(
     with engine.connect() as connection:
         kept = connection.scalars(text("SELECT customer_id FROM credit.decision ORDER BY 1")).all()
     assert kept == [8, 9] and old
+
+
+def test_a_person_is_given_it_all_and_erased_from_it(engine: Engine, act: Act, people: None) -> None:
+    made = act("decide", 7, "alice", seen=0, **REFUSE)
+    asked = act("ask_review", 7, "alice", seen=made, point_of_view="I am 7.")
+    act("conclude", 7, "bob", review_id=asked, outcome="changed", conclusion="Right.", **ACCEPT)
+    act("decide", 8, "alice", seen=0, decision="refuse", reason_code="other", note="Married to customer 7.")
+    held = copy.everything(engine, 7)
+    assert [row["decision"] for row in held["decisions"]] == ["refuse", "accept"]
+    assert held["decisions"][0]["ground_fr"] == "La charge serait trop lourde pour le foyer"
+    assert held["reviews"][0]["point_of_view"] == "I am 7." and held["reviews"][0]["conclusion"] == "Right."
+    removed = rows.erase(engine, 7, describe=lambda _connection, _model: None)
+    assert {table: removed[table] for table in TABLES} == {"decision": 3, "review": 1, "review_conclusion": 1}
+    with engine.connect() as connection:
+        notes = connection.scalars(text("SELECT note FROM credit.decision")).all()
+    assert notes == ["Married to customer erased."]
