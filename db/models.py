@@ -33,6 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import BIT, INT8MULTIRANGE, JSONB
 from sqlalchemy.schema import SchemaItem
@@ -62,6 +63,7 @@ MODEL_STAGES = ("candidate", "current", "retired")
 SEVERITIES = ("fail", "warn")
 DIRECTIONS = ("rises", "falls")
 WHAT_IF_OUTCOMES = ("found", "none", "revolving", "no_annuity", "no_duration")
+HUMAN_DECISIONS = ("accept", "refuse", "accept_other_terms")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -174,6 +176,9 @@ policy = Table(
     Column("set_by", Text, nullable=False),
     Column("by_program", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("review_four_eyes", Boolean, nullable=False, server_default=true()),
+    Column("review_days", SmallInteger, nullable=False, server_default="30"),
+    CheckConstraint("review_days BETWEEN 1 AND 365", name="review_days_range"),
     info=info(people={"reason": Holds.MENTIONS}, jobs="read"),
     comment="Every version of the lender's policy: its file, who put it in force, when and why; the newest holds",
 )
@@ -861,6 +866,99 @@ run_feature_bin = Table(
     Column("mean_points", Double, nullable=False),
     Column("points_deviation", Double, nullable=False),
     comment="Each bin of a feature over a run, kept for ever: how many customers, and what it did to their scores",
+)
+
+decision_ground = Table(
+    "decision_ground",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("place", SmallInteger, nullable=False),
+    Column("label_en", Text, nullable=False),
+    Column("label_fr", Text, nullable=False),
+    Column("offered", Boolean, nullable=False, server_default=true()),
+    info=info(jobs="read"),
+    comment="The grounds that a person may give for a decision, in words; one no longer offered is kept",
+)
+
+# At the end of a transaction: erasing a person removes rows table by table.
+_LATER: dict[str, Any] = {"deferrable": True, "initially": "DEFERRED"}
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("decision_id", Integer, Identity(), primary_key=True),
+    Column("customer_id", Integer, nullable=False),
+    Column("run_id", Integer, ForeignKey(scoring_run.c.run_id), nullable=False),
+    Column("model_id", Integer, nullable=False),
+    Column("policy_id", Integer, ForeignKey(policy.c.policy_id), nullable=False),
+    Column("recommendation", Text, nullable=False),
+    Column("default_probability", Double, nullable=False),
+    Column("score", SmallInteger, nullable=False),
+    Column("band", Text, nullable=False),
+    Column("reasons", ARRAY(Text), nullable=False),
+    Column("catalogue_id", Integer),
+    Column("decision", Text, nullable=False),
+    # In the units of the application file; the duration in months.
+    Column("amount", Double),
+    Column("duration", SmallInteger),
+    Column("reason_code", Text, ForeignKey(decision_ground.c.code), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    _timestamp("decided_at", nullable=False, server_default=func.clock_timestamp()),
+    Column("supersedes", Integer, ForeignKey("credit.decision.decision_id", **_LATER), unique=True),
+    _one_of("decision", HUMAN_DECISIONS),
+    CheckConstraint(
+        "(decision = 'accept_other_terms') = (amount IS NOT NULL AND duration IS NOT NULL)"
+        " AND num_nonnulls(amount, duration) <> 1",
+        name="terms_of_other_terms",
+    ),
+    CheckConstraint("amount > 0 AND amount < 'Infinity'", name="amount_positive"),
+    CheckConstraint("duration BETWEEN 1 AND 600", name="duration_range"),
+    _probability("default_probability"),
+    CheckConstraint("length(note) <= 4000", name="note_length"),
+    CheckConstraint("decided_by <> ''", name="decided_by_somebody"),
+    Index(None, "customer_id"),
+    # Of two who decide first at once, one is.
+    Index("uq_decision_first", "customer_id", unique=True, postgresql_where=text("supersedes IS NULL")),
+    info=info(people={"customer_id": Holds.NUMBER, "note": Holds.MENTIONS}, jobs="read", limited=True),
+    comment="What people decided, with what was on their screen; a correction supersedes, nothing is changed",
+)
+
+review = Table(
+    "review",
+    metadata,
+    Column("review_id", Integer, Identity(), primary_key=True),
+    Column("customer_id", Integer, nullable=False),
+    Column("decision_id", Integer, ForeignKey(decision.c.decision_id, **_LATER), nullable=False),
+    Column("point_of_view", Text, nullable=False),
+    _timestamp("asked_at", nullable=False, server_default=func.clock_timestamp()),
+    Column("recorded_by", Text, nullable=False),
+    _timestamp("due_at", nullable=False),
+    Column("four_eyes", Boolean, nullable=False),
+    CheckConstraint("length(point_of_view) BETWEEN 1 AND 8000", name="point_of_view_length"),
+    CheckConstraint("due_at > asked_at", name="due_later"),
+    Index(None, "customer_id"),
+    Index(None, "decision_id"),
+    info=info(people={"customer_id": Holds.NUMBER, "point_of_view": Holds.MENTIONS}, jobs="read", limited=True),
+    comment="Reviews of a decision that customers asked for, with their point of view in their own words",
+)
+
+review_conclusion = Table(
+    "review_conclusion",
+    metadata,
+    Column("review_id", Integer, ForeignKey(review.c.review_id, **_LATER), primary_key=True, autoincrement=False),
+    Column("customer_id", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("concluded_by", Text, nullable=False),
+    _timestamp("concluded_at", nullable=False, server_default=func.clock_timestamp()),
+    Column("decision_id", Integer, ForeignKey(decision.c.decision_id, **_LATER), unique=True),
+    _one_of("outcome", ("upheld", "changed")),
+    CheckConstraint("(outcome = 'changed') = (decision_id IS NOT NULL)", name="changed_by_a_decision"),
+    CheckConstraint("length(note) BETWEEN 1 AND 4000", name="note_length"),
+    Index(None, "customer_id"),
+    info=info(people={"customer_id": Holds.NUMBER, "note": Holds.MENTIONS}, jobs="read", limited=True),
+    comment="How reviews ended, and the decision that superseded the one that was looked at again",
 )
 
 PARTITIONED = partitioned(metadata.tables.values())

@@ -22,6 +22,7 @@ VIEWS = Path(__file__).resolve().parents[1] / "migrations" / "views"
 # The order in which they build on each other.
 ORDER = (
     "functions",
+    "decision_words",
     "published_run",
     "portfolio_state",
     "point_scale",
@@ -62,6 +63,10 @@ ORDER = (
     "customer_waterfall",
     "customer_timeline",
     "customer_mover",
+    "decision_ground",
+    "decision",
+    "review",
+    "customer_decision",
     "worklist",
     "cohort_types",
     "cohort_functions",

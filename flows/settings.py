@@ -21,6 +21,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 SUPERSET_KEYS = ("secret_key", "jwt_key", "guest_key", "async_key")
 SECRETS = (
     *("postgres", "migrator", "analyst", "dashboard", "superset", "privacy", "writer", "viewer", "compliance"),
+    "decider",
     *(f"superset_{key}" for key in SUPERSET_KEYS),
 )
 
@@ -70,6 +71,10 @@ class Settings(BaseSettings):
     retained_runs: Annotated[
         int, Field(ge=2, le=1000, description="Runs whose details are kept; scores are kept for ever")
     ] = 8
+    decision_years: Annotated[
+        int,
+        Field(ge=1, le=100, description="Years that decisions of people and reviews are kept after the last one"),
+    ] = 10
     trials: Annotated[int, Field(ge=0, le=1000, description="Random search trials when training")] = 8
     synthetic_former: Annotated[int, Field(ge=500, description="Synthetic former customers without data")] = 20_000
     synthetic_new: Annotated[int, Field(ge=1, description="Synthetic new customers without data")] = 5_000

@@ -34,6 +34,7 @@ CONTRACT_TYPE = "NAME_CONTRACT_TYPE"
 DEFAULT_FILE = "policy.yaml"
 LARGEST_TEXT = 1_000_000
 MOST_REASONS = 4
+LONGEST_REVIEW = 365
 _DECISIONS_FILE = "decisions.csv"
 
 
@@ -124,6 +125,14 @@ class WhatIfLimits:
     most_months: int
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewRule:
+    """How a decision is looked at again: by somebody who has not decided, and within how many days."""
+
+    four_eyes: bool = True
+    days: int = 30
+
+
 @dataclass(frozen=True)
 class Policy:
     """A policy that was read and keeps every rule.
@@ -136,6 +145,7 @@ class Policy:
     bands: the lowest score first; the first begins at 0.
     line: the lender's own figures, None where the bands decide.
     reasons: how many reasons a refusal is told with at most.
+    review: how a decision is looked at again when the customer asks for it.
     """
 
     text: str
@@ -148,6 +158,7 @@ class Policy:
     point_scale: PointScale | None
     what_if: WhatIfLimits
     reasons: int
+    review: ReviewRule = ReviewRule()
 
     @cached_property
     def sha256(self) -> str:
@@ -232,7 +243,7 @@ def parse_policy(text: str, file: str) -> Policy:
     if len(text) > LARGEST_TEXT:
         raise PolicyError(f"{file} has {len(text):,} characters; a policy has at most {LARGEST_TEXT:,}.")
     parts = read(file, text).fields(
-        ("name", "features", "bands"), ("directions", "line", "points", "what_if", "wording")
+        ("name", "features", "bands"), ("directions", "line", "points", "what_if", "wording", "review")
     )
     name_en, name_fr = parts["name"].both_languages()
     rules = _rules(parts["features"])
@@ -249,6 +260,15 @@ def parse_policy(text: str, file: str) -> Policy:
         point_scale=_point_scale(parts["points"]) if "points" in parts else None,
         what_if=_what_if(parts["what_if"]) if "what_if" in parts else default_policy().what_if,
         reasons=wording["reasons"].whole(1, MOST_REASONS) if wording else MOST_REASONS,
+        review=_review(parts["review"]) if "review" in parts else ReviewRule(),
+    )
+
+
+def _review(entry: Entry) -> ReviewRule:
+    fields = entry.fields((), ("four_eyes", "days"))
+    return ReviewRule(
+        fields["four_eyes"].yes() if "four_eyes" in fields else True,
+        fields["days"].whole(1, LONGEST_REVIEW) if "days" in fields else 30,
     )
 
 

@@ -85,7 +85,7 @@ def postgres(open_folder: Path) -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def reader_passwords() -> dict[str, str]:
     """Passwords of the reading roles, which all databases of the test server share."""
-    return {roles.ANALYST: new_password(), roles.DASHBOARD: new_password()}
+    return {role: new_password() for role in (roles.ANALYST, roles.DASHBOARD, roles.DECIDER)}
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +99,7 @@ def new_database(postgres: EmbeddedPostgres, reader_passwords: dict[str, str]) -
     write_dictionary(template)
     assert roles.ensure_owner(template)
     assert roles.ensure_readers(template, reader_passwords)
+    assert roles.ensure_decider(template, reader_passwords[roles.DECIDER])
     template.dispose()
     engines: list[Engine] = []
 
@@ -113,6 +114,7 @@ def new_database(postgres: EmbeddedPostgres, reader_passwords: dict[str, str]) -
             earlier.dispose()
         engine = make_engine(postgres.url(database=name))
         roles.ensure_readers(engine, reader_passwords)
+        roles.ensure_decider(engine, reader_passwords[roles.DECIDER])
         engines.append(engine)
         return engine
 

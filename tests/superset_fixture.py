@@ -14,7 +14,6 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine
 
-from db.access import roles
 from db.engine import psql_url
 from db.server.embedded import free_port
 from flows.services import superset as superset_service
@@ -105,7 +104,9 @@ def share_readers(settings: Settings, passwords: dict[str, str]) -> None:
     settings.state.mkdir()
     path = settings.state / "secrets.json"
     path.touch(mode=0o600)
-    path.write_text(json.dumps({"analyst": passwords[roles.ANALYST], "dashboard": passwords[roles.DASHBOARD]}))
+    path.write_text(
+        json.dumps({role.removeprefix("creditlens_"): password for role, password in passwords.items()})
+    )
 
 
 def publish_two_nights(folder: Path, new_frame: pl.DataFrame) -> None:

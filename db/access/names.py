@@ -69,11 +69,16 @@ class RoleNames:
         """Reads who looked at whom."""
         return f"{self.prefix}_compliance"
 
+    @property
+    def decider(self) -> str:
+        """Records what people decide on the dashboards' pages, and may do nothing else."""
+        return f"{self.prefix}_decider"
+
     def all(self) -> list[str]:
         """Every role of ours, in one order for all prefixes."""
         return [
             *(self.owner, self.migrator, self.writer, self.reader),
-            *(self.analyst, self.dashboard, self.views, self.compliance),
+            *(self.analyst, self.dashboard, self.views, self.compliance, self.decider),
         ]
 
     def renamed(self, other: RoleNames) -> Mapping[str, str]:

@@ -28,7 +28,7 @@ from db.models import PRIVATE, REPORTING, SCHEMA, advisor_portfolio, metadata, p
 VIEWS = USUAL.views
 SETTING = "creditlens.viewer"
 LIMITED = tuple(table for table in metadata.sorted_tables if about(table).limited)
-POLICY_FUNCTIONS = ("sees_everybody()", "viewer_customers()", "viewer_regions()")
+POLICY_FUNCTIONS = ("sees_everybody()", "viewer_customers()", "viewer_regions()", "acts_recorded()")
 LOCK_ATTEMPTS = 12
 
 

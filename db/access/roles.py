@@ -20,6 +20,9 @@ from db.models import PARTITIONED, PRIVATE, REPORTING, SCHEMA, VERSION_TABLE, me
 from db.runs.partitions import partitions
 
 READER, ANALYST, DASHBOARD = USUAL.reader, USUAL.analyst, USUAL.dashboard
+DECIDER = USUAL.decider
+# All that the decider may do.
+ACT = "record_human_act(text, integer, jsonb)"
 
 
 def names(engine: Engine) -> RoleNames:
@@ -221,6 +224,45 @@ def ensure_writer(engine: Engine, password: str, roles: RoleNames | None = None)
     except InsufficientPrivilege:
         return False
     return True
+
+
+def ensure_decider(engine: Engine, password: str, roles: RoleNames | None = None) -> bool:
+    """Make or update the role that records what people decide; idempotent.
+
+    It may execute one function and nothing else.
+
+    Parameters
+    ----------
+    roles: the names of the roles; by default those that the database has.
+
+    Returns False, having changed nothing, where the server does not let us make it.
+    """
+    try:
+        with transaction(engine) as connection:
+            server = driver(connection)
+            role = (roles or current(server)).decider
+            known = server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+            names = {
+                "decider": sql.Identifier(role),
+                "database": sql.Identifier(engine.url.database or "postgres"),
+                "credit": sql.Identifier(SCHEMA),
+                "password": sql.Literal(password),
+            }
+            for statement in (*(() if known else ("CREATE ROLE {decider}",)), *_DECIDER_STATEMENTS):
+                server.execute(sql.SQL(statement).format(**names))
+    except InsufficientPrivilege:
+        return False
+    return True
+
+
+_DECIDER_STATEMENTS = (
+    "ALTER ROLE {decider} LOGIN PASSWORD {password} CONNECTION LIMIT 40",
+    "ALTER ROLE {decider} SET statement_timeout = '10s'",
+    "ALTER ROLE {decider} SET idle_in_transaction_session_timeout = '10s'",
+    "GRANT CONNECT ON DATABASE {database} TO {decider}",
+    "GRANT USAGE ON SCHEMA {credit} TO {decider}",
+    f"GRANT EXECUTE ON FUNCTION {SCHEMA}.{ACT} TO {{decider}}",
+)
 
 
 def claim_names(engine: Engine, roles: RoleNames) -> bool:

@@ -44,6 +44,8 @@ class PolicyRows:
     features: Sequence[Mapping[str, Any]]
     bands: Sequence[Mapping[str, Any]]
     lines: Sequence[Mapping[str, Any]]
+    review_four_eyes: bool = True
+    review_days: int = 30
 
 
 _COLUMNS = [policy.c[name] for name in PolicyRecord.__dataclass_fields__]
@@ -87,7 +89,8 @@ def put_in_force(
         newest = connection.execute(_NEWEST).one_or_none()
         if newest is not None and newest.sha256 == rows.sha256:
             return PolicyRecord(**newest._mapping), False
-        values = {name: getattr(rows, name) for name in ("sha256", "text", "name_en", "name_fr")}
+        names = ("sha256", "text", "name_en", "name_fr", "review_four_eyes", "review_days")
+        values = {name: getattr(rows, name) for name in names}
         created = connection.execute(
             insert(policy).values(**values, set_by=by, by_program=by_program, reason=reason).returning(*_COLUMNS)
         ).one()

@@ -149,6 +149,30 @@ _ASSIGNMENTS = """
         )
     ORDER BY p.assigned_at, p.assignment_id
 """
+_DECISIONS = """
+    SELECT d.decision_id, d.run_id, r.as_of, d.score, d.default_probability, d.band, d.recommendation,
+           s.label_en AS recommendation_en, s.label_fr AS recommendation_fr, d.reasons, d.decision,
+           reporting.human_decision_en(d.decision) AS decision_en,
+           reporting.human_decision_fr(d.decision) AS decision_fr, d.amount, d.duration, d.reason_code,
+           g.label_en AS ground_en, g.label_fr AS ground_fr, d.note, d.decided_by, d.decided_at, d.supersedes,
+           d.model_id, d.policy_id
+    FROM credit.decision AS d
+    JOIN credit.scoring_run AS r ON r.run_id = d.run_id
+    JOIN credit.decision_ground AS g ON g.code = d.reason_code
+    LEFT JOIN credit.suggested_decision AS s ON s.decision = d.recommendation
+    WHERE d.customer_id = %(id)s
+    ORDER BY d.decision_id
+"""
+_REVIEWS = """
+    SELECT r.review_id, r.decision_id, r.point_of_view, r.asked_at, r.recorded_by, r.due_at, c.outcome,
+           reporting.review_outcome_en(c.outcome) AS outcome_en,
+           reporting.review_outcome_fr(c.outcome) AS outcome_fr,
+           c.note AS conclusion, c.concluded_by, c.concluded_at, c.decision_id AS new_decision_id
+    FROM credit.review AS r
+    LEFT JOIN credit.review_conclusion AS c ON c.review_id = r.review_id
+    WHERE r.customer_id = %(id)s
+    ORDER BY r.review_id
+"""
 # What a person is given, by subject.
 COPY = {
     "applications": _APPLICATION,
@@ -161,6 +185,8 @@ COPY = {
     "former": _FORMER,
     "codes": _CODES,
     "assignments": _ASSIGNMENTS,
+    "decisions": _DECISIONS,
+    "reviews": _REVIEWS,
 }
 
 
@@ -171,8 +197,8 @@ def everything(engine: Engine, customer_id: int) -> dict[str, list[dict[str, Any
     details included), `contributions` (one per retained run and feature), `reasons` (one per retained run
     in which the application was not accepted, and reason), `offers` (one per such run and offer that was scored, or
     one per run without any), `similar` (what became of former customers like this one, one per retained run),
-    `codes` (what a former customer is compared by, one per model and feature), `rejected`, and `assignments` to
-    advisors.
+    `codes` (what a former customer is compared by, one per model and feature), `rejected`, `assignments` to
+    advisors, and `decisions` and `reviews` by people (one each, whatever became of the run).
     """
     with connect(engine) as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")

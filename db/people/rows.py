@@ -251,6 +251,8 @@ def erase(engine: Engine, customer_id: int, *, describe: Callable[[Connection, i
             .where(former_customer.c.customer_id == customer_id)
             .order_by(former_customer.c.model_id)
         ).all()
+        # The one door through which what people decided can go, for this person and this transaction.
+        server.execute("SELECT set_config('creditlens.erased_customer', %s, true)", [str(customer_id)])
         for table, column in _columns(server):
             statement = sql.SQL("DELETE FROM {} WHERE {} = %(id)s").format(
                 sql.Identifier(SCHEMA, table), sql.Identifier(column)

@@ -30,7 +30,7 @@ COLUMNS: Mapping[str, str] = {
     "looked_at": "When, in UTC.",
     "username": "Who; empty for a user who is gone.",
     "kind": "view (a chart), list (a chart of many customers), export (a file), dashboard (opened), values (of a"
-    " filter), samples (rows of a dataset), or sql.",
+    " filter), samples (rows of a dataset), page (where people decide), or sql.",
     "customer_id": "The customer looked at; empty where many or none were asked for, and for SQL.",
     "dashboard": "Title of the dashboard, empty outside of one.",
     "chart": "Title of the chart, empty if it was none.",
@@ -144,6 +144,19 @@ looks AS (
         false,
         concat(q.sql, CASE WHEN q.status <> 'success' THEN ' -- ' || q.status END)
     FROM public.query AS q
+    UNION ALL
+    SELECT
+        l.dttm AT TIME ZONE 'UTC',
+        l.user_id,
+        'page',
+        substring({SCHEMA}.parsed(l.json) ->> 'customer_id' FROM '^\\d{{1,10}}$')::bigint,
+        NULL,
+        NULL,
+        NULL,
+        false,
+        concat_ws('; ', substring(l.action FROM '[^.]+$'), {SCHEMA}.parsed(l.json) ->> 'act')
+    FROM public.logs AS l
+    WHERE l.action IN ('creditlens.decide', 'creditlens.review', 'creditlens.reviews')
 )
 SELECT
     k.looked_at,

@@ -356,6 +356,8 @@ class Exported(Answer):
     rejected: int
     former: int
     assignments: int
+    decisions: int
+    reviews: int
     looks: int
     looks_not_told: Literal["looks_none", "looks_unreached"] | None
     """Why it is not known who looked at the person; null where it is."""

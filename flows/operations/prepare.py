@@ -7,12 +7,13 @@ from importlib.metadata import version
 from sqlalchemy import Engine
 
 from db import registry, schema
-from db.decisions import policies
+from db.decisions import grounds, policies, records
 from flows.operations import backups
 from flows.operations.roles import ensure_roles
 from flows.services import database
 from flows.settings import Settings
 from flows.steps.rows import dictionary_rows, policy_rows
+from scoring.decision_grounds import decision_grounds
 from scoring.policy import default_policy
 
 
@@ -31,10 +32,12 @@ def prepare_database(settings: Settings, *, take_over: bool = False) -> str | No
         schema.upgrade(engine)
         write_dictionary(engine)
         ensure_roles(settings, engine)
+        records.forget_expired(engine, settings.decision_years)
         return schema.current(engine)
 
 
 def write_dictionary(engine: Engine) -> None:
     """Write the words that views use, and the program's policy unless the lender has one of his own."""
     registry.sync_dictionary(engine, *dictionary_rows())
+    grounds.write(engine, decision_grounds())
     policies.follow_the_program(engine, policy_rows(default_policy()), version=version("creditlens"))

@@ -41,6 +41,11 @@ def ensure_roles(settings: Settings, engine: Engine) -> bool:
             "This database user may not make roles: ask the server's administrator for %s and %s, with %s granted.",
             ours.analyst, ours.dashboard, ours.reader,
         )  # fmt: skip
+    if not roles.ensure_decider(engine, secrets["decider"], ours):
+        log.warning(
+            "This database user may not make the role %s, without which nobody can record a decision in the"
+            " dashboards.", ours.decider,
+        )  # fmt: skip
     roles.claim_names(engine, ours)
     if former not in {None, ours}:
         kept = roles.shut_out(engine, former)

@@ -38,6 +38,8 @@ def export(
             "rejected": len(held["rejected"]),
             "former": len({row["model_id"] for row in held["former"]}),
             "assignments": len(held["assignments"]),
+            "decisions": len(held["decisions"]),
+            "reviews": len(held["reviews"]),
             "looks": len(held["looks"]),
         }
         files: list[Path] = []

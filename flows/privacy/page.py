@@ -19,7 +19,7 @@ Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 _SUBJECTS = (
     "applications", "scores", "reasons", "offers", "similar", "contributions", "rejected", "former", "codes",
-    "assignments", "requests", "looks",
+    "assignments", "requests", "looks", "decisions", "reviews",
 )  # fmt: skip
 # What the summary names: the strongest few, none that rounds to nothing.
 _TOLD_REASONS = 4
@@ -66,6 +66,8 @@ def render(
             "codes": len(subjects["codes"]),
             "rejected": len(subjects["rejected"]),
             "assignments": len(subjects["assignments"]),
+            "decisions": len(subjects["decisions"]),
+            "reviews": len(subjects["reviews"]),
             "looks": len(subjects["looks"]),
             "requests": len(subjects["requests"]),
         },

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from db.access import portfolios, roles
-from db.access.names import USUAL
+from db.access.names import USUAL, USUAL_PREFIX
 from db.engine import ignore_variables, make_engine, psql_url, require_supported_server
 from db.errors import DatabaseUnavailableError, EmbeddedPostgresError, RefusedError
 from flows.installation import identity, private
@@ -96,7 +96,7 @@ def reader_url(settings: Settings, role: str = USUAL.analyst) -> str:
     ----------
     role: its usual name; in this database it may have another one.
     """
-    password = settings.secrets()[{USUAL.analyst: "analyst", USUAL.dashboard: "dashboard"}[role]]
+    password = settings.secrets()[role.removeprefix(f"{USUAL_PREFIX}_")]
     with database(settings) as engine:
         require_ours(settings, engine)
         name = USUAL.renamed(roles.names(engine))[role]

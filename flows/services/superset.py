@@ -22,7 +22,7 @@ from typing import IO, Any
 from sqlalchemy import URL, Engine, text
 
 from db.access import roles
-from db.access.roles import ANALYST, DASHBOARD
+from db.access.roles import ANALYST, DASHBOARD, DECIDER
 from db.engine import connect, parse_url, psql_url
 from db.server.embedded import free_port
 from db.superset import access_log
@@ -216,6 +216,8 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
         # By the names that stand in the committed addresses.
         "reporting_urls": {role: database.reader_url(settings, role) for role in (DASHBOARD, ANALYST)},
         "dashboard_role": DASHBOARD,
+        "recorder_url": database.reader_url(settings, DECIDER),
+        "time_zone": settings.time_zone,
         "viewer_key": secrets["viewer"],
         "state": str(home),
         "assets": str(assets),

@@ -321,6 +321,8 @@ def policy_rows(policy: Policy) -> PolicyRows:
         features=features,
         bands=[asdict(band) for band in policy.bands],
         lines=lines,
+        review_four_eyes=policy.review.four_eyes,
+        review_days=policy.review.days,
     )
 
 

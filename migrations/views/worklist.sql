@@ -30,7 +30,19 @@ SELECT
     END AS change_fr,
     COALESCE(earlier.decision <> s.decision, false) AS decision_changed,
     s.band,
-    s.decision
+    s.decision,
+    CASE WHEN asked.review_id IS NOT NULL THEN 'in_review' WHEN held.decision IS NOT NULL THEN 'decided' ELSE 'open' END
+        AS state,
+    CASE
+        WHEN asked.review_id IS NOT NULL THEN '◆ in review'
+        WHEN held.decision IS NOT NULL THEN '● ' || reporting.human_decision_en(held.decision)
+        ELSE '○ open'
+    END AS state_en,
+    CASE
+        WHEN asked.review_id IS NOT NULL THEN '◆ en réexamen'
+        WHEN held.decision IS NOT NULL THEN '● ' || reporting.human_decision_fr(held.decision)
+        ELSE '○ à décider'
+    END AS state_fr
 FROM credit.score AS s
 -- Every score has its application; as an outer join it costs nothing where nothing of it is asked, as in a count.
 LEFT JOIN credit.new_customer AS a ON a.run_id = s.run_id AND a.customer_id = s.customer_id
@@ -41,6 +53,12 @@ LEFT JOIN credit.suggested_decision AS d ON d.decision = s.decision
 LEFT JOIN credit.score AS earlier
     ON earlier.run_id = (SELECT p.previous_run_id FROM reporting.published_run AS p)
     AND earlier.customer_id = s.customer_id
+LEFT JOIN credit.decision AS held
+    ON held.customer_id = s.customer_id
+    AND NOT EXISTS (SELECT FROM credit.decision AS later WHERE later.supersedes = held.decision_id)
+LEFT JOIN credit.review AS asked
+    ON asked.decision_id = held.decision_id
+    AND NOT EXISTS (SELECT FROM credit.review_conclusion AS c WHERE c.review_id = asked.review_id)
 WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p);
 
 COMMENT ON VIEW reporting.worklist IS
@@ -71,3 +89,8 @@ COMMENT ON COLUMN reporting.worklist.decision_changed IS
     'Whether the suggested decision is another one than in the run before.';
 COMMENT ON COLUMN reporting.worklist.band IS 'Band of the score, A best, see score_band.';
 COMMENT ON COLUMN reporting.worklist.decision IS 'Suggested decision: accept, review or decline.';
+COMMENT ON COLUMN reporting.worklist.state IS 'What people did about it: open, decided or in_review.';
+COMMENT ON COLUMN reporting.worklist.state_en IS
+    'The same in English, with the decision that holds where there is one.';
+COMMENT ON COLUMN reporting.worklist.state_fr IS
+    'The same in French, with the decision that holds where there is one.';

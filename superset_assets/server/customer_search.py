@@ -175,6 +175,9 @@ def bar() -> Mapping[str, Any] | None:
 
 
 def _in_the_other_language(place: Place | None, language: str, number: int | None) -> str:
+    # Pages that are no dashboard say it themselves.
+    if "creditlens_other" in g:
+        return str(g.creditlens_other)
     other = next(one for one in current_app.config["LANGUAGES"] if one != language)
     return Place(place.page, other).address(number) if place else f"/lang/{other}"
 

@@ -3,7 +3,8 @@
 A plain cache would show last night's answers for its whole timeout after tonight's run was published, and beside
 them tonight's: a page that mixes two nights. So every key carries the published run. Who looks something up asks
 for the run first (once a second at most, per process); an answer is filed under the run of its own look-up, so that
-a query that began before a publication cannot land under the new run's name.
+a query that began before a publication cannot land under the new run's name. Keys also count what people decided:
+whoever has decided sees it at once.
 
 While advisors are held to their own customers, keys also carry who looks, and the version of who sees whom: nobody
 is given the answer that was for somebody else, or from before an assignment changed.
@@ -103,11 +104,11 @@ class Published:
                 self._connection.autocommit = True
             with self._connection.cursor() as cursor:
                 cursor.execute(
-                    "SELECT (SELECT p.run_id FROM reporting.published_run AS p), s.version, s.limited"
-                    " FROM reporting.portfolio_state AS s"
+                    "SELECT (SELECT p.run_id FROM reporting.published_run AS p), s.version, s.limited,"
+                    " s.acts_recorded FROM reporting.portfolio_state AS s"
                 )
-                run, version, limited = cursor.fetchone()
-            return f"{'none' if run is None else run}.{version}", limited
+                run, version, limited, acts = cursor.fetchone()
+            return f"{'none' if run is None else run}.{version}.{acts}", limited
         except psycopg2.Error as error:
             log.warning("Which run is published is not known: %s", error)
             self._connection = None

@@ -17,7 +17,7 @@ FILE = "roles.yaml"
 # Superset's own roles, which only Superset gives permissions to.
 MADE_BY = "made_by"
 SUPERSET = "Superset"
-FLAGS = frozenset({"sees_everybody", "owns_everything"})
+FLAGS = frozenset({"sees_everybody", "owns_everything", "decides"})
 ROLE = FLAGS | {MADE_BY, "like", "databases", "permissions", "everything_but"}
 USER = frozenset({"role", "may"})
 PARTS = frozenset({"users", "roles", "dashboards"})
@@ -38,6 +38,7 @@ class Rules:
     dashboards: roles by the slug of a dashboard.
     see_everybody: roles that are never held to the own customers.
     own_everything: roles whose users may edit what Superset lets only its owners edit.
+    decide: roles that record what people decide.
     administrator: a user whose role is Superset's own.
     """
 
@@ -46,6 +47,7 @@ class Rules:
     dashboards: Mapping[str, list[str]]
     see_everybody: frozenset[str]
     own_everything: frozenset[str]
+    decide: frozenset[str]
     administrator: str
 
 
@@ -81,6 +83,7 @@ def read(assets: Path) -> Rules:
         said["dashboards"],
         see_everybody=_with(roles, "sees_everybody"),
         own_everything=_with(roles, "owns_everything"),
+        decide=_with(roles, "decides"),
         administrator=administrator,
     )
 

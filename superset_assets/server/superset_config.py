@@ -19,7 +19,7 @@ from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
 
-from superset_assets.server import changes, customer_search, narrow_screens, rules, viewer
+from superset_assets.server import changes, customer_search, human_decisions, narrow_screens, rules, viewer
 
 try:
     changes.import_all()
@@ -92,6 +92,11 @@ def who_looks(backend: int) -> str:
     return viewer.signed(_installation["viewer_key"], viewer.current_user(), backend)
 
 
+CREDITLENS_WHO_LOOKS = who_looks
+CREDITLENS_RECORDER_URL = _installation["recorder_url"]
+CREDITLENS_TIME_ZONE = _installation["time_zone"]
+
+
 # --- what is on and what is off -----------------------------------------------------------------------------------
 
 FEATURE_FLAGS = {
@@ -128,9 +133,10 @@ ALEMBIC_SKIP_LOG_CONFIG = True
 
 AUTH_USER_REGISTRATION = False
 try:
-    CREDITLENS_SEE_EVERYBODY = rules.read(Path(_installation["assets"])).see_everybody
+    _rules = rules.read(Path(_installation["assets"]))
 except rules.RulesError as _problem:
     raise SystemExit(str(_problem)) from None
+CREDITLENS_SEE_EVERYBODY, CREDITLENS_DECIDERS = _rules.see_everybody, _rules.decide
 CUSTOM_SECURITY_MANAGER = SecurityManager
 PUBLIC_ROLE_LIKE = None
 FAB_API_SWAGGER_UI = False
@@ -295,6 +301,7 @@ def FLASK_APP_MUTATOR(app: Flask) -> None:
     speak(app)
     customer_search.add_to(app)
     narrow_screens.add_to(app)
+    human_decisions.add_to(app)
 
     @app.before_request
     def colours_stay_as_they_are() -> Response | None:

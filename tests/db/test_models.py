@@ -30,6 +30,12 @@ BAD_ROWS = {
     " defaulted, default_rate, low, high, model_probability, distance) VALUES (1, 1, 20, 2, 0.1, 0.2, 0.3, 0.1, 1)",
     "more who defaulted than there are": "INSERT INTO credit.similar_customer (run_id, customer_id, neighbours,"
     " defaulted, default_rate, low, high, model_probability, distance) VALUES (1, 1, 20, 21, 1, 0.9, 1, 0.1, 1)",
+    "a refusal with terms": "INSERT INTO credit.decision (customer_id, run_id, model_id, policy_id, recommendation,"
+    " default_probability, score, band, reasons, decision, amount, duration, reason_code, note, decided_by)"
+    " VALUES (1, 1, 1, 1, 'accept', 0.1, 90, 'A', '{}', 'refuse', 5, 6, 'other', '', 'ann')",
+    "a review without a word": "INSERT INTO credit.review (customer_id, decision_id, point_of_view, recorded_by,"
+    " due_at, four_eyes) VALUES (1, 1, '', 'ann', now() + interval '1 day', true)",
+    "a change without a decision": "INSERT INTO credit.review_conclusion VALUES (1, 1, 'changed', 'So.', 'ann')",
     "an outcome that is none": "INSERT INTO credit.former_customer (model_id, customer_id, target, log_odds,"
     " default_probability, score) VALUES (1, 1, 2, 0, 0.5, 50)",
 }

@@ -29,7 +29,7 @@ TABS = {
     "compare": (),
     "portfolio": (("Tonight", "Cette nuit"), ("Drift", "Dérive"), ("Features", "Éléments"),
                   ("Data quality", "Qualité des données"), ("Model", "Modèle"), ("Policy", "Politique"),
-                  ("Runs", "Exécutions")),
+                  ("Runs", "Exécutions"), ("Decisions", "Décisions")),
 }  # fmt: skip
 # Lists that nobody expects to see whole.
 LONG = {
@@ -44,6 +44,8 @@ LONG = {
     "What moved the score since the time before", "Ce qui a fait bouger le score depuis la fois précédente",
     "Every night", "Chaque nuit",
     "Groups of customers", "Groupes de clients",
+    "Reviews, the newest first", "Réexamens, les plus récents d'abord",
+    "Decisions, the newest first", "Décisions, les plus récentes d'abord",
     "What may score and be told, and why", "Ce qui peut compter et être dit, et pourquoi",
 }  # fmt: skip
 

@@ -68,6 +68,14 @@ PROMISED = {
     "decision_reason": "run_id as_of customer_id place reason_code text_en text_fr advisor_en advisor_fr action_en"
     " action_fr score_points relative_contribution feature feature_label_en feature_label_fr value_en value_fr"
     " catalogue_id is_current",
+    "decision": "decision_id customer_id run_id as_of decision decision_label_en decision_label_fr amount duration"
+    " recommendation recommendation_label_en recommendation_label_fr follows follows_en follows_fr reason_code"
+    " reason_en reason_fr note score default_probability band reasons catalogue_id model_id policy_id decided_by"
+    " decided_at hours_to_decide supersedes is_reversal is_current review_id",
+    "review": "review_id customer_id decision_id run_id decided_by decision decision_label_en decision_label_fr"
+    " point_of_view asked_at recorded_by due_at four_eyes state state_en state_fr is_open is_overdue age_days"
+    " outcome conclusion concluded_by concluded_at new_decision_id",
+    "decision_ground": "code place label_en label_fr",
     "decision_flip": "customer_id previous_decision decision",
     "run_score": "run_id as_of customer_id score score_exact default_probability default_percent"
     " log_odds band band_label_en band_label_fr decision",
@@ -231,7 +239,7 @@ def query(reader: Engine) -> Query:
 def test_every_file_of_the_folder_is_run_and_there_is_one_view_to_a_file(query: Query) -> None:
     assert sorted(ORDER) == sorted(path.stem for path in VIEWS.glob("*.sql"))
     views = {row["relname"] for row in query(_VIEWS)}
-    without_view = {"functions", "table_functions"}
+    without_view = {"functions", "decision_words", "table_functions"}
     without_view |= {"cohort_types", "cohort_functions", "cohort_statistics", "cohort_comments"}
     assert views == set(ORDER) - without_view
 
@@ -265,8 +273,11 @@ def test_every_view_can_be_read_by_an_analyst_to_the_last_row(query: Query) -> N
     open_to_all = [row["relname"] for row in query(_VIEWS) if row["relname"] not in _guarded(query)]
     empty = {view for view in open_to_all if not query(f"SELECT * FROM reporting.{view}")}
     # Nobody's decision is another one in these nights, no figures decide, and neither risks of former customers nor
-    # reasons are counted; tests of what moved a score, of policies and of a run's reasons have some.
-    assert empty == {"decision_flip", "decision_reason", "policy_line", "policy_simulation"}
+    # reasons are counted, and nobody has decided anything; tests of what moved a score, of policies, of a run's
+    # reasons and of people's decisions have some.
+    assert empty == {
+        "decision", "review", "decision_flip", "decision_reason", "policy_line", "policy_simulation"
+    }  # fmt: skip
 
 
 def test_a_view_for_one_customer_refuses_to_answer_for_several(query: Query) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from tests.superset_fixture import Superset
 
 MATRIX: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "access.yaml").read_text())
-EVERYBODY = ("nobody", "advisor", "analyst", "operator", "admin")
+EVERYBODY = ("nobody", "advisor", "lead", "analyst", "operator", "admin")
 _numbers = itertools.count()
 
 

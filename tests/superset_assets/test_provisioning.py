@@ -124,7 +124,8 @@ def test_the_four_users_have_one_role_each(superset: Superset, metadata: Engine)
             " ON x.user_id = u.id LEFT JOIN ab_role r ON r.id = x.role_id GROUP BY u.username",
         )
     )
-    wanted = {"admin": "Admin", "operator": "Operator", "analyst": "Analyst", "advisor": "Advisor"}
+    wanted = {"admin": "Admin", "operator": "Operator", "analyst": "Analyst", "lead": "Team lead",
+              "advisor": "Advisor"}  # fmt: skip
     assert {user: role for user, role in found.items() if user in wanted} == wanted
 
 

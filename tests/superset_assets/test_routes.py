@@ -24,11 +24,12 @@ from flows.services import superset as superset_service
 from tests.superset_fixture import Superset
 
 Route = tuple[str, str]
-EVERYBODY = ("nobody", "advisor", "analyst", "operator", "admin")
+EVERYBODY = ("nobody", "advisor", "lead", "analyst", "operator", "admin")
 # Who is let in, by the words of routes.yaml.
 LET_IN: dict[str, set[str]] = {
     "public": set(EVERYBODY),
-    "dashboards": {"advisor", "analyst", "operator", "admin"},
+    "dashboards": {"advisor", "lead", "analyst", "operator", "admin"},
+    "deciders": {"advisor", "lead"},
     "sql": {"analyst", "operator", "admin"},
     "operator": {"operator", "admin"},
     "admin": {"admin"},

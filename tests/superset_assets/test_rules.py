@@ -21,11 +21,14 @@ SAID = yaml.safe_load((ASSETS / "roles.yaml").read_text(encoding="utf-8"))
 
 def test_the_file_says_who_sees_everybody_who_owns_everything_and_who_is_made() -> None:
     rules = read(ASSETS)
-    assert rules.see_everybody == {"Admin", "Analyst", "Operator"}
+    assert rules.see_everybody == {"Admin", "Analyst", "Operator", "Team lead"}
+    assert rules.decide == {"Advisor", "Team lead"}
     assert rules.own_everything == {"Admin", "Operator"}
-    assert rules.users == {"advisor": "Advisor", "analyst": "Analyst", "operator": "Operator", "admin": "Admin"}
+    assert rules.users == {
+        "advisor": "Advisor", "lead": "Team lead", "analyst": "Analyst", "operator": "Operator", "admin": "Admin"
+    }  # fmt: skip
     assert rules.administrator == "admin"
-    assert set(rules.roles) == {"Advisor", "Analyst", "Operator"}
+    assert set(rules.roles) == {"Advisor", "Team lead", "Analyst", "Operator"}
     assert list(accounts.rights(ASSETS)) == list(rules.users)
 
 

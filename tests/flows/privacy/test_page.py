@@ -164,3 +164,22 @@ def test_of_nobody_the_page_says_that_nothing_is_held() -> None:
     made = words(render(5, MADE, {}, "en", retained_runs=7))
     assert "Nothing is held." in made
     assert "was scored" not in made
+
+
+def test_decisions_of_people_and_reviews_are_told_in_their_words() -> None:
+    decided = {
+        "decided_at": MADE, "decision_en": "Refused", "decision_fr": "Refusé", "amount": 250_000.0, "duration": 36,
+        "ground_en": "Too heavy", "ground_fr": "Trop lourd", "note": "<i>So.</i>", "decided_by": "alice",
+        "recommendation_en": "Accept", "recommendation_fr": "Accorder", "score": 90, "run_id": 2,
+    }  # fmt: skip
+    asked = {
+        "asked_at": MADE, "point_of_view": "I have a new job.", "recorded_by": "alice", "due_at": MADE,
+        "outcome_en": "Changed", "outcome_fr": "Modifiée", "conclusion": None, "concluded_by": "bob",
+    }  # fmt: skip
+    told: dict[Language, str] = {
+        "en": "Refused 250000 € over 36 months Too heavy <i>So.</i> alice Accept 90 2",
+        "fr": "Refusé 250000 € sur 36 mois Trop lourd <i>So.</i> alice Accorder 90 2",
+    }
+    for language, said in told.items():
+        made = render(5, MADE, {"decisions": [decided], "reviews": [asked]}, language, retained_runs=7)
+        assert said in words(made) and "I have a new job. alice" in words(made)

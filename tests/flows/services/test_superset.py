@@ -48,7 +48,7 @@ def test_the_command_prints_address_users_passwords_and_rights(superset: Superse
     lines = done.stdout.splitlines()
     assert lines[0] == f"Dashboards:   {superset.url}  (unchanged); sign in as"
     assert [line.split()[:2] for line in lines[1:]] == [
-        [user, superset.users[user]] for user in ("advisor", "analyst", "operator", "admin")
+        [user, superset.users[user]] for user in ("advisor", "lead", "analyst", "operator", "admin")
     ]
 
 
@@ -57,7 +57,7 @@ def test_programs_get_the_same_as_json(superset: Superset) -> None:
     assert found["outcome"] == "unchanged"
     made = {user: superset.users[user] for user in found["users"]}
     assert (found["url"], found["users"]) == (superset.url, made)
-    assert set(made) == {"admin", "operator", "analyst", "advisor"}
+    assert set(made) == {"admin", "operator", "analyst", "lead", "advisor"}
 
 
 def test_status_tells_the_address(superset: Superset) -> None:
