@@ -45,8 +45,8 @@ def export(
                 f"Held about customer {customer_id}: {found['applications']} applications, {found['scores']}"
                 f" scores, {found['contributions']} contributions, {found['rejected']} refused rows,"
                 f" {found['former']} past credits, {found['assignments']} assignments to advisors,"
-                f" {found['decisions']} decisions of people, {found['reviews']} reviews, {found['looks']} looks in the"
-                " dashboards.\nWritten: " + ", ".join(found["files"])
+                f" {found['decisions']} decisions of people, {found['reviews']} reviews, {found['looks']} looks"
+                " in the dashboards.\nWritten: " + ", ".join(found["files"])
             )
         say(json_output, answers.Exported, found, text)
 
