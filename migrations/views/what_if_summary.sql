@@ -38,7 +38,7 @@ WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p) AND found.outc
 
 COMMENT ON VIEW reporting.what_if_summary IS
     'What would get a yes, in a sentence: a line for every applicant of the published run, with the accepted offer that '
-    'changes least. No lines of those whom a run of before version 0.6 did not accept.';
+    'changes least. No lines of those whom a run of before version 0.4 did not accept.';
 COMMENT ON COLUMN reporting.what_if_summary.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.what_if_summary.outcome IS
     'found; none: it is proved that no offer within the policy''s limits is accepted; accepted: as asked for; and, '
