@@ -43,6 +43,7 @@ SELECT
      WHERE s.decision IS NULL OR s.decision = 'accept'),
     (SELECT count(*) FROM {what_if_summary} AS w FULL JOIN with_offers AS o USING (customer_id)
      WHERE w.outcome IS NULL OR (w.outcome = 'found') <> coalesce(o.feasible, false)
+        OR (w.outcome IN ('found', 'none') AND coalesce(o.asked, 0) <> 1)
         OR (w.outcome NOT IN ('found', 'none') AND o.customer_id IS NOT NULL)),
     (SELECT coalesce(sum(misplaced), 0) FROM with_offers),
     (SELECT count(*) FROM {what_if_summary} AS w WHERE w.outcome = 'found' AND NOT EXISTS (

@@ -14,8 +14,8 @@ COMMENT ON VIEW reporting.customer_what_if_frontier IS
     'Ask for one customer_id at a time, or ask what_if for several.';
 COMMENT ON COLUMN reporting.customer_what_if_frontier.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_what_if_frontier.duration IS 'Months.';
-COMMENT ON COLUMN reporting.customer_what_if_frontier.amount IS 'Largest amount that is accepted at this duration.';
-COMMENT ON COLUMN reporting.customer_what_if_frontier.annuity IS 'Annuity of that offer.';
+COMMENT ON COLUMN reporting.customer_what_if_frontier.amount IS 'Largest amount in € that is accepted at this duration.';
+COMMENT ON COLUMN reporting.customer_what_if_frontier.annuity IS 'Annuity of that offer in €.';
 COMMENT ON COLUMN reporting.customer_what_if_frontier.score IS 'Score with that offer, from 0 (worst) to 100 (best).';
 COMMENT ON COLUMN reporting.customer_what_if_frontier.default_percent IS
     'Probability, in %, that the applicant will have payment difficulties, with that offer.';

@@ -24,11 +24,11 @@ COMMENT ON VIEW reporting.what_if IS
 COMMENT ON COLUMN reporting.what_if.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.what_if.duration IS
     'Months. The application file has none: they follow from amount and annuity, see scoring/README.md.';
-COMMENT ON COLUMN reporting.what_if.amount IS 'Amount of the offer, as AMT_CREDIT of the application file.';
+COMMENT ON COLUMN reporting.what_if.amount IS 'Amount of the offer in €, as AMT_CREDIT of the application file.';
 COMMENT ON COLUMN reporting.what_if.annuity IS
-    'Annuity of the offer, as AMT_ANNUITY of the application file: at the rate that the application implies.';
+    'Annuity of the offer in €, as AMT_ANNUITY of the application file: at the rate that the application implies.';
 COMMENT ON COLUMN reporting.what_if.default_probability IS
-    'Probability that the applicant will have payment difficulties, with this offer.';
+    'Probability from 0 to 1 that the applicant will have payment difficulties, with this offer.';
 COMMENT ON COLUMN reporting.what_if.default_percent IS 'The same in %.';
 COMMENT ON COLUMN reporting.what_if.score IS 'Score with this offer, from 0 (worst) to 100 (best).';
 COMMENT ON COLUMN reporting.what_if.decision IS 'Suggested decision on this offer: accept, review or decline.';

@@ -49,10 +49,10 @@ COMMENT ON COLUMN reporting.what_if_summary.text_en IS 'The outcome as a sentenc
 COMMENT ON COLUMN reporting.what_if_summary.text_fr IS 'The outcome as a sentence in French.';
 COMMENT ON COLUMN reporting.what_if_summary.duration IS
     'Months of the accepted offer that changes least; empty, as the rest of the offer, where none was found.';
-COMMENT ON COLUMN reporting.what_if_summary.amount IS 'Amount of that offer, as AMT_CREDIT of the application file.';
-COMMENT ON COLUMN reporting.what_if_summary.annuity IS 'Annuity of that offer, as AMT_ANNUITY of the application file.';
+COMMENT ON COLUMN reporting.what_if_summary.amount IS 'Amount of that offer in €, as AMT_CREDIT of the application file.';
+COMMENT ON COLUMN reporting.what_if_summary.annuity IS 'Annuity of that offer in €, as AMT_ANNUITY of the application file.';
 COMMENT ON COLUMN reporting.what_if_summary.default_probability IS
-    'Probability that the applicant will have payment difficulties, with that offer.';
+    'Probability from 0 to 1 that the applicant will have payment difficulties, with that offer.';
 COMMENT ON COLUMN reporting.what_if_summary.default_percent IS 'The same in %.';
 COMMENT ON COLUMN reporting.what_if_summary.score IS 'Score with that offer, from 0 (worst) to 100 (best).';
 COMMENT ON COLUMN reporting.what_if_summary.asked_duration IS

@@ -257,6 +257,7 @@ def run() -> Iterator[Result]:
     rows = NEW_CUSTOMERS * len(explained_features())
     peak = max(each.peak_mb for each in nights)
     yield from (Result(f"night: {name}, busy", value, "s") for name, value in stages.items())
+    yield at_most("search of offers, busy, of the whole night", 100 * stages["what if"] / seconds, "%", 15)
     yield Result("night: long rows", rows, "rows")
     yield Result("the same within the night, beside scoring", rows / (stages["load"] + stages["index"]), "rows/s")
     yield Result("whole night, file to published", seconds, "s")

@@ -22,6 +22,8 @@ BAD_ROWS = {
     "a reason that speaks for a customer": "INSERT INTO credit.reason VALUES (1, 1, 1, 'R01', 1, 1, -0.5, 1)",
     "a reason that is not a number": "INSERT INTO credit.reason VALUES (1, 1, 1, 'R01', 1, 1, 'NaN', -1)",
     "a reason of half a number": "INSERT INTO credit.reason VALUES (1, 1, 1, 'R01', 1, NULL, 0.5, -1)",
+    "an offer of nothing": "INSERT INTO credit.what_if VALUES (1, 1, 9, 0, 1, 0.1, 90, 'accept', true, true, true)",
+    "an offer found without one": "INSERT INTO credit.what_if_summary VALUES (1, 1, 'found')",
     "a reason told in one language": "INSERT INTO credit.reason_text (catalogue_id, code, feature_ids, refusal_en)"
     " VALUES (1, 'R01', '{1}', 'Why.')",
     "similar customers of a group under 20": "INSERT INTO credit.similar_customer (run_id, customer_id, neighbours,"
@@ -44,12 +46,8 @@ BAD_ROWS = {
 @pytest.mark.parametrize("statement", BAD_ROWS.values(), ids=BAD_ROWS.keys())
 def test_the_database_refuses(engine: Engine, statement: str) -> None:
     with engine.connect() as connection, connection.begin() as work:
-        for table, column in (
-            ("score", "run_id"),
-            ("reason", "run_id"),
-            ("similar_customer", "run_id"),
-            ("former_customer", "model_id"),
-        ):
+        of_runs = ("score", "reason", "what_if", "what_if_summary", "similar_customer")
+        for table, column in (*((table, "run_id") for table in of_runs), ("former_customer", "model_id")):
             connection.execute(text(f"CREATE TABLE credit.p_{table} PARTITION OF credit.{table} FOR VALUES IN (1)"))
             assert column
         with pytest.raises(IntegrityError):

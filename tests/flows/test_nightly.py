@@ -120,7 +120,7 @@ def test_the_first_night_has_none_to_be_compared_with(installation, first) -> No
 
 
 def test_the_run_says_how_long_each_stage_took_and_what_the_audit_saw(installation, first) -> None:
-    assert {"survey", "check", "score", "load", "index", "audit"} <= set(first.run.stage_seconds)
+    assert {"survey", "check", "score", "what if", "load", "index", "audit"} <= set(first.run.stage_seconds)
     checks = installation.rows(f"SELECT name, passed FROM credit.run_check WHERE run_id = {first.run.run_id}")
     assert {name for name, _ in checks} == CHECKS
     assert all(passed for _, passed in checks)

@@ -67,6 +67,13 @@ def nights(engine: Engine, trained: Trained, former: Applications, new: Applicat
             ),
             {"catalogue": catalogue},
         )
+        for offers in (
+            "INSERT INTO credit.what_if_summary (run_id, customer_id, outcome)"
+            " SELECT run_id, customer_id, 'no_annuity' FROM credit.score",
+            "INSERT INTO credit.what_if SELECT run_id, customer_id, 12, 100000, 9000, 0.1, 90, 'accept',"
+            " true, true, true FROM credit.score",
+        ):
+            connection.execute(text(offers))
         for number, customer in enumerate((str(OWN[0]), str(OTHER), "12x", None)):
             connection.execute(
                 text(
