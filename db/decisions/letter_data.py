@@ -127,6 +127,14 @@ FROM reporting.explanation_group
 WHERE customer_id = ANY(:ids) AND may_be_told
 ORDER BY customer_id, told_rank
 """
+_WHAT_IF = """
+SELECT customer_id, feasible, text_en, text_fr FROM reporting.what_if_summary
+WHERE customer_id = ANY(:ids) AND outcome <> 'accepted'
+"""
+_SIMILAR = """
+SELECT customer_id, neighbours, defaulted, default_rate, low, high, model_probability
+FROM reporting.similar_customers WHERE customer_id = ANY(:ids) AND neighbours IS NOT NULL
+"""
 _REFUSED = "SELECT customer_id FROM reporting.customer WHERE decision = 'decline' ORDER BY customer_id"
 
 
@@ -163,12 +171,24 @@ def letters(
         reasons = _by_customer(_rows(connection, _REASONS, **ids))
         facts = _by_customer(_rows(connection, _FACTS, features=list(features), **ids) if details else ())
         groups = _by_customer(_rows(connection, _GROUPS, **ids) if details else ())
+        offers = _one_each(_rows(connection, _WHAT_IF, **ids))
+        similar = _one_each(_rows(connection, _SIMILAR, **ids) if details else ())
     made = []
     for row in sorted(customers, key=lambda row: int(row["customer_id"])):
         number = int(row["customer_id"])
         own, why, moves = (tuple(each.get(number, ())) for each in (facts, reasons, groups))
-        made.append(CustomerLetter(number, row, own, why, moves))
+        what_if = WhatIf(**offers[number]) if number in offers else None
+        like = Similar(**similar[number]) if number in similar else None
+        made.append(CustomerLetter(number, row, own, why, moves, what_if, like))
     return made
+
+
+def _one_each(rows: Iterable[Row]) -> dict[int, dict[str, Any]]:
+    """Each customer's row, without the number."""
+    return {
+        int(row["customer_id"]): {name: value for name, value in row.items() if name != "customer_id"}
+        for row in rows
+    }
 
 
 def _by_customer(rows: Iterable[Row]) -> dict[int, list[Row]]:
