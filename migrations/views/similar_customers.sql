@@ -21,7 +21,7 @@ SELECT
         'Parmi les ' || c.neighbours || ' anciens clients qui ressemblent le plus à celui-ci, ' || c.defaulted || ' ('
         || reporting.format_number_fr(100 * c.default_rate, 1) || U&'\202F%, de '
         || reporting.format_number_fr(100 * c.low, 1) || ' à ' || reporting.format_number_fr(100 * c.high, 1)
-        || ') ont eu des difficultés de paiement ; le modèle dit '
+        || CASE WHEN c.defaulted > 1 THEN ') ont' ELSE ') a' END || ' eu des difficultés de paiement ; le modèle dit '
         || reporting.format_number_fr(100 * s.default_probability, 1) || U&'\202F%.',
         'Cette exécution ne dit pas ce que sont devenus les anciens clients semblables. La prochaine le dira, si son '
         'modèle garde ce qu''il faut ; un modèle nouvellement entraîné le garde.'
@@ -33,8 +33,8 @@ SELECT
     c.income_high,
     c.amount_low AS credit_amount_low,
     c.amount_high AS credit_amount_high,
-    c.annuity_income_low AS annuity_income_share_low,
-    c.annuity_income_high AS annuity_income_share_high,
+    100 * c.annuity_income_low AS annuity_income_share_low,
+    100 * c.annuity_income_high AS annuity_income_share_high,
     s.run_id
 FROM credit.score AS s
 LEFT JOIN credit.similar_customer AS c ON c.run_id = s.run_id AND c.customer_id = s.customer_id
