@@ -35,7 +35,8 @@ SELECT
     c.amount_high AS credit_amount_high,
     100 * c.annuity_income_low AS annuity_income_share_low,
     100 * c.annuity_income_high AS annuity_income_share_high,
-    s.run_id
+    s.run_id,
+    100 * s.default_probability AS model_percent
 FROM credit.score AS s
 LEFT JOIN credit.similar_customer AS c ON c.run_id = s.run_id AND c.customer_id = s.customer_id
 WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p);
@@ -71,3 +72,4 @@ COMMENT ON COLUMN reporting.similar_customers.annuity_income_share_low IS
 COMMENT ON COLUMN reporting.similar_customers.annuity_income_share_high IS
     'Third quartile of their annuity as a share of the income in %.';
 COMMENT ON COLUMN reporting.similar_customers.run_id IS 'Run that the row is from, see run_history.';
+COMMENT ON COLUMN reporting.similar_customers.model_percent IS 'The same as model_probability, in %.';
