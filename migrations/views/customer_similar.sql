@@ -4,8 +4,9 @@ SELECT
     s.text_en,
     s.text_fr,
     s.text_en || COALESCE(
-        chart.drawn || '● these ' || s.neighbours || ' people, with the 95% interval · ◆ the model' || chart.closing
-        || '<span style="display:block;font-size:12px">The middle half of them: age '
+        chart.drawn || '● these ' || s.neighbours || ' people, with the 95% interval · ◆ the model' || chart.closing, '')
+    || COALESCE(
+        '<span style="display:block;font-size:12px">The middle half of them: age '
         || reporting.format_number_en(s.age_years_low, 0) || ' to '
         || reporting.quantity_en(s.age_years_high, 0, 'years') || ', income '
         || reporting.format_number_en(s.income_low, 0) || ' to '
@@ -17,14 +18,15 @@ SELECT
         ''
     ) AS similar_html_en,
     s.text_fr || COALESCE(
-        chart.drawn || '● ces ' || s.neighbours || U&' personnes, avec l''intervalle à 95\202F% · ◆ le modèle' || chart.closing
-        || '<span style="display:block;font-size:12px">La moitié centrale : âge de '
+        chart.drawn || '● ces ' || s.neighbours || U&' personnes, avec l''intervalle à 95\202F% · ◆ le modèle' || chart.closing, '')
+    || COALESCE(
+        '<span style="display:block;font-size:12px">La moitié centrale : âge de '
         || reporting.format_number_fr(s.age_years_low, 0) || ' à '
         || reporting.quantity_fr(s.age_years_high, 0, 'ans') || ', revenu de '
         || reporting.format_number_fr(s.income_low, 0) || ' à '
         || reporting.quantity_fr(s.income_high, 0, '€') || ', montant de '
         || reporting.format_number_fr(s.credit_amount_low, 0) || ' à '
-        || reporting.quantity_fr(s.credit_amount_high, 0, '€') || ', annuité de '
+        || reporting.quantity_fr(s.credit_amount_high, 0, '€') || ', échéance de '
         || reporting.format_number_fr(s.annuity_income_share_low, 0) || ' à '
         || reporting.quantity_fr(s.annuity_income_share_high, 0, '%') || ' du revenu.</span>',
         ''

@@ -21,7 +21,7 @@ SELECT
         'Parmi les ' || c.neighbours || ' anciens clients qui ressemblent le plus à celui-ci, ' || c.defaulted || ' ('
         || reporting.format_number_fr(100 * c.default_rate, 1) || U&'\202F%, de '
         || reporting.format_number_fr(100 * c.low, 1) || ' à ' || reporting.format_number_fr(100 * c.high, 1)
-        || ') ont eu des difficultés de paiement ; le modèle dit '
+        || CASE WHEN c.defaulted > 1 THEN ') ont' ELSE ') a' END || ' eu des difficultés de paiement ; le modèle dit '
         || reporting.format_number_fr(100 * s.default_probability, 1) || U&'\202F%.',
         'Cette exécution ne dit pas ce que sont devenus les anciens clients semblables. La prochaine le dira, si son '
         'modèle garde ce qu''il faut ; un modèle nouvellement entraîné le garde.'
@@ -33,9 +33,10 @@ SELECT
     c.income_high,
     c.amount_low AS credit_amount_low,
     c.amount_high AS credit_amount_high,
-    c.annuity_income_low AS annuity_income_share_low,
-    c.annuity_income_high AS annuity_income_share_high,
-    s.run_id
+    100 * c.annuity_income_low AS annuity_income_share_low,
+    100 * c.annuity_income_high AS annuity_income_share_high,
+    s.run_id,
+    100 * s.default_probability AS model_percent
 FROM credit.score AS s
 LEFT JOIN credit.similar_customer AS c ON c.run_id = s.run_id AND c.customer_id = s.customer_id
 WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p);
@@ -71,3 +72,4 @@ COMMENT ON COLUMN reporting.similar_customers.annuity_income_share_low IS
 COMMENT ON COLUMN reporting.similar_customers.annuity_income_share_high IS
     'Third quartile of their annuity as a share of the income in %.';
 COMMENT ON COLUMN reporting.similar_customers.run_id IS 'Run that the row is from, see run_history.';
+COMMENT ON COLUMN reporting.similar_customers.model_percent IS 'The same as model_probability, in %.';
