@@ -9,6 +9,7 @@ customers, and records as seen what the database has; these pages only pass on w
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -178,8 +179,13 @@ def _conclusion_typed() -> dict[str, Any]:
 
 
 def _number(typed: str | None) -> float | None:
-    """A number as people write it in either language, grouped or not; None if it is none."""
+    """A number as people write it in either language, grouped or not; None if it is none.
+
+    250.000 is a quarter of a million to some and 250 to others, so it is none.
+    """
     plain = "".join((typed or "").split()).replace("€", "")
+    if re.fullmatch(r"\d{1,3}\.\d{3}", plain):
+        return None
     if plain.count(",") == 1 and "." not in plain and len(plain.partition(",")[2]) != 3:
         plain = plain.replace(",", ".")
     try:
