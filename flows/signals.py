@@ -18,6 +18,8 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+# What Prefect raises in a flow that is asked to end; by its name, as importing it takes long.
+PREFECTS = ("prefect.exceptions", "TerminationSignal")
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -89,11 +91,15 @@ def _end(number: int, _frame: FrameType | None) -> None:
 def _not_lost(hook: Callable[[Any], object], failed: Any) -> None:
     """Raise the error a moment later if it hit code that can raise none, such as a callback of the collector."""
     global _ending
-    if not isinstance(failed.exc_value, EndedBySignal):
+    error = failed.exc_value
+    if isinstance(error, EndedBySignal):
+        _ending, number = None, int(error.number)
+    elif (type(error).__module__, type(error).__name__) == PREFECTS:
+        number = int(error.signal)
+    else:
         hook(failed)
         return
-    _ending = None
-    threading.Timer(0.01, os.kill, (os.getpid(), failed.exc_value.number)).start()
+    threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
 
 
 def asked() -> bool:
