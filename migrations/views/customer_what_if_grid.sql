@@ -57,7 +57,7 @@ COMMENT ON VIEW reporting.customer_what_if_grid IS
     'a row per amount, the largest first, below a row of the months. What the application asks for has ◀. Ask for one '
     'customer_id at a time, or ask what_if for several.';
 COMMENT ON COLUMN reporting.customer_what_if_grid.customer_id IS 'Application number.';
-COMMENT ON COLUMN reporting.customer_what_if_grid.ord IS 'Row: 0 has the months, 1 the largest amount.';
+COMMENT ON COLUMN reporting.customer_what_if_grid.ord IS 'Place of the row: 0 has the months, 1 the largest amount.';
 COMMENT ON COLUMN reporting.customer_what_if_grid.label_en IS 'The amount as written in English.';
 COMMENT ON COLUMN reporting.customer_what_if_grid.label_fr IS 'The amount as written in French.';
 COMMENT ON COLUMN reporting.customer_what_if_grid.cell_1 IS
