@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -79,7 +81,7 @@ def downgrade() -> None:
 
 
 def _tables() -> None:
-    later = {"deferrable": True, "initially": "DEFERRED"}
+    later: dict[str, Any] = {"deferrable": True, "initially": "DEFERRED"}
     op.create_table(
         "decision_ground",
         sa.Column("code", sa.Text, primary_key=True),
