@@ -83,6 +83,8 @@ def audit_what_if(engine: Engine, run_id: int, policy_id: int) -> list[Check]:
     with connect(engine) as connection:
         driver: Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
         driver.execute("SET LOCAL work_mem = '128MB'")
+        # Nothing is known yet of tables that have just been loaded: the planner would take them for small.
+        driver.execute("SET LOCAL enable_nestloop = off")
         row = driver.execute(sql.SQL(_OFFERS).format(**tables), {"policy_id": policy_id}).fetchone()
     assert row is not None
     not_accepted, searched, of_others, outcomes, misplaced, nearest, decided, scores, asked_error = row
