@@ -24,6 +24,7 @@ FROM (
         AND NOT EXISTS (SELECT FROM credit.review_conclusion AS c WHERE c.review_id = asked.review_id)
     WHERE s.run_id = (SELECT p.run_id FROM credit.published_run AS p)
 ) AS w
+WHERE reporting.one_customer(w.customer_id)
 UNION ALL
 SELECT
     d.customer_id,
@@ -34,10 +35,12 @@ SELECT
     to_char(d.decided_at, 'DD/MM/YYYY') || ' · ' || reporting.html_text(d.decided_by) || ' : '
         || d.decision_label_fr || ' (' || d.follows_fr || '). ' || d.reason_fr
         || CASE WHEN d.note <> '' THEN U&' : «\00A0' || reporting.html_text(d.note) || U&'\00A0»' ELSE '' END
-FROM reporting.decision AS d;
+FROM reporting.decision AS d
+WHERE reporting.one_customer(d.customer_id);
 
 COMMENT ON VIEW reporting.customer_decision IS
-    'What people did about an applicant, as lines of a card: the state, then the decisions, the newest first.';
+    'What people did about an applicant, as lines of a card: the state, then the decisions, the newest first. Ask for '
+    'one customer_id at a time.';
 COMMENT ON COLUMN reporting.customer_decision.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.customer_decision.ord IS 'Place of the line; 0 is the state.';
 COMMENT ON COLUMN reporting.customer_decision.html_en IS 'The line in English (HTML).';

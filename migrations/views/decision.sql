@@ -35,7 +35,8 @@ SELECT
     d.supersedes,
     COALESCE((d.decision = 'refuse') <> (before.decision = 'refuse'), false)::integer AS is_reversal,
     NOT EXISTS (SELECT FROM credit.decision AS later WHERE later.supersedes = d.decision_id) AS is_current,
-    c.review_id
+    c.review_id,
+    100 * d.default_probability AS default_percent
 FROM credit.decision AS d
 JOIN credit.scoring_run AS run ON run.run_id = d.run_id
 JOIN credit.decision_ground AS g ON g.code = d.reason_code
@@ -60,7 +61,7 @@ COMMENT ON COLUMN reporting.decision.decision IS 'What was decided: accept, refu
 COMMENT ON COLUMN reporting.decision.decision_label_en IS 'What was decided, in English.';
 COMMENT ON COLUMN reporting.decision.decision_label_fr IS 'What was decided, in French.';
 COMMENT ON COLUMN reporting.decision.amount IS
-    'Amount of the other terms, in the units of the application file; empty for other decisions.';
+    'Amount of the other terms in €; empty for other decisions.';
 COMMENT ON COLUMN reporting.decision.duration IS 'Duration of the other terms, in months; empty for other decisions.';
 COMMENT ON COLUMN reporting.decision.recommendation IS 'What was suggested: accept, review or decline.';
 COMMENT ON COLUMN reporting.decision.recommendation_label_en IS 'What was suggested, in English.';
@@ -76,6 +77,7 @@ COMMENT ON COLUMN reporting.decision.note IS 'What the person wrote beside it, a
 COMMENT ON COLUMN reporting.decision.score IS 'Score from 0 (worst) to 100 (best) that was on the screen.';
 COMMENT ON COLUMN reporting.decision.default_probability IS
     'Probability of payment difficulties, 0 to 1, that was on the screen.';
+COMMENT ON COLUMN reporting.decision.default_percent IS 'The same in %.';
 COMMENT ON COLUMN reporting.decision.band IS 'Band of that score.';
 COMMENT ON COLUMN reporting.decision.reasons IS
     'Codes of the reasons that were on the screen, the strongest first, see decision_reason; none for an accepted file.';

@@ -38,6 +38,7 @@ CODES = {
     "decision": "accept, review, decline: to filter by",
     "decides_by": "scores, figures: to filter by",
     "direction": "raises, lowers, none: to filter by",
+    "follows": "1, 0 or empty: to count",
     "feature": "the column's name in the application file",
     "bin": "the place of the bin, to sort by",
     "group_kind": "all, gender, age: to filter by",
@@ -50,6 +51,7 @@ CODES = {
     "risk_direction": "rises, falls: to filter by",
     "rule": "the rule's name in the contract",
     "severity": "fail, warn: to filter by",
+    "state": "of a review: to filter by",
     "status": "what the ledger says",
 }
 OTHER_TYPES = {

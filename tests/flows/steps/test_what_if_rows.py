@@ -9,6 +9,7 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from db.runs.audit_what_if import audit_what_if
 from flows.steps.run_policy import RunPolicy
@@ -125,6 +126,12 @@ def test_the_page_has_a_row_per_amount_with_a_sign_in_each_cell_and_marks_what_w
         assert sum("◀" in cell for cell in cells) == 1
         (text_line,) = world.query(f"SELECT * FROM reporting.customer_what_if WHERE customer_id = {number}")
         assert text_line["text_en"] in text_line["text_html_en"]
+
+
+@pytest.mark.parametrize("view", ["customer_what_if", "customer_what_if_grid", "customer_what_if_frontier"])
+def test_a_view_of_the_page_refuses_to_answer_for_several(world: World, view: str) -> None:
+    with pytest.raises(DBAPIError, match="Choose exactly one customer"):
+        world.query(f"SELECT * FROM reporting.{view}")
 
 
 def test_the_frontier_falls_to_the_nearest_offer_or_beyond(world: World) -> None:
