@@ -261,11 +261,13 @@ def _rendered(name: str, language: str, customer: int | None, **known: Any) -> s
 
     said = {key: words[language] for key, words in _texts().items()}
     zone = ZoneInfo(current_app.config[TIME_ZONE])
-    context = get_spa_template_context("menu")
+    context = get_spa_template_context(None)
     context["default_title"] = said[f"{name}_title"].format(number=customer)
     return render_template(
         f"creditlens/{name}.html",
         **context,
+        # Superset's views give their templates this one.
+        appbuilder=current_app.appbuilder,
         say=said,
         lang=language,
         customer=customer,

@@ -435,7 +435,7 @@ def test_on_a_phone_every_chart_is_as_wide_as_the_screen(
             assert desk.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
             desk.page.screenshot(path=artefacts / f"{name}-{number}-{language}-phone.png", full_page=True)
     finally:
-        # A page that is open when the screen becomes another one is loaded anew.
+        # A page keeps the layout that it was loaded with.
         desk.page.goto("about:blank")
 
 

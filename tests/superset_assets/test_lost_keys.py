@@ -31,10 +31,11 @@ def own(superset: Superset, postgres: EmbeddedPostgres, tmp_path: Path) -> Itera
         isolation_level="AUTOCOMMIT"
     )
     with maker.connect() as connection:
-        connection.execute(text("CREATE DATABASE lost_keys TEMPLATE template0"))
+        name = f"keys_{tmp_path.name[-20:]}"
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE template0'))
     maker.dispose()
     shutil.copy(superset.settings.state / "secrets.json", tmp_path)
-    metadata = psql_url(postgres.url(SUPERUSER, database="lost_keys"))
+    metadata = psql_url(postgres.url(SUPERUSER, database=name))
     settings = superset.settings.model_copy(
         update={"state": tmp_path, "superset_port": free_port(None), "superset_database_url": SecretStr(metadata)}
     )
@@ -65,6 +66,8 @@ def rows_shown(client: httpx.Client) -> int:
     rows = 0
     for form in [chart["form_data"] for chart in charts if chart["form_data"]["viz_type"] == "table"]:
         columns = form.get("all_columns") or form.get("groupby")
+        if not columns:
+            continue
         body = {
             "datasource": {"id": int(form["datasource"].split("__")[0]), "type": "table"},
             "queries": [{"columns": columns[:1], "row_limit": 5}],

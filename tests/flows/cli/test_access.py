@@ -29,7 +29,7 @@ OWNS = {
     r"credit sequence ": "USAGE SELECT UPDATE",
     r"credit function ": "EXECUTE",
 }
-POLICY_FUNCTIONS = r"credit function (sees_everybody|viewer_customers|viewer_regions|region_of)$"
+POLICY_FUNCTIONS = r"credit function (sees_everybody|viewer_customers|viewer_regions|region_of|acts_recorded)$"
 MATRIX: dict[str, dict[str, str]] = {
     # Nobody can log in as these two ...
     OWNER: OWNS,
@@ -53,11 +53,17 @@ MATRIX: dict[str, dict[str, str]] = {
         r"credit relation policy(_feature|_line|_policy_id_seq)?$": "SELECT",
         r"credit relation (portfolio_state|advisor_portfolio|customer_region|run_withdrawal)$": "SELECT",
         r"credit relation (pointer_move|privacy_request)$": "",
+        # What people decide is added by a function that the writer may not execute.
+        r"credit relation (decision|review|review_conclusion)(_\w+_seq)?$": "SELECT",
+        r"credit relation decision_ground$": "SELECT",
         r"credit relation (new_customer|score|shap_value|reason|former_customer)(_[rm]\d{8})?$": EVERYTHING,
+        r"credit relation (similar_customer|former_code)(_[rm]\d{8})?$": EVERYTHING,
         r"credit relation what_if(_summary)?(_r\d{8})?$": EVERYTHING,
         r"credit relation ": "SELECT INSERT UPDATE DELETE",
         r"creditlens_private relation schema_version$": "SELECT",
     },
+    # It adds to what people decided, by one function, and reads nothing.
+    roles.DECIDER: {r"credit function record_human_act$": "EXECUTE"},
     "creditlens_nobody": {},
 }
 PRIVILEGES = {"table": EVERYTHING.split(), "sequence": ["USAGE", "SELECT", "UPDATE"], "function": ["EXECUTE"]}
@@ -149,6 +155,7 @@ BEYOND_OBJECTS: dict[str, tuple[set[str], set[str], bool]] = {
     roles.ANALYST: (set(), {"CONNECT"}, False),
     roles.DASHBOARD: (set(), {"CONNECT"}, False),
     COMPLIANCE: (set(), set(), False),
+    roles.DECIDER: (set(), {"CONNECT"}, False),
     "creditlens_superset": (set(), set(), False),
     "creditlens_nobody": (set(), set(), False),
 }
@@ -228,7 +235,8 @@ def test_nothing_belongs_to_a_login_but_the_writers_tables(server: psycopg.Conne
     assert {owner for owner, _ in owners} == {OWNER, VIEWS, WRITER}
     assert {what.split()[0] for owner, what in owners if owner == VIEWS} == {"reporting"}
     tables = {what for owner, what in owners if owner == WRITER and not re.search("pk_|ix_|pkey|_key", what)}
-    parted = ("new_customer", "score", "shap_value", "reason", "what_if", "what_if_summary", "former_customer")
+    parted = ("new_customer", "score", "shap_value", "reason", "what_if", "what_if_summary", "similar_customer")
+    parted += ("former_customer", "former_code")
     assert tables == {f"credit {table}" for table in parted}
 
 
