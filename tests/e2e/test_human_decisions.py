@@ -31,7 +31,7 @@ def pictures(page: Page, folder: Path, name: str) -> None:
     address = page.url.partition("?")[0]
     for language in ("fr", "en"):
         page.goto(f"{address}?language={language}")
-        page.wait_for_selector("#app-menu *")
+        page.wait_for_selector("main")
         for width in (1600, 390):
             page.set_viewport_size({"width": width, "height": 1000})
             page.wait_for_timeout(500)
