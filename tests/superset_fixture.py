@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine
 
+from db.access import portfolios
 from db.engine import psql_url
 from db.server.embedded import free_port
 from flows.services import superset as superset_service
@@ -92,6 +93,7 @@ def superset(
         settings = Settings()
         share_readers(settings, reader_passwords)
         publish_two_nights(folder, new_frame)
+    assert portfolios.ensure_key(engine, settings.secrets()["viewer"])
     found = superset_service.set_up(settings)
     made = Superset(found.url, found.users, engine, settings)
     yield made
