@@ -66,7 +66,7 @@ class CustomerLetter:
     Attributes
     ----------
     customer: score, score_exact, default_percent, percentile, decision, decision_en, decision_fr, band, band_en,
-        band_fr.
+        band_fr; decided, ground_en, ground_fr: what a person decided and why, None where nobody has.
     facts: feature, label_en, label_fr, value_en, value_fr, may_score; in the order asked for.
     reasons: reason_code, text_en, text_fr, action_en, action_fr; the strongest first, none of one who is accepted.
     groups: label_en, label_fr, score_points of what may be told, the strongest first.
@@ -96,10 +96,13 @@ SELECT feature_label_en AS label_en, feature_label_fr AS label_fr FROM reporting
 WHERE is_published AND NOT may_score AND because_en IS NOT NULL ORDER BY feature_id
 """
 _CUSTOMERS = """
-SELECT customer_id, score, score_exact, default_percent, percentile, decision,
-       decision_label_en AS decision_en, decision_label_fr AS decision_fr,
-       band, band_label_en AS band_en, band_label_fr AS band_fr
-FROM reporting.customer WHERE customer_id = ANY(:ids)
+SELECT c.customer_id, c.score, c.score_exact, c.default_percent, c.percentile, c.decision,
+       c.decision_label_en AS decision_en, c.decision_label_fr AS decision_fr,
+       c.band, c.band_label_en AS band_en, c.band_label_fr AS band_fr,
+       held.decision AS decided, held.reason_en AS ground_en, held.reason_fr AS ground_fr
+FROM reporting.customer AS c
+LEFT JOIN reporting.decision AS held ON held.customer_id = c.customer_id AND held.is_current
+WHERE c.customer_id = ANY(:ids)
 """
 # By the policy that the run was decided by, as the letter is about that decision.
 _FACTS = """
@@ -135,7 +138,14 @@ _SIMILAR = """
 SELECT customer_id, neighbours, defaulted, default_rate, low, high, model_probability
 FROM reporting.similar_customers WHERE customer_id = ANY(:ids) AND neighbours IS NOT NULL
 """
-_REFUSED = "SELECT customer_id FROM reporting.customer WHERE decision = 'decline' ORDER BY customer_id"
+# What a person decided takes the place of what the night suggests.
+_REFUSED = """
+SELECT c.customer_id
+FROM reporting.customer AS c
+LEFT JOIN reporting.decision AS held ON held.customer_id = c.customer_id AND held.is_current
+WHERE COALESCE(held.decision, c.decision) IN ('decline', 'refuse')
+ORDER BY c.customer_id
+"""
 
 
 def letter_run(engine: Engine) -> LetterRun | None:
@@ -150,7 +160,7 @@ def letter_run(engine: Engine) -> LetterRun | None:
 
 
 def refused(engine: Engine) -> list[int]:
-    """Whom the published run suggests to decline, by number."""
+    """Whom a person refused, or the published run suggests to decline and nobody decided on, by number."""
     with connect(engine) as connection:
         return list(connection.scalars(text(_REFUSED)))
 

@@ -88,23 +88,40 @@ def sheet(run: LetterRun, one: CustomerLetter, language: Language, lender: Lende
             for fact in one.facts
         ],
         "some_barred": any(not fact["may_score"] for fact in one.facts),
-        "what_if": getattr(one.what_if, f"text_{language}", None),
+        "what_if": _what_if(one, language),
         "similar": _similar(one, language, say),
         "how_text": say["how_text"].format(former=number(run.former_customers, 0, language)),
     }
 
 
+def decided(one: CustomerLetter) -> str:
+    """What the letter is about: what a person decided, else what the night suggests: accept, review or decline.
+
+    Raises RefusedError where a person accepted on other terms, which only that person can put in writing.
+    """
+    held = one.customer["decided"]
+    if held == "accept_other_terms":
+        raise RefusedError(
+            f"Customer {one.customer_id} was accepted on other terms, which this letter does not know; write it by"
+            " hand, or print the sheet."
+        )
+    return {"accept": "accept", "refuse": "decline"}.get(held, str(one.customer["decision"]))
+
+
 def decision(run: LetterRun, one: CustomerLetter, language: Language, lender: Lender) -> dict[str, Any]:
     """What the decision letter says."""
-    say, suggested = words("letters", language), str(one.customer["decision"])
+    say, suggested = words("letters", language), decided(one)
+    reasons = _reasons(one, language)
+    if suggested == "decline" and not reasons and (ground := one.customer[f"ground_{language}"]):
+        reasons = [{"text": ground, "action": None}]
     actions = dict.fromkeys(action for row in one.reasons if (action := row[f"action_{language}"]))
-    what_if = getattr(one.what_if, f"text_{language}", None)
+    what_if = _what_if(one, language)
     barred = ", ".join(_lower(row[f"label_{language}"]) for row in run.barred)
     return {
         "title": say[f"decision_title_{suggested}"],
         "decision": suggested,
         "opening": say[f"decision_{suggested}"].format(customer=one.customer_id, day=day(run.as_of, language)),
-        "reasons": _reasons(one, language),
+        "reasons": reasons,
         "sources": getattr(lender.sources, language),
         "not_used": say["not_used"].format(words=barred) if barred else None,
         "what_if": what_if,
@@ -135,6 +152,11 @@ def _common(
 
 def _reasons(one: CustomerLetter, language: Language) -> list[dict[str, Any]]:
     return [{"text": row[f"text_{language}"], "action": row[f"action_{language}"]} for row in one.reasons]
+
+
+def _what_if(one: CustomerLetter, language: Language) -> str | None:
+    told = getattr(one.what_if, f"text_{language}", None)
+    return f"{told}." if told and not told.endswith(".") else told
 
 
 def _bars(run: LetterRun, one: CustomerLetter, language: Language, say: Mapping[str, str]) -> list[dict[str, Any]]:

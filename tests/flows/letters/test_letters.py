@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 
 from db.decisions.letter_data import CustomerLetter, LetterRun, Similar, WhatIf
+from db.errors import RefusedError
+from flows.letters import customer
 from flows.letters.customer import letter
 from flows.letters.lender import Lender, read_lender
 from flows.letters.words import LANGUAGES, Kind, Language, facts
@@ -59,6 +61,7 @@ def a_customer(decision: str = "decline", *, value: str = "495,882 €", **chang
             "customer_id": 100_038, "score": score, "score_exact": score + 0.2, "default_percent": 99.8 - score,
             "percentile": 3.0, "decision": decision, "decision_en": decision.title(), "decision_fr": "Refuser",
             "band": "E", "band_en": "Very high risk", "band_fr": "Risque très élevé",
+            "decided": None, "ground_en": None, "ground_fr": None,
         },
         facts=tuple(
             {"feature": name, "label_en": by_name()[name].label_en, "label_fr": by_name()[name].label_fr,
@@ -162,6 +165,28 @@ def test_what_if_and_similar_customers_are_told_where_they_are_known_and_not_nam
     assert "312,000" in pages(letter(a_run(), known, "decision", "en", lender))[0]
     flat = pages(letter(a_run(), a_customer(), "sheet", "en", lender))[0]
     assert "What would get a yes" not in flat and "most like" not in flat
+
+
+@pytest.mark.parametrize(
+    ("suggested", "held", "about"),
+    [("decline", "accept", "accept"), ("accept", "refuse", "decline"), ("review", None, "review")],
+)
+def test_what_a_person_decided_takes_the_place_of_what_is_suggested(
+    suggested: str, held: str | None, about: str, lender: Lender
+) -> None:
+    one = a_customer(suggested)
+    one = replace(one, customer={**one.customer, "decided": held, "ground_en": "Another ground", "ground_fr": "x"})
+    said = customer.decision(a_run(), one, "en", lender)
+    assert said["decision"] == about
+    if (suggested, about) == ("accept", "decline"):
+        assert [reason["text"] for reason in said["reasons"]] == ["Another ground"]
+
+
+def test_other_terms_are_not_put_in_writing(lender: Lender) -> None:
+    one = a_customer()
+    one = replace(one, customer={**one.customer, "decided": "accept_other_terms"})
+    with pytest.raises(RefusedError, match="other terms"):
+        customer.decision(a_run(), one, "en", lender)
 
 
 def test_the_bars_lead_from_the_starting_point_to_the_score(lender: Lender) -> None:
