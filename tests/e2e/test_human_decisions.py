@@ -54,7 +54,7 @@ def test_decide_otherwise_ask_for_a_review_and_have_another_person_conclude(
     pictures(page, artefacts, "decide")
     page.get_by_label("Refuse").check()
     page.get_by_label("Reason").select_option("burden")
-    page.get_by_label("Note").fill("Three other credits, said on the phone.")
+    page.get_by_role("textbox", name="Note").fill("Three other credits, said on the phone.")
     page.get_by_role("button", name="Record the decision").click()
     page.wait_for_url("**/superset/dashboard/customer-en/**")
     expect(card).to_contain_text("Refused", timeout=60_000)
@@ -83,7 +83,7 @@ def test_decide_otherwise_ask_for_a_review_and_have_another_person_conclude(
     pictures(page, artefacts, "review-done")
     for language in ("en", "fr"):
         page.goto(f"{superset.url}/superset/dashboard/portfolio-{language}/")
-        page.get_by_role("tab", name="Decisions" if language == "en" else "Décisions").click()
+        page.locator("[role=tab]:visible", has_text="Decisions" if language == "en" else "Décisions").click()
         page.wait_for_timeout(6_000)
         page.screenshot(path=artefacts / f"portfolio-decisions-{language}.png", full_page=True)
         page.goto(f"{superset.url}/superset/dashboard/worklist-{language}/")
