@@ -56,6 +56,101 @@ LEFT JOIN (
             'Customers beside those of earlier nights',
             'Clients au regard des nuits précédentes'
         ),
+        (
+            'not_accepted_with_reasons',
+            'Customers who are not accepted and have reasons',
+            'Clients non acceptés qui ont des motifs'
+        ),
+        (
+            'reasons_of_others',
+            'Reasons of customers who are accepted',
+            'Motifs de clients acceptés'
+        ),
+        (
+            'reasons_of_nothing_kept',
+            'Reasons that rest on nothing that is kept',
+            'Motifs qui ne reposent sur rien de conservé'
+        ),
+        (
+            'stronger_reasons_left_out',
+            'Stronger reasons that were left out',
+            'Motifs plus forts laissés de côté'
+        ),
+        (
+            'reason_error',
+            'Largest gap between a reason and what it is worked out from',
+            'Plus grand écart entre un motif et ce dont il découle'
+        ),
+        (
+            'no_reason_to_tell_share',
+            'Share of those not accepted without a reason to tell',
+            'Part des non acceptés sans motif à dire'
+        ),
+        (
+            'what_if_not_accepted',
+            'Customers who are not accepted and for whom offers were tried',
+            'Clients non acceptés pour qui des offres ont été essayées'
+        ),
+        (
+            'what_if_of_others',
+            'Offers for customers who are accepted',
+            'Offres pour des clients acceptés'
+        ),
+        (
+            'what_if_outcomes_not_of_their_offers',
+            'Outcomes that do not follow from the offers',
+            'Résultats qui ne découlent pas des offres'
+        ),
+        (
+            'what_if_frontier_misplaced',
+            'Offers wrongly called the largest accepted',
+            'Offres dites à tort les plus grandes acceptées'
+        ),
+        (
+            'what_if_nearest_unknown',
+            'Nearest offers that are not among the offers',
+            'Offres les plus proches absentes des offres'
+        ),
+        (
+            'what_if_decisions_not_of_the_policy',
+            'Offers decided otherwise than the policy says',
+            'Offres décidées autrement que ne le dit la politique'
+        ),
+        (
+            'what_if_scores_not_of_their_probability',
+            'Scores of offers that do not follow from the probability',
+            'Scores d''offres qui ne découlent pas de la probabilité'
+        ),
+        (
+            'what_if_asked_error',
+            'Largest gap between what was asked for and the night''s score',
+            'Plus grand écart entre ce qui est demandé et le score de la nuit'
+        ),
+        (
+            'similar_customers_told',
+            'Customers who are told of similar ones',
+            'Clients à qui sont comparés des semblables'
+        ),
+        (
+            'similar_groups_of_wrong_size',
+            'Groups of similar customers of a wrong size',
+            'Groupes de clients semblables de mauvaise taille'
+        ),
+        (
+            'similar_rates_out_of_interval',
+            'Rates of similar customers outside their interval',
+            'Taux de clients semblables hors de leur intervalle'
+        ),
+        (
+            'similar_error',
+            'Largest gap of a rate of similar customers to its counts',
+            'Plus grand écart d''un taux de clients semblables à ses effectifs'
+        ),
+        (
+            'similar_found_otherwise',
+            'Groups that comparing with everybody finds otherwise',
+            'Groupes que la comparaison avec tous trouve autrement'
+        ),
         ('empty_columns', 'Columns without any value', 'Colonnes sans aucune valeur'),
         ('date_ahead', 'Date of the scores', 'Date des scores')
 ) AS word (name, check_en, check_fr) ON word.name = c.name;

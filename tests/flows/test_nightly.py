@@ -131,6 +131,11 @@ def test_the_run_says_how_long_each_stage_took_and_what_the_audit_saw(installati
     assert all(passed for _, passed in checks)
 
 
+def test_every_check_has_words_in_both_languages(installation, first) -> None:
+    bare = installation.rows("SELECT name FROM reporting.run_check WHERE name IN (check_en, check_fr)")
+    assert bare == []
+
+
 def test_a_night_writes_down_what_it_looks_like_as_a_whole(installation, first) -> None:
     run_id = first.run.run_id
     summary = installation.rows(
