@@ -25,7 +25,8 @@ WIDTHS = (1280, 1600, 1920)
 PHONE = {"width": 390, "height": 844}
 TABS = {
     "worklist": (),
-    "customer": (("File", "Dossier"), ("All features", "Tous les éléments"), ("History", "Historique")),
+    "customer": (("File", "Dossier"), ("All features", "Tous les éléments"), ("What if", "Et si"),
+                 ("History", "Historique")),
     "compare": (),
     "portfolio": (("Tonight", "Cette nuit"), ("Drift", "Dérive"), ("Features", "Éléments"),
                   ("Data quality", "Qualité des données"), ("Model", "Modèle"), ("Policy", "Politique"),
