@@ -110,6 +110,8 @@ def find(engine: Engine, customer_id: int) -> dict[str, int]:
         return _find(driver(connection), customer_id)
 
 
+# The first version of Postgres in which samples can be removed.
+CLEARS_SAMPLES = 180_000
 LOOKED_AT = (
     "every column customer_id of every table, refused rows, unknown categories, ranges of customers by region,"
     " messages and file names of the ledger, the planner's statistics"
@@ -351,12 +353,18 @@ def scrub(engine: Engine, tables: Sequence[str], customer_id: int) -> list[str]:
         if former_customer.name in tables:
             names += [table.name for table in _TABLES if about(table).sums_up_former_customers]
         names += [partition_name(partitioned[name], key) for name, key, _ in partitions(server) if name in tables]
-        names += sorted(_sampled(server, customer_id) - set(names))
+        sampled = _sampled(server, customer_id)
+        names += sorted(sampled - set(names))
         server.rollback()
         server.autocommit = True
         try:
             for name in names:
-                server.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(SCHEMA, name)))
+                table = sql.Identifier(SCHEMA, name)
+                server.execute(sql.SQL("VACUUM (ANALYZE) {}").format(table))
+                empty = server.execute(sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(table)).fetchone()
+                # Of a table without rows, ANALYZE keeps the samples that there were.
+                if empty == (True,) and name in sampled and server.info.server_version >= CLEARS_SAMPLES:
+                    server.execute("SELECT pg_clear_attribute_stats(%s, %s, 'customer_id', false)", [SCHEMA, name])
         finally:
             server.autocommit = False
     return names

@@ -267,7 +267,7 @@ def _rendered(name: str, language: str, customer: int | None, **known: Any) -> s
         f"creditlens/{name}.html",
         **context,
         # Superset's views give their templates this one.
-        appbuilder=current_app.appbuilder,
+        appbuilder=current_app.extensions["appbuilder"],
         say=said,
         lang=language,
         customer=customer,
