@@ -61,7 +61,7 @@ PICTURES = (
     Picture("customer-file-fr", "customer-fr", of_customer=True, height=1780),
     Picture("customer-file-dark", "customer-en", of_customer=True, dark=True),
     Picture("customer-features", "customer-en", tab=1, of_customer=True),
-    Picture("customer-history", "customer-en", tab=2, of_customer=True, height=1200),
+    Picture("customer-history", "customer-en", tab=3, of_customer=True, height=1200),
     Picture("worklist", "worklist-en", height=1150),
     Picture("compare", "compare-en", of_customer=True, height=1650),
     Picture("compare-fr", "compare-fr", of_customer=True, height=1650),
