@@ -32,7 +32,7 @@ def test_every_command_that_prints_json_has_a_model() -> None:
 def test_the_models_are_what_the_schema_says() -> None:
     said = answers.SCHEMA.read_text(encoding="utf-8")
     assert said == json_schema.as_the_models_say(), (
-        f"{answers.SCHEMA.name} is not what the models in flows/cli/answers.py say. Other programs rely on these"
+        f"{answers.SCHEMA.name} is not what the models in flows/cli/answers say. Other programs rely on these"
         f" keys: rename and remove none. If the change is meant, write the file anew with `{json_schema.WRITE}`."
     )
 
