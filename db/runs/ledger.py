@@ -372,12 +372,13 @@ def drop_run_tables(engine: Engine, run_id: int) -> None:
 def retire(engine: Engine, *, retained_runs: int) -> list[int]:
     """Drop the details (not the scores) of all but the newest `retained_runs` published runs; their ids.
 
-    Withdrawn runs have none left. The run that readers see, and the one before it, are always kept. Former
-    customers go with the last run that their model scored, unless it is the current one.
+    Withdrawn runs have none left. The run that readers see, and the newest of the date before it, with which it is
+    compared, are always kept. Former customers go with the last run that their model scored, unless it is the
+    current one.
     """
     with connect(engine) as connection:
-        newest_first = connection.scalars(
-            select(scoring_run.c.run_id)
+        newest_first = connection.execute(
+            select(scoring_run.c.run_id, scoring_run.c.as_of)
             .where(scoring_run.c.status == "published", scoring_run.c.retired_at.is_(None))
             .order_by(scoring_run.c.as_of.desc(), scoring_run.c.run_id.desc())
         ).all()
@@ -387,8 +388,10 @@ def retire(engine: Engine, *, retained_runs: int) -> list[int]:
             )
         ).all()
         current = connection.scalar(select(published_run.c.run_id))
-    beyond = newest_first[max(2, retained_runs) :]
-    retired = [*(run_id for run_id in beyond if run_id != current), *withdrawn]
+    dates = dict(newest_first)
+    before = next((run_id for run_id, as_of in dates.items() if current in dates and as_of < dates[current]), None)
+    beyond = list(dates)[max(2, retained_runs) :]
+    retired = [*(run_id for run_id in beyond if run_id not in {current, before}), *withdrawn]
     for run_id in retired:
         with transaction(engine) as connection:
             columns = [column.name for column in past_score.columns]

@@ -105,7 +105,7 @@ COMMENT ON COLUMN reporting.customer.base_score IS
     '+ points = exact score.';
 COMMENT ON COLUMN reporting.customer.score_exact IS 'Score before rounding, 0 to 100.';
 COMMENT ON COLUMN reporting.customer.previous_score IS
-    'Score in the run published just before this one; empty if the customer was not in it.';
+    'Score on the last date before this one; empty if the customer was not scored then.';
 COMMENT ON COLUMN reporting.customer.score_change IS 'Score less previous score, in points; positive is better.';
 COMMENT ON COLUMN reporting.customer.gender_en IS 'Gender in English.';
 COMMENT ON COLUMN reporting.customer.gender_fr IS 'Gender in French.';

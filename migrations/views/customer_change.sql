@@ -60,7 +60,7 @@ COMMENT ON COLUMN reporting.customer_change.feature IS
 COMMENT ON COLUMN reporting.customer_change.label_en IS 'Short name of the feature in English.';
 COMMENT ON COLUMN reporting.customer_change.label_fr IS 'Short name of the feature in French.';
 COMMENT ON COLUMN reporting.customer_change.previous_run_id IS
-    'Run published just before, by date and then by number, whose details are still kept.';
+    'Newest run of the last date before this one whose details are still kept.';
 COMMENT ON COLUMN reporting.customer_change.run_id IS 'The published run.';
 COMMENT ON COLUMN reporting.customer_change.previous_value_en IS
     'Value in the run before, in words and units in English.';

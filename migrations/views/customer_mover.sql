@@ -109,7 +109,7 @@ COMMENT ON COLUMN reporting.customer_mover.value_fr IS 'Value in the published r
 COMMENT ON COLUMN reporting.customer_mover.value_changed IS 'Whether the line is of what changed in the file.';
 COMMENT ON COLUMN reporting.customer_mover.feature IS
     'The changed column of the file that leads the line, see feature; empty where no fact is told.';
-COMMENT ON COLUMN reporting.customer_mover.previous_as_of IS 'Date of the run published just before.';
+COMMENT ON COLUMN reporting.customer_mover.previous_as_of IS 'Date of the run that this one is compared with.';
 COMMENT ON COLUMN reporting.customer_mover.as_of IS 'Date of the published run.';
 COMMENT ON COLUMN reporting.customer_mover.kind IS
     'total, direct, interaction, model or limits, see score_change_part; none where nothing changed.';

@@ -131,7 +131,7 @@ COMMENT ON COLUMN reporting.customer_score.former_mean_score IS
 COMMENT ON COLUMN reporting.customer_score.difference_to_former_mean IS
     'Score before rounding less the mean of the former customers, in points; positive is better.';
 COMMENT ON COLUMN reporting.customer_score.previous_score IS
-    'Score in the run published just before this one; empty if the customer was not in it.';
+    'Score on the last date before this one; empty if the customer was not scored then.';
 COMMENT ON COLUMN reporting.customer_score.score_change IS 'Score less previous score, in points; positive is better.';
 COMMENT ON COLUMN reporting.customer_score.accept_threshold IS 
     'Lowest score for which the suggestion is to accept; where the lender''s figures decide, over which it is.';

@@ -51,7 +51,7 @@ COMMENT ON COLUMN reporting.decision_flip.points_change IS
 COMMENT ON COLUMN reporting.decision_flip.feature IS
     'The changed column of the file that leads it, see feature; empty where no fact is told.';
 COMMENT ON COLUMN reporting.decision_flip.previous_run_id IS
-    'Run published just before, by date and then by number, whose details are still kept.';
+    'Newest run of the last date before this one whose details are still kept.';
 COMMENT ON COLUMN reporting.decision_flip.run_id IS 'The published run.';
-COMMENT ON COLUMN reporting.decision_flip.previous_as_of IS 'Date of the run published just before.';
+COMMENT ON COLUMN reporting.decision_flip.previous_as_of IS 'Date of the run that this one is compared with.';
 COMMENT ON COLUMN reporting.decision_flip.as_of IS 'Date of the published run.';

@@ -9,7 +9,7 @@ SELECT
         FROM credit.scoring_run AS earlier
         WHERE earlier.status = 'published'
             AND earlier.retired_at IS NULL
-            AND (earlier.as_of, earlier.run_id) < (r.as_of, r.run_id)
+            AND earlier.as_of < r.as_of
         ORDER BY earlier.as_of DESC, earlier.run_id DESC
         LIMIT 1
     ) AS previous_run_id,
@@ -23,7 +23,7 @@ SELECT
         FROM credit.scoring_run AS earlier
         WHERE earlier.status = 'published'
             AND earlier.retired_at IS NULL
-            AND (earlier.as_of, earlier.run_id) < (r.as_of, r.run_id)
+            AND earlier.as_of < r.as_of
         ORDER BY earlier.as_of DESC, earlier.run_id DESC
         LIMIT 1
     ) AS previous_as_of,
@@ -40,8 +40,7 @@ COMMENT ON COLUMN reporting.published_run.run_id IS 'Number of the run.';
 COMMENT ON COLUMN reporting.published_run.as_of IS 'Date that the scores are of.';
 COMMENT ON COLUMN reporting.published_run.model_id IS 'Model that the run used, see model_card.';
 COMMENT ON COLUMN reporting.published_run.previous_run_id IS
-    'Run published just before this one, by date and then by number, whose details are still kept; empty if there '
-    'is none.';
+    'Newest run of the last date before this one whose details are still kept; empty if there is none.';
 COMMENT ON COLUMN reporting.published_run.base_value IS
     'Mean log-odds of default of the training data as the model sees them: where it starts before it looks at a '
     'customer.';

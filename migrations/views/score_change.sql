@@ -71,9 +71,9 @@ COMMENT ON COLUMN reporting.score_change.band IS 'Band of the score in the publi
 COMMENT ON COLUMN reporting.score_change.previous_decision IS 'Decision suggested by the run before.';
 COMMENT ON COLUMN reporting.score_change.decision IS 'Decision suggested by the published run.';
 COMMENT ON COLUMN reporting.score_change.previous_run_id IS
-    'Run published just before, by date and then by number, whose details are still kept.';
+    'Newest run of the last date before this one whose details are still kept.';
 COMMENT ON COLUMN reporting.score_change.run_id IS 'The published run.';
-COMMENT ON COLUMN reporting.score_change.previous_as_of IS 'Date of the run published just before.';
+COMMENT ON COLUMN reporting.score_change.previous_as_of IS 'Date of the run that this one is compared with.';
 COMMENT ON COLUMN reporting.score_change.as_of IS 'Date of the published run.';
 COMMENT ON COLUMN reporting.score_change.model_changed IS 'Whether the two runs used different models.';
 COMMENT ON COLUMN reporting.score_change.points_per_log_odds IS

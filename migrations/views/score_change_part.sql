@@ -227,7 +227,7 @@ COMMENT ON COLUMN reporting.score_change_part.score IS 'Score in the published r
 COMMENT ON COLUMN reporting.score_change_part.previous_decision IS 'Decision suggested by the run before.';
 COMMENT ON COLUMN reporting.score_change_part.decision IS 'Decision suggested by the published run.';
 COMMENT ON COLUMN reporting.score_change_part.previous_run_id IS
-    'Run published just before, by date and then by number, whose details are still kept.';
+    'Newest run of the last date before this one whose details are still kept.';
 COMMENT ON COLUMN reporting.score_change_part.run_id IS 'The published run.';
-COMMENT ON COLUMN reporting.score_change_part.previous_as_of IS 'Date of the run published just before.';
+COMMENT ON COLUMN reporting.score_change_part.previous_as_of IS 'Date of the run that this one is compared with.';
 COMMENT ON COLUMN reporting.score_change_part.as_of IS 'Date of the published run.';

@@ -66,7 +66,7 @@ COMMENT ON VIEW reporting.worklist IS
 COMMENT ON COLUMN reporting.worklist.customer_id IS 'Application number.';
 COMMENT ON COLUMN reporting.worklist.score IS 'Score from 0 (worst) to 100 (best).';
 COMMENT ON COLUMN reporting.worklist.previous_score IS
-    'Score in the run published just before this one; empty if the customer was not in it.';
+    'Score on the last date before this one; empty if the customer was not scored then.';
 COMMENT ON COLUMN reporting.worklist.score_change IS 'Score less previous score, in points; positive is better.';
 COMMENT ON COLUMN reporting.worklist.band_label_en IS 'The band of the score in English, with its letter.';
 COMMENT ON COLUMN reporting.worklist.band_label_fr IS 'The band of the score in French, with its letter.';

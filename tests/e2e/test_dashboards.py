@@ -372,6 +372,22 @@ def test_french_pages_have_french_words_and_numbers(desk: Desk, ask: Callable) -
     assert not re.search(r"\b(undefined|NaN|null)\b", desk.page.inner_text("body"))
 
 
+@pytest.mark.parametrize(
+    ("slug", "tab", "words"),
+    [("portfolio-en", "Policy", "Nothing to show here"), ("portfolio-fr", "Politique", "Rien à afficher ici")],
+)
+def test_a_chart_that_has_nothing_to_draw_says_so_in_usual_words(
+    desk: Desk, slug: str, tab: str, words: str
+) -> None:
+    desk.open(slug)
+    desk.tab(tab)
+    # The default policy has no figures of a lender's own.
+    said = desk.page.locator(":has(> .ant-empty) + div > p").first.evaluate(
+        "p => [getComputedStyle(p, '::after').content, getComputedStyle(p).fontSize]"
+    )
+    assert said == [f'"{words}"', "0px"]
+
+
 def test_the_data_of_a_chart_comes_as_a_file(desk: Desk, ask: Callable) -> None:
     desk.open("customer-en", CUSTOMER)
     desk.tab("All features")

@@ -164,8 +164,8 @@ def nights(engine: Engine) -> Nights:
     model = _model(engine, "2", BASE, HONESTY)
     _load_former(engine, model)
     customers = (ALICE, AT_BASE, BARE)
-    first = _night(engine, date(2026, 3, 1), first_model, FIRST_BASE, customers)
-    superseded = _night(engine, date(2026, 3, 2), first_model, FIRST_BASE, customers, age_contribution=-0.5)
+    first = _night(engine, date(2026, 3, 1), first_model, FIRST_BASE, customers, age_contribution=-0.5)
+    superseded = _night(engine, date(2026, 3, 2), first_model, FIRST_BASE, customers)
     current = _night(engine, date(2026, 3, 2), model, BASE, (*customers, NEWCOMER))
     late = _night(engine, date(2026, 2, 27), model, BASE, customers)
     refused = ledger.open_run(
@@ -345,12 +345,12 @@ def test_what_is_missing_or_unknown_is_said_and_no_job_is_no_years(query: Query)
     assert bare["owns_car"] is None
 
 
-def test_the_previous_score_is_of_the_run_just_before(query: Query, nights: Nights) -> None:
+def test_the_previous_score_is_of_the_date_before_and_not_of_an_earlier_run_of_the_same(query: Query, nights: Nights) -> None:
     alice = query.one("SELECT * FROM reporting.customer WHERE customer_id = :id", id=ALICE)
     before = query.one(
         "SELECT score FROM reporting.score_history WHERE customer_id = :id AND run_id = :run",
         id=ALICE,
-        run=nights.superseded,
+        run=nights.first,
     )
     assert alice["previous_score"] == before["score"]
     assert alice["score_change"] == alice["score"] - before["score"] != 0
@@ -472,7 +472,7 @@ def test_one_customer_reads_the_published_partitions_and_the_scores_before(engin
     loops = _loops(engine, f"SELECT * FROM reporting.customer WHERE customer_id = {ALICE}")
     scores = {name for name, count in loops.items() if name.startswith("score_r") and count}
     applications = {name for name, count in loops.items() if name.startswith("new_customer_") and count}
-    assert scores == {f"score_r{nights.current:08d}", f"score_r{nights.superseded:08d}"}
+    assert scores == {f"score_r{nights.current:08d}", f"score_r{nights.first:08d}"}
     assert applications == {f"new_customer_r{nights.current:08d}"}
 
 
@@ -544,12 +544,12 @@ def test_history_keeps_the_scores_of_superseded_and_retired_runs(query: Query, n
     assert [row["superseded"] for row in rows] == [False, False, True, False]
     assert [row["is_current"] for row in rows] == [False, False, False, True]
     assert rows[1]["model_id"] == nights.first_model
-    assert rows[1]["log_odds"] == pytest.approx(FIRST_BASE + sum(CONTRIBUTIONS[ALICE]), abs=1e-12)
+    assert rows[2]["log_odds"] == pytest.approx(FIRST_BASE + sum(CONTRIBUTIONS[ALICE]), abs=1e-12)
 
 
 def test_change_compares_with_the_run_before_each_by_its_own_model(query: Query, nights: Nights) -> None:
     rows = query("SELECT * FROM reporting.customer_change WHERE customer_id = :id", id=ALICE)
-    assert {(row["previous_run_id"], row["run_id"]) for row in rows} == {(nights.superseded, nights.current)}
+    assert {(row["previous_run_id"], row["run_id"]) for row in rows} == {(nights.first, nights.current)}
     assert {row["feature"] for row in rows} == set(FEATURES)
     birth = next(row for row in rows if row["feature"] == "DAYS_BIRTH")
     assert (birth["previous_contribution"], birth["contribution"]) == (-0.5, 0.25)
@@ -636,6 +636,7 @@ def test_run_history_tells_what_became_of_every_run(query: Query, nights: Nights
     assert [run_id for run_id, row in rows.items() if row["is_current"]] == [nights.current]
     assert [run_id for run_id, row in rows.items() if row["superseded"]] == [nights.superseded]
     assert {run_id for run_id, row in rows.items() if row["details_retained"]} == {
+        nights.first,
         nights.superseded,
         nights.current,
     }
@@ -648,9 +649,9 @@ def test_run_history_tells_what_became_of_every_run(query: Query, nights: Nights
     )
 
 
-def test_the_published_run_is_the_newest_by_date_and_names_the_one_before(query: Query, nights: Nights) -> None:
+def test_the_published_run_is_the_newest_by_date_and_names_the_one_of_the_date_before(query: Query, nights: Nights) -> None:
     run = query.one("SELECT * FROM reporting.published_run")
-    assert (run["run_id"], run["previous_run_id"]) == (nights.current, nights.superseded)
+    assert (run["run_id"], run["previous_run_id"]) == (nights.current, nights.first)
     assert (run["model_id"], run["base_value"]) == (nights.model, BASE)
     assert run["base_score"] == pytest.approx(_exact_score(BASE))
 
