@@ -345,7 +345,9 @@ def test_what_is_missing_or_unknown_is_said_and_no_job_is_no_years(query: Query)
     assert bare["owns_car"] is None
 
 
-def test_the_previous_score_is_of_the_date_before_and_not_of_an_earlier_run_of_the_same(query: Query, nights: Nights) -> None:
+def test_the_previous_score_is_of_the_date_before_and_not_of_an_earlier_run_of_the_same(
+    query: Query, nights: Nights
+) -> None:
     alice = query.one("SELECT * FROM reporting.customer WHERE customer_id = :id", id=ALICE)
     before = query.one(
         "SELECT score FROM reporting.score_history WHERE customer_id = :id AND run_id = :run",
@@ -649,7 +651,9 @@ def test_run_history_tells_what_became_of_every_run(query: Query, nights: Nights
     )
 
 
-def test_the_published_run_is_the_newest_by_date_and_names_the_one_of_the_date_before(query: Query, nights: Nights) -> None:
+def test_the_published_run_is_the_newest_by_date_and_names_the_one_of_the_date_before(
+    query: Query, nights: Nights
+) -> None:
     run = query.one("SELECT * FROM reporting.published_run")
     assert (run["run_id"], run["previous_run_id"]) == (nights.current, nights.first)
     assert (run["model_id"], run["base_value"]) == (nights.model, BASE)
