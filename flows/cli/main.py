@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from datetime import date, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +52,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"creditlens {version('creditlens')}")
+        raise typer.Exit
+
+
+@app.callback()
+def creditlens(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None: ...
+
+
 app.add_typer(dashboards.app)
 app.add_typer(operations.app)
 app.add_typer(privacy.app)
