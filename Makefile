@@ -74,7 +74,7 @@ lint: $(VENV)/installed
 types: lint $(SUPERSET)/installed
 	$(BIN)/mypy --config-file superset_assets/mypy.ini --python-executable $(SUPERSET)/bin/python
 
-bench: $(VENV)/installed ## Measure speed and memory at full size (about an hour; BENCH="explain similar night dashboards" chooses parts)
+bench: $(VENV)/installed ## Measure speed and memory at full size (about two hours; BENCH="explain similar night growth dashboards" chooses parts)
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 $(VENV)/installed: requirements.txt pyproject.toml

@@ -31,6 +31,7 @@ NEEDS = {
     "explain": Needs("explanations beside LightGBM's and woodelf's", 10, 0, 2),
     "similar": Needs("the former customers nearest to each of 48,744 applicants", 15, 0, 6),
     "night": Needs("the whole night, of 48,744 and of 487,440 customers, beside the plain way", 25, 12, 4),
+    "growth": Needs("what a million customers cost, other layouts, and one core against two", 40, 14, 5),
     "dashboards": Needs(
         "the dashboards over thirty nights, for one user and for twenty", 20, 8, 5, dashboards=True
     ),
@@ -55,6 +56,12 @@ def _night() -> Iterator[Result]:
     return bench_night.run()
 
 
+def _growth() -> Iterator[Result]:
+    from tests.benchmarks import bench_growth
+
+    return bench_growth.run()
+
+
 def _dashboards() -> Iterator[Result]:
     from tests.benchmarks import bench_dashboards
 
@@ -66,6 +73,7 @@ PARTS: Mapping[str, Part] = {
     "explain": _explain,
     "similar": _similar,
     "night": _night,
+    "growth": _growth,
     "dashboards": _dashboards,
 }
 
