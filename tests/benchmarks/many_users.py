@@ -10,8 +10,10 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from functools import partial
+from http.client import HTTPConnection, HTTPSConnection
 from selectors import EVENT_READ, DefaultSelector
+from ssl import SSLContext
 from typing import Any
 
 import httpx
@@ -66,9 +68,10 @@ class Connections:
     when the clock has stopped.
     """
 
-    def __init__(self, client: httpx.Client, count: int) -> None:
+    def __init__(self, client: httpx.Client, count: int, trusted: SSLContext | None = None) -> None:
         url = client.base_url
-        self._connections = [HTTPConnection(url.host, url.port, timeout=60) for _ in range(count)]
+        kind = partial(HTTPSConnection, context=trusted) if trusted else HTTPConnection
+        self._connections = [kind(url.host, url.port, timeout=60) for _ in range(count)]
         self._headers = {
             "Accept-Encoding": "gzip",
             "Content-Type": "application/json",
@@ -90,6 +93,15 @@ class Connections:
                     answer = key.data.getresponse()
                     content = answer.read()
                     yield Answer(customer_id, time.perf_counter() - started, answer.status, content)
+
+    def open(self, path: str) -> tuple[int, float]:
+        """Ask for a page itself; status and seconds."""
+        started = time.perf_counter()
+        headers = {name: value for name, value in self._headers.items() if name != "Content-Type"}
+        self._connections[0].request("GET", path, headers=headers)
+        answer = self._connections[0].getresponse()
+        answer.read()
+        return answer.status, time.perf_counter() - started
 
     def close(self) -> None:
         """Close them."""
