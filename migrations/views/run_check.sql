@@ -14,7 +14,9 @@ SELECT
     CASE WHEN c.passed THEN '✔ passed' ELSE '✖ not passed' END AS result_en,
     CASE WHEN c.passed THEN '✔ réussi' ELSE '✖ non réussi' END AS result_fr,
     r.as_of,
-    newest.runs_ago::integer AS runs_ago
+    newest.runs_ago::integer AS runs_ago,
+    reporting.check_value_fr(c.observed) AS observed_fr,
+    reporting.check_value_fr(c.expected) AS expected_fr
 FROM credit.run_check AS c
 JOIN credit.scoring_run AS r ON r.run_id = c.run_id
 JOIN (
@@ -171,3 +173,5 @@ COMMENT ON COLUMN reporting.run_check.result_en IS 'Whether it passed, in Englis
 COMMENT ON COLUMN reporting.run_check.result_fr IS 'Whether it passed, in French, with a sign.';
 COMMENT ON COLUMN reporting.run_check.as_of IS 'Date that the scores of the run are of.';
 COMMENT ON COLUMN reporting.run_check.runs_ago IS 'Place of the run among those that were checked, 1 is the newest.';
+COMMENT ON COLUMN reporting.run_check.observed_fr IS 'What was seen, in French.';
+COMMENT ON COLUMN reporting.run_check.expected_fr IS 'What should have been seen, in French.';

@@ -22,9 +22,13 @@ from db.access import roles
 from db.engine import make_engine, transaction
 from db.models import RUN_PARTITIONED, former_customer, new_customer, score, shap_value
 from db.runs import ledger, statistics
+from db.runs.audit import at_most, equal
 from db.runs.copy import Masked, encode, text_bytes
+from db.runs.ledger import Check
 from db.runs.partitions import staging
 from db.views import ORDER, VIEWS, create, drop
+from flows.settings import Settings
+from flows.steps import night_size
 from flows.steps.rows import cohort_rows
 from scoring.cohort import cohorts
 from scoring.contract import Applications
@@ -669,6 +673,42 @@ def test_rejected_rows_unknown_categories_and_checks_are_told_with_labels(query:
     assert (unknown["label_en"], unknown["value"], unknown["customers"]) == ("Occupation", "Astronaut", 2)
     check = query.one("SELECT * FROM reporting.run_check")
     assert (check["name"], check["observed"], check["passed"]) == ("scores_loaded", "0", False)
+
+
+@pytest.mark.parametrize(
+    ("check", "expected", "observed"),
+    [
+        (at_most("additivity_error", 7.6e-08, 1e-4), "au plus 0,0001", "7,6e-08"),
+        (equal("scores_loaded", 5000, 5000), "5000", "5000"),
+        (
+            night_size.size_check(night_size.Usual(5_000, 1), 2_496, Settings()),
+            "au moins 50 % des 5\u202f000 de la nuit précédente",
+            "2\u202f496",
+        ),
+        (
+            night_size.size_check(night_size.Usual(48_744, 7), 48_000, Settings()),
+            "au moins 50 % des 48\u202f744 des 7 dernières nuits (leur médiane)",
+            "48\u202f000",
+        ),
+        (
+            Check(
+                "empty_columns", "warn", "none", "a value in every column that had one among former customers", True
+            ),
+            "une valeur dans chaque colonne qui en avait une chez les anciens clients",
+            "aucune",
+        ),
+    ],
+    ids=lambda value: value.name if isinstance(value, Check) else None,
+)
+def test_what_a_check_expected_and_saw_is_told_in_french(
+    query: Query, check: Check, expected: str, observed: str
+) -> None:
+    told = query.one(
+        "SELECT reporting.check_value_fr(:expected) AS expected, reporting.check_value_fr(:observed) AS observed",
+        expected=check.expected,
+        observed=check.observed,
+    )
+    assert (told["expected"], told["observed"]) == (expected, observed)
 
 
 def test_the_model_card_tells_quality_and_base(query: Query, nights: Nights) -> None:
