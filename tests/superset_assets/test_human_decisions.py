@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -92,6 +93,46 @@ def test_a_review_goes_to_another_person(superset: Superset, second_advisor: str
     with superset.engine.connect() as connection:
         held = connection.execute(text("SELECT * FROM reporting.decision WHERE is_current")).mappings().one()
     assert (held["decided_by"], held["amount"], held["duration"]) == (second_advisor, 250_000.5, 36)
+
+
+def test_an_offer_is_picked_from_the_nights_and_no_other_is_taken(superset: Superset) -> None:
+    with superset.engine.connect() as connection:
+        picked = connection.execute(
+            text(
+                "SELECT customer_id, duration, amount, annuity FROM reporting.what_if"
+                " WHERE is_frontier ORDER BY customer_id, duration LIMIT 1"
+            )
+        ).one()
+    address = f"/creditlens/decide/{picked.customer_id}?language=fr"
+    page = html.unescape(superset.client("advisor").get(address).text)
+    value = f"{picked.duration} {picked.amount}"
+    assert f'<option value="{value}"' in page and "le moins de changements" in page
+    grouped = f"{picked.amount:,.0f}".replace(",", "\u202f")
+    assert f"{picked.duration} mois : {grouped} €" in page
+    terms = {"decision": "accept_other_terms", "reason_code": "other_terms"}
+    for forged in (f"{picked.duration} {picked.amount + 1}", f"{picked.duration}", "x y"):
+        assert post(superset, "advisor", address, offer=forged, **terms).status_code == 409
+    # What was typed before an offer was picked counts for nothing.
+    made = post(superset, "advisor", address, offer=value, amount="5", duration="6", **terms)
+    assert made.status_code == 302, made.text
+    with superset.engine.connect() as connection:
+        held = connection.execute(
+            text("SELECT duration, amount, annuity, is_offer FROM reporting.decision WHERE is_current")
+        ).one()
+    assert tuple(held) == (picked.duration, picked.amount, picked.annuity, 1)
+    assert "une offre qui obtient un oui" in superset.client("advisor").get(address).text
+
+
+@pytest.mark.parametrize("outcome", ["none", "accepted", "revolving"])
+def test_whom_nothing_is_offered_is_told_why(superset: Superset, outcome: str) -> None:
+    with superset.engine.connect() as connection:
+        told = connection.execute(
+            text("SELECT customer_id, text_en FROM reporting.what_if_summary WHERE outcome = :outcome LIMIT 1"),
+            {"outcome": outcome},
+        ).one_or_none()
+    assert told is not None, "The sample has nobody of this kind."
+    page = superset.client("advisor").get(f"/creditlens/decide/{told.customer_id}?language=en").text
+    assert f"<p>{told.text_en}.</p>" in page and 'name="offer"' not in page and 'name="amount"' in page
 
 
 def test_without_a_token_or_the_right_nothing_is_recorded(superset: Superset) -> None:
