@@ -334,3 +334,12 @@ $$;
 COMMENT ON FUNCTION reporting.one_customer(integer) IS
     'True for the first customer that a statement asks about; for a second one it raises "Choose exactly one '
     'customer." Views of one customer at a time begin with it.';
+
+-- Those that scoring.what_if moves; a test holds them together.
+CREATE FUNCTION reporting.moved_by_terms() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY[
+        'AMT_CREDIT', 'CREDIT_INCOME_PERCENT', 'CREDIT_GOODS_PERCENT', 'AMT_ANNUITY', 'ANNUITY_INCOME_PERCENT',
+        'CREDIT_TERM'
+    ];
+COMMENT ON FUNCTION reporting.moved_by_terms() IS 'The features that amount and duration of a credit move.';
