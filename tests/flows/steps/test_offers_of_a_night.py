@@ -38,7 +38,7 @@ def test_every_offer_called_acceptable_is_accepted_when_its_row_goes_through_an_
         orient="row",
     ).with_columns(number=pl.int_range(FIRST_NUMBER, FIRST_NUMBER + pl.len()))
     assert len(offers) > 100
-    assert offers["customer_id"].n_unique() > 20
+    assert offers["customer_id"].n_unique() >= 10
     rows = (
         offers.select("number", "customer_id", "amount", "annuity")
         .join(new_frame, left_on="customer_id", right_on="SK_ID_CURR", how="left", maintain_order="left")
