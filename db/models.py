@@ -901,6 +901,8 @@ decision = Table(
     # In the units of the application file; the duration in months.
     Column("amount", Double),
     Column("duration", SmallInteger),
+    # Of terms that are an offer of the run's what-if; none where a person made up the terms.
+    Column("annuity", Double),
     Column("reason_code", Text, ForeignKey(decision_ground.c.code), nullable=False),
     Column("note", Text, nullable=False),
     Column("decided_by", Text, nullable=False),
@@ -914,6 +916,10 @@ decision = Table(
     ),
     CheckConstraint("amount > 0 AND amount < 'Infinity'", name="amount_positive"),
     CheckConstraint("duration BETWEEN 1 AND 600", name="duration_range"),
+    CheckConstraint(
+        "annuity IS NULL OR (decision = 'accept_other_terms' AND annuity > 0 AND annuity < 'Infinity')",
+        name="annuity_of_an_offer",
+    ),
     _probability("default_probability"),
     CheckConstraint("length(note) <= 4000", name="note_length"),
     CheckConstraint("decided_by <> ''", name="decided_by_somebody"),

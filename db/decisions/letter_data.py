@@ -40,11 +40,18 @@ class LetterRun:
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """The sentence about amount and duration that would get a yes, or about there being none."""
+    """What became of the search for terms that would get a yes.
 
-    feasible: bool
-    text_en: str
-    text_fr: str
+    Attributes
+    ----------
+    outcome: found, none, or why nothing was searched: revolving, no_annuity, no_duration.
+    amount, duration, annuity: the offer that changes least; None where none was found.
+    """
+
+    outcome: str
+    amount: float | None = None
+    duration: int | None = None
+    annuity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,8 @@ class CustomerLetter:
     Attributes
     ----------
     customer: score, score_exact, default_percent, percentile, decision, decision_en, decision_fr, band, band_en,
-        band_fr; decided, ground_en, ground_fr: what a person decided and why, None where nobody has.
+        band_fr; decided, ground_en, ground_fr: what a person decided and why, amount, duration, annuity: on which
+        other terms; None where nobody has.
     facts: feature, label_en, label_fr, value_en, value_fr, may_score; in the order asked for.
     reasons: reason_code, text_en, text_fr, action_en, action_fr; the strongest first, none of one who is accepted.
     groups: label_en, label_fr, score_points of what may be told, the strongest first.
@@ -99,7 +107,8 @@ _CUSTOMERS = """
 SELECT c.customer_id, c.score, c.score_exact, c.default_percent, c.percentile, c.decision,
        c.decision_label_en AS decision_en, c.decision_label_fr AS decision_fr,
        c.band, c.band_label_en AS band_en, c.band_label_fr AS band_fr,
-       held.decision AS decided, held.reason_en AS ground_en, held.reason_fr AS ground_fr
+       held.decision AS decided, held.reason_en AS ground_en, held.reason_fr AS ground_fr,
+       held.amount, held.duration, held.annuity
 FROM reporting.customer AS c
 LEFT JOIN reporting.decision AS held ON held.customer_id = c.customer_id AND held.is_current
 WHERE c.customer_id = ANY(:ids)
@@ -131,7 +140,7 @@ WHERE customer_id = ANY(:ids) AND may_be_told
 ORDER BY customer_id, told_rank
 """
 _WHAT_IF = """
-SELECT customer_id, feasible, text_en, text_fr FROM reporting.what_if_summary
+SELECT customer_id, outcome, amount, duration, annuity FROM reporting.what_if_summary
 WHERE customer_id = ANY(:ids) AND outcome <> 'accepted'
 """
 _SIMILAR = """

@@ -84,11 +84,23 @@ _CONTRIBUTIONS = """
 """.format(words=_IN_WORDS.format(code="v.category_code", number="v.numeric_value"))
 _REASONS = """
     SELECT x.run_id, r.as_of, x.place, x.code, t.refusal_en AS reason_en, t.refusal_fr AS reason_fr,
-           t.action_en, t.action_fr, f.label_en, f.label_fr, x.points AS score_points, x.log_odds
+           CASE WHEN NOT advice.is_void THEN t.action_en END AS action_en,
+           CASE WHEN NOT advice.is_void THEN t.action_fr END AS action_fr,
+           f.label_en, f.label_fr, x.points AS score_points, x.log_odds
     FROM credit.reason AS x
     JOIN credit.scoring_run AS r ON r.run_id = x.run_id
     JOIN credit.reason_text AS t ON t.catalogue_id = x.catalogue_id AND t.code = x.code
     LEFT JOIN credit.feature AS f ON f.feature_id = x.feature_id
+    CROSS JOIN LATERAL (
+        -- As in reporting.decision_reason.
+        SELECT EXISTS (
+            SELECT FROM credit.what_if_summary AS w
+            WHERE w.run_id = x.run_id AND w.customer_id = x.customer_id AND w.outcome = 'none'
+        ) AND EXISTS (
+            SELECT FROM credit.feature AS m
+            WHERE m.feature_id = ANY (t.feature_ids) AND m.name = ANY (reporting.moved_by_terms())
+        ) AS is_void
+    ) AS advice
     WHERE x.customer_id = %(id)s
     ORDER BY r.as_of, x.run_id, x.place
 """
@@ -153,7 +165,7 @@ _DECISIONS = """
     SELECT d.decision_id, d.run_id, r.as_of, d.score, d.default_probability, d.band, d.recommendation,
            s.label_en AS recommendation_en, s.label_fr AS recommendation_fr, d.reasons, d.decision,
            reporting.human_decision_en(d.decision) AS decision_en,
-           reporting.human_decision_fr(d.decision) AS decision_fr, d.amount, d.duration, d.reason_code,
+           reporting.human_decision_fr(d.decision) AS decision_fr, d.amount, d.duration, d.annuity, d.reason_code,
            g.label_en AS ground_en, g.label_fr AS ground_fr, d.note, d.decided_by, d.decided_at, d.supersedes,
            d.model_id, d.policy_id
     FROM credit.decision AS d

@@ -88,24 +88,20 @@ def sheet(run: LetterRun, one: CustomerLetter, language: Language, lender: Lende
             for fact in one.facts
         ],
         "some_barred": any(not fact["may_score"] for fact in one.facts),
-        "what_if": _what_if(one, language),
+        "what_if": _what_if(one, language, say),
         "similar": _similar(one, language, say),
         "how_text": say["how_text"].format(former=number(run.former_customers, 0, language)),
     }
 
 
 def decided(one: CustomerLetter) -> str:
-    """What the letter is about: what a person decided, else what the night suggests: accept, review or decline.
+    """What the letter is about: what a person decided, else what the night suggests.
 
-    Raises RefusedError where a person accepted on other terms, which only that person can put in writing.
+    That is accept, review, decline, or terms for an acceptance on other terms.
     """
     held = one.customer["decided"]
-    if held == "accept_other_terms":
-        raise RefusedError(
-            f"Customer {one.customer_id} was accepted on other terms, which this letter does not know; write it by"
-            " hand, or print the sheet."
-        )
-    return {"accept": "accept", "refuse": "decline"}.get(held, str(one.customer["decision"]))
+    about = {"accept": "accept", "refuse": "decline", "accept_other_terms": "terms"}
+    return about.get(held, str(one.customer["decision"]))
 
 
 def decision(run: LetterRun, one: CustomerLetter, language: Language, lender: Lender) -> dict[str, Any]:
@@ -115,17 +111,24 @@ def decision(run: LetterRun, one: CustomerLetter, language: Language, lender: Le
     if suggested == "decline" and not reasons and (ground := one.customer[f"ground_{language}"]):
         reasons = [{"text": ground, "action": None}]
     actions = dict.fromkeys(action for row in one.reasons if (action := row[f"action_{language}"]))
-    what_if = _what_if(one, language)
+    what_if = _what_if(one, language, say)
     barred = ", ".join(_lower(row[f"label_{language}"]) for row in run.barred)
     return {
         "title": say[f"decision_title_{suggested}"],
         "decision": suggested,
-        "opening": say[f"decision_{suggested}"].format(customer=one.customer_id, day=day(run.as_of, language)),
+        "opening": say[f"decision_{suggested}"].format(
+            customer=one.customer_id,
+            day=day(run.as_of, language),
+            terms=_terms(one.customer, language, say).rstrip(","),
+        ),
         "reasons": reasons,
+        "principal_title": say["terms_reasons_title" if suggested == "terms" else "principal_title"],
         "sources": getattr(lender.sources, language),
         "not_used": say["not_used"].format(words=barred) if barred else None,
         "what_if": what_if,
         "actions": list(actions),
+        # Without an offer and without advice, it is said that there is none.
+        "no_advice": not actions and (one.what_if is None or one.what_if.outcome != "found"),
         "review": getattr(lender.review, language),
         "correction": getattr(lender.correction, language),
         "legal": getattr(lender.legal, language),
@@ -154,9 +157,25 @@ def _reasons(one: CustomerLetter, language: Language) -> list[dict[str, Any]]:
     return [{"text": row[f"text_{language}"], "action": row[f"action_{language}"]} for row in one.reasons]
 
 
-def _what_if(one: CustomerLetter, language: Language) -> str | None:
-    told = getattr(one.what_if, f"text_{language}", None)
-    return f"{told}." if told and not told.endswith(".") else told
+def _what_if(one: CustomerLetter, language: Language, say: Mapping[str, str]) -> str | None:
+    """What would get a yes, in a sentence; None where the run does not tell, or the application is accepted."""
+    if one.what_if is None:
+        return None
+    offer = {"amount": one.what_if.amount, "duration": one.what_if.duration, "annuity": one.what_if.annuity}
+    return say[f"what_if_{one.what_if.outcome}"].format(terms=_terms(offer, language, say))
+
+
+def _terms(offer: Mapping[str, Any], language: Language, say: Mapping[str, str]) -> str:
+    """An amount over a duration, with its annuity where that is known; empty without an amount."""
+    if offer["amount"] is None:
+        return ""
+    euros = {
+        name: number(offer[name], 0 if float(offer[name]).is_integer() else 2, language)
+        for name in ("amount", "annuity")
+        if offer[name] is not None
+    }
+    months = say["month" if offer["duration"] == 1 else "months"].format(count=offer["duration"])
+    return say["terms_with_annuity" if "annuity" in euros else "terms"].format(months=months, **euros)
 
 
 def _bars(run: LetterRun, one: CustomerLetter, language: Language, say: Mapping[str, str]) -> list[dict[str, Any]]:

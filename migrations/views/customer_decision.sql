@@ -30,12 +30,19 @@ SELECT
     d.customer_id,
     1 + row_number() OVER (PARTITION BY d.customer_id ORDER BY d.decision_id DESC)::integer,
     to_char(d.decided_at, 'YYYY-MM-DD') || ' · ' || reporting.html_text(d.decided_by) || ': '
-        || d.decision_label_en || ' (' || d.follows_en || '). ' || d.reason_en
+        || d.decision_label_en || COALESCE(
+            ', ' || reporting.format_number_en(d.amount, digits.decimals) || ' €, ' || d.duration
+            || CASE d.duration WHEN 1 THEN ' month' ELSE ' months' END,
+            ''
+        ) || ' (' || d.follows_en || '). ' || d.reason_en
         || CASE WHEN d.note <> '' THEN ': “' || reporting.html_text(d.note) || '”' ELSE '' END,
     to_char(d.decided_at, 'DD/MM/YYYY') || ' · ' || reporting.html_text(d.decided_by) || ' : '
-        || d.decision_label_fr || ' (' || d.follows_fr || '). ' || d.reason_fr
+        || d.decision_label_fr || COALESCE(
+            ', ' || reporting.format_number_fr(d.amount, digits.decimals) || U&'\00A0€, ' || d.duration || ' mois', ''
+        ) || ' (' || d.follows_fr || '). ' || d.reason_fr
         || CASE WHEN d.note <> '' THEN U&' : «\00A0' || reporting.html_text(d.note) || U&'\00A0»' ELSE '' END
 FROM reporting.decision AS d
+CROSS JOIN LATERAL (SELECT CASE WHEN d.amount = trunc(d.amount) THEN 0 ELSE 2 END AS decimals) AS digits
 WHERE reporting.one_customer(d.customer_id);
 
 COMMENT ON VIEW reporting.customer_decision IS

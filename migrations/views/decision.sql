@@ -36,7 +36,9 @@ SELECT
     COALESCE((d.decision = 'refuse') <> (before.decision = 'refuse'), false)::integer AS is_reversal,
     NOT EXISTS (SELECT FROM credit.decision AS later WHERE later.supersedes = d.decision_id) AS is_current,
     c.review_id,
-    100 * d.default_probability AS default_percent
+    100 * d.default_probability AS default_percent,
+    d.annuity,
+    CASE WHEN d.decision = 'accept_other_terms' THEN (d.annuity IS NOT NULL)::integer END AS is_offer
 FROM credit.decision AS d
 JOIN credit.scoring_run AS run ON run.run_id = d.run_id
 JOIN credit.decision_ground AS g ON g.code = d.reason_code
@@ -92,3 +94,8 @@ COMMENT ON COLUMN reporting.decision.is_reversal IS
     '1 if it turns a refusal into an acceptance or the other way round, else 0.';
 COMMENT ON COLUMN reporting.decision.is_current IS 'Whether no later decision supersedes it.';
 COMMENT ON COLUMN reporting.decision.review_id IS 'Review that ended with it; empty for others.';
+COMMENT ON COLUMN reporting.decision.annuity IS
+    'Annuity in € of other terms that are an offer of the what-if, see what_if; empty where a person made up the terms.';
+COMMENT ON COLUMN reporting.decision.is_offer IS
+    '1 if the other terms are an offer of the what-if that was on the screen, 0 if a person made them up, empty for other '
+    'decisions.';

@@ -1,3 +1,4 @@
+-- Where it is proved that no amount and no duration gets a yes, nobody is advised to ask for another one.
 -- What the leading feature's value is in words is asked for row by row, and only where it is wanted: counting the
 -- reasons of a night must not read all of its contributions.
 CREATE VIEW reporting.decision_reason AS
@@ -11,8 +12,8 @@ SELECT
     t.refusal_fr AS text_fr,
     t.advisor_en,
     t.advisor_fr,
-    t.action_en,
-    t.action_fr,
+    CASE WHEN NOT advice.is_void THEN t.action_en END AS action_en,
+    CASE WHEN NOT advice.is_void THEN t.action_fr END AS action_fr,
     r.points AS score_points,
     r.log_odds AS relative_contribution,
     f.name AS feature,
@@ -37,7 +38,18 @@ SELECT
 FROM credit.reason AS r
 JOIN credit.scoring_run AS run ON run.run_id = r.run_id AND run.status = 'published' AND run.retired_at IS NULL
 JOIN credit.reason_text AS t ON t.catalogue_id = r.catalogue_id AND t.code = r.code
-LEFT JOIN credit.feature AS f ON f.feature_id = r.feature_id;
+LEFT JOIN credit.feature AS f ON f.feature_id = r.feature_id
+CROSS JOIN LATERAL (
+    SELECT
+        EXISTS (
+            SELECT FROM credit.what_if_summary AS w
+            WHERE w.run_id = r.run_id AND w.customer_id = r.customer_id AND w.outcome = 'none'
+        )
+        AND EXISTS (
+            SELECT FROM credit.feature AS m
+            WHERE m.feature_id = ANY (t.feature_ids) AND m.name = ANY (reporting.moved_by_terms())
+        ) AS is_void
+) AS advice;
 
 COMMENT ON VIEW reporting.decision_reason IS
     'Why an application was not accepted: one row per published run whose details are still kept, applicant and '

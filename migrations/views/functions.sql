@@ -363,3 +363,12 @@ CREATE FUNCTION reporting.check_value_fr(written text) RETURNS text
     );
 COMMENT ON FUNCTION reporting.check_value_fr(text) IS
     'What a check expected or observed, as written in French; what has no French form stays as it is.';
+
+-- Those that scoring.what_if moves; a test holds them together.
+CREATE FUNCTION reporting.moved_by_terms() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY[
+        'AMT_CREDIT', 'CREDIT_INCOME_PERCENT', 'CREDIT_GOODS_PERCENT', 'AMT_ANNUITY', 'ANNUITY_INCOME_PERCENT',
+        'CREDIT_TERM'
+    ];
+COMMENT ON FUNCTION reporting.moved_by_terms() IS 'The features that amount and duration of a credit move.';

@@ -41,8 +41,19 @@ TEXTS = Path(__file__).with_name("human_decisions.yaml")
 # Every problem that the database's function has a word for.
 PROBLEM = "CL001"
 DECISIONS = ("accept", "refuse", "accept_other_terms")
-TYPED = ("decision", "amount", "duration", "reason_code", "note", "point_of_view", "outcome", "conclusion")
+TYPED = ("decision", "offer", "amount", "duration", "reason_code", "note", "point_of_view", "outcome", "conclusion")
 REVIEWS_SHOWN = 500
+
+# For each duration the largest amount that is accepted, and the accepted offer that changes least.
+_OFFERS = """
+SELECT o.duration, o.amount, o.annuity, o.score, (w.duration, w.amount) IS NOT DISTINCT FROM (o.duration, o.amount)
+    AS changes_least
+FROM reporting.what_if AS o
+LEFT JOIN reporting.what_if_summary AS w ON w.customer_id = o.customer_id
+WHERE o.customer_id = :id AND o.decision = 'accept'
+    AND (o.is_frontier OR (o.duration, o.amount) = (w.duration, w.amount))
+ORDER BY o.duration, o.amount
+"""
 
 pages = Blueprint("human_decisions", __name__)
 
@@ -152,16 +163,23 @@ def _language() -> str:
 def _decision_typed() -> dict[str, Any]:
     form = request.form
     decision = form.get("decision")
-    other = decision == "accept_other_terms"
-    return {
+    said = {
         "seen": _whole(form.get("seen")) or 0,
         "run_id": _whole(form.get("run_id")),
         "decision": decision,
-        "amount": _number(form.get("amount")) if other else None,
-        "duration": _whole(form.get("duration")) if other else None,
         "reason_code": form.get("reason_code"),
         "note": form.get("note", ""),
     }
+    return said | _terms_typed() if decision == "accept_other_terms" else said
+
+
+def _terms_typed() -> dict[str, Any]:
+    """An offer that was picked, which the database looks up, or else what was typed."""
+    form = request.form
+    if picked := form.get("offer"):
+        duration, _, amount = picked.partition(" ")
+        return {"offer": True, "duration": _whole(duration), "amount": _exact(amount)}
+    return {"amount": _number(form.get("amount")), "duration": _whole(form.get("duration"))}
 
 
 def _wish_typed() -> dict[str, Any]:
@@ -192,6 +210,14 @@ def _number(typed: str | None) -> float | None:
         return float(plain.replace(",", ""))
     except ValueError:
         return None
+
+
+def _exact(sent: str) -> float:
+    """A number as our own page writes it; NaN, which nothing is recorded with, if somebody else wrote it."""
+    try:
+        return float(sent)
+    except ValueError:
+        return float("nan")
 
 
 def _whole(typed: str | None) -> int | None:
@@ -253,6 +279,10 @@ def _known(customer: int) -> dict[str, Any] | None:
         "open_review": next((one for one in asked if one["is_open"]), None),
         "own": any(one["decided_by"] == g.user.username for one in decisions),
         "grounds": _rows("SELECT * FROM reporting.decision_ground ORDER BY place"),
+        "what_if": next(
+            iter(_rows("SELECT * FROM reporting.what_if_summary WHERE customer_id = :id", id=customer)), None
+        ),
+        "offers": _rows(_OFFERS, id=customer),
     }  # fmt: skip
 
 
@@ -277,9 +307,15 @@ def _rendered(name: str, language: str, customer: int | None, **known: Any) -> s
         day=lambda day: format_date(day, "d MMMM y", locale=language),
         when=lambda moment: _written(moment, zone, language),
         number=lambda value: format_decimal(value, locale=language),
+        offer=lambda one: _offer(one, said["offer_of"], language),
         percent=lambda value: format_percent(value, "0.0 %" if language == "fr" else "0.0%", locale=language),
         **known,
     )
+
+
+def _offer(one: Mapping[str, Any], words: str, language: str) -> str:
+    amounts = {name: format_decimal(one[name], "#,##0.##", locale=language) for name in ("amount", "annuity")}
+    return words.format(duration=one["duration"], score=one["score"], **amounts)
 
 
 def _written(moment: datetime, zone: ZoneInfo, language: str) -> str:

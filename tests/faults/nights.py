@@ -24,7 +24,7 @@ from typing import Any
 # Names of variables that say what is whose.
 OURS = ("CREDITLENS_", "PREFECT_", "DATABASE_URL")
 # Stages that no session of the database shows; the child notes in a shared page which of them it is in.
-NOTED = ("check", "score", "explain")
+NOTED = ("check", "score", "explain", "similar")
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["pytest", "tests.faults.nights", "tests.faults.preloaded"])
 
@@ -45,8 +45,9 @@ def noting(page: mmap.mmap, stage: str, work: Callable[..., Any]) -> Callable[..
 
 
 def note_stages(path: str) -> None:
-    """Have the three pure stages noted in the page that is the file at `path`."""
+    """Have the pure stages noted in the page that is the file at `path`."""
     from flows.steps import chunks
+    from flows.steps.run_similar import RunSimilar
     from scoring.explanation.treeshap import TreeShap
 
     with open(path, "r+b") as file:
@@ -54,6 +55,7 @@ def note_stages(path: str) -> None:
     chunks.check_chunk = noting(page, "check", chunks.check_chunk)
     chunks.score_batch = noting(page, "score", chunks.score_batch)
     TreeShap.explain = noting(page, "explain", TreeShap.explain)  # type: ignore[method-assign]
+    RunSimilar.outcomes = noting(page, "similar", RunSimilar.outcomes)  # type: ignore[method-assign]
 
 
 def note_peak(path: str) -> None:

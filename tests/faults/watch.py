@@ -16,9 +16,11 @@ STAGES = (
     "check",
     "score",
     "explain",
+    "similar",
     "copy new_customer",
     "copy score",
     "copy shap_value",
+    "copy told",
     "index",
     "audit",
     "attach",
@@ -31,6 +33,8 @@ _STATEMENTS = {
     "copy new_customer": r'^COPY "credit"\."new_customer_',
     "copy score": r'^COPY "credit"\."score_',
     "copy shap_value": r'^COPY "credit"\."shap_value_',
+    # Reasons, similar customers and offers are few rows each, and one COPY after the other.
+    "copy told": r'^COPY "credit"\."(reason|similar_customer|what_if|what_if_summary)_r',
     "index": r"ADD PRIMARY KEY|^CREATE INDEX|^ANALYZE",
     "audit": r"AS not_finite|WITH counting|"
     r"per_customer|^\s*SELECT count\(\*\), count\(s\.customer_id\)|credit\.run_check",

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.access import roles
 from db.engine import make_engine
+from db.people import copy
 from db.runs import ledger
 from scoring.contract import Applications
 from scoring.feature_groups import feature_groups
@@ -25,6 +26,7 @@ from scoring.features import by_name
 from scoring.preprocess import explained_features, feature_values
 from scoring.reason_catalogue import reason_catalogue
 from scoring.training import Trained
+from scoring.what_if.search import MOVING
 from tests.migrations.nights import Query, checked, load_model, publish_night, put_strict_policy_in_force
 
 GUARDED = ("score", "card", "reason", "bar", "waterfall", "timeline", "mover")
@@ -350,6 +352,48 @@ def test_reasons_for_the_decision_come_first_as_they_are_recorded(file: File) ->
             assert row["direction"] == (None if record["feature"] is None else "lowers")
         recorded += len(rows)
     assert recorded
+
+
+ADVISED = (
+    "SELECT customer_id, reason_code, action_en, action_fr FROM reporting.decision_reason"
+    " WHERE is_current AND reason_code IN ('R01', 'R02', 'R03') ORDER BY 1, 2"
+)
+
+
+def test_where_nothing_gets_a_yes_nobody_is_advised_to_ask_for_less(file: File) -> None:
+    assert file.query("SELECT reporting.moved_by_terms() AS names") == [{"names": [*MOVING]}]
+    before = file.query(ADVISED)
+    assert {row["reason_code"] for row in before} >= {"R01", "R02"}
+    last = file.runs[-1]
+    with file.owner.begin() as connection:
+        connection.execute(text("CREATE TABLE credit.searched AS SELECT * FROM credit.what_if_summary"))
+        connection.execute(
+            text(
+                "UPDATE credit.what_if_summary SET outcome = 'none', duration = NULL, amount = NULL,"
+                f" annuity = NULL, default_probability = NULL, score = NULL WHERE run_id = {last}"
+            )
+        )
+    try:
+        found = file.query(ADVISED)
+        for row in found:
+            void = row["reason_code"] != "R01"
+            assert [row["action_en"], row["action_fr"]].count(None) == (2 if void else 0)
+        number = next(row["customer_id"] for row in before if row["reason_code"] == "R02")
+        held = copy.everything(file.owner, number)["reasons"]
+        assert {row["action_en"] for row in held if row["run_id"] == last and row["code"] == "R02"} == {None}
+    finally:
+        with file.owner.begin() as connection:
+            connection.execute(text(f"DELETE FROM credit.what_if_summary WHERE run_id = {last}"))
+            kept = f"SELECT * FROM credit.searched WHERE run_id = {last}"
+            connection.execute(text(f"INSERT INTO credit.what_if_summary {kept}"))
+            connection.execute(text("DROP TABLE credit.searched"))
+    catalogue = {reason.code: reason for reason in reason_catalogue().reasons}
+    for row in file.query(ADVISED):
+        outcome = file.query(
+            "SELECT outcome FROM reporting.what_if_summary WHERE customer_id = :id", id=row["customer_id"]
+        )[0]["outcome"]
+        void = outcome == "none" and row["reason_code"] != "R01"
+        assert row["action_en"] == (None if void else catalogue[row["reason_code"]].action_en)
 
 
 def test_what_else_moves_the_score_is_the_strongest_of_each_direction_that_is_not_said_already(

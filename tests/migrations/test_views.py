@@ -75,7 +75,7 @@ PROMISED = {
     "decision": "decision_id customer_id run_id as_of decision decision_label_en decision_label_fr amount duration"
     " recommendation recommendation_label_en recommendation_label_fr follows follows_en follows_fr reason_code"
     " reason_en reason_fr note score default_probability band reasons catalogue_id model_id policy_id decided_by"
-    " decided_at hours_to_decide supersedes is_reversal is_current review_id",
+    " decided_at hours_to_decide supersedes is_reversal is_current review_id default_percent annuity is_offer",
     "review": "review_id customer_id decision_id run_id decided_by decision decision_label_en decision_label_fr"
     " point_of_view asked_at recorded_by due_at four_eyes state state_en state_fr is_open is_overdue age_days"
     " outcome conclusion concluded_by concluded_at new_decision_id",

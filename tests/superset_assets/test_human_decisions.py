@@ -94,6 +94,69 @@ def test_a_review_goes_to_another_person(superset: Superset, second_advisor: str
     assert (held["decided_by"], held["amount"], held["duration"]) == (second_advisor, 250_000.5, 36)
 
 
+@pytest.fixture
+def offered(superset: Superset) -> Iterator[None]:
+    """FIRST is offered 312,000.55 € over 36 months, and for SECOND it is proved that nothing is accepted."""
+    run = "(SELECT run_id FROM credit.published_run)"
+    kept = f"run_id = {run} AND customer_id IN ({FIRST}, {SECOND})"
+    with transaction(superset.engine) as connection:
+        was = connection.execute(text(f"SELECT customer_id, decision FROM credit.score WHERE {kept}")).all()
+        for table in ("what_if", "what_if_summary"):
+            connection.execute(
+                text(f"CREATE TABLE credit.{table}_before AS SELECT * FROM credit.{table} WHERE {kept}")
+            )
+            connection.execute(text(f"DELETE FROM credit.{table} WHERE {kept}"))
+        for statement in (
+            f"UPDATE credit.score SET decision = 'decline' WHERE {kept}",
+            f"INSERT INTO credit.what_if SELECT {run}, {FIRST}, 36, a, 9876.54, 0.05, 95, d, true, a < 4e5, false"
+            " FROM (VALUES (312000.55::float8, 'accept'), (400000, 'decline')) AS o (a, d)",
+            f"INSERT INTO credit.what_if_summary VALUES"
+            f" ({run}, {FIRST}, 'found', 48, 0.01, 36, 312000.55, 9876.54, 0.05, 95),"
+            f" ({run}, {SECOND}, 'none', 48, 0.01, NULL, NULL, NULL, NULL, NULL)",
+        ):
+            connection.execute(text(statement))
+    yield
+    with transaction(superset.engine) as connection:
+        for table in ("what_if", "what_if_summary"):
+            connection.execute(text(f"DELETE FROM credit.{table} WHERE {kept}"))
+            connection.execute(text(f"INSERT INTO credit.{table} SELECT * FROM credit.{table}_before"))
+            connection.execute(text(f"DROP TABLE credit.{table}_before"))
+        for customer, decision in was:
+            connection.execute(
+                text(f"UPDATE credit.score SET decision = '{decision}' WHERE {kept} AND customer_id = {customer}")
+            )
+
+
+@pytest.mark.usefixtures("offered")
+def test_an_offer_is_picked_from_those_of_the_night_and_no_other_is_taken(superset: Superset) -> None:
+    address = f"/creditlens/decide/{FIRST}?language=fr"
+    page = superset.client("advisor").get(address).text
+    value = "36 312000.55"
+    words = "36 mois : 312\u202f000,55 €, 9\u202f876,54 € par mois, score 95 (le moins de changements)"
+    assert f'<option value="{value}" >{words}</option>' in page
+    assert page.count('<option value="36 ') == 1
+    terms = {"decision": "accept_other_terms", "reason_code": "other_terms"}
+    for forged in ("36 312000.54", "36 400000.0", "36", "x y"):
+        answer = post(superset, "advisor", address, offer=forged, **terms)
+        assert answer.status_code == 409, forged
+    # What was typed before an offer was picked counts for nothing.
+    made = post(superset, "advisor", address, offer=value, amount="5", duration="6", **terms)
+    assert made.status_code == 302, made.text
+    with superset.engine.connect() as connection:
+        held = connection.execute(
+            text("SELECT duration, amount, annuity, is_offer FROM reporting.decision WHERE is_current")
+        ).one()
+    assert tuple(held) == (36, 312_000.55, 9_876.54, 1)
+    assert "une offre qui obtient un oui" in superset.client("advisor").get(address).text
+
+
+@pytest.mark.usefixtures("offered")
+def test_whom_nothing_is_offered_is_told_so_and_terms_are_still_typed(superset: Superset) -> None:
+    page = superset.client("advisor").get(f"/creditlens/decide/{SECOND}?language=en").text
+    assert "<p>No amount and duration within the limits gets a yes.</p>" in page
+    assert 'name="offer"' not in page and 'name="amount"' in page
+
+
 def test_without_a_token_or_the_right_nothing_is_recorded(superset: Superset) -> None:
     address = f"/creditlens/decide/{FIRST}"
     client = superset.client("advisor")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -85,6 +85,54 @@ def test_a_decision_keeps_what_was_on_the_screen(engine: Engine, run: int, act: 
     assert row["default_probability"] == score["default_probability"]
     assert (row["note"], row["decided_by"], row["follows"]) == ("A smaller one.", "alice", 0)
     assert sorted(tuple(one) for one in worklist) == [(7, "decided"), (8, "open"), (9, "open")]
+
+
+@pytest.fixture
+def offers(engine: Engine, run: int) -> Iterator[None]:
+    """Customer 7 gets a yes for 312,000.55 over 36 months, and none for 400,000."""
+    row = "INSERT INTO credit.what_if VALUES ({}, 7, 36, {}, {}, 0.05, 95, '{}', true, {}, false)"
+    with transaction(engine) as connection:
+        connection.execute(text(row.format(run, 312_000.55, 9_876.54, "accept", "true")))
+        connection.execute(text(row.format(run, 400_000, 12_661.98, "decline", "false")))
+    yield
+    with transaction(engine) as connection:
+        connection.execute(text("DELETE FROM credit.what_if"))
+
+
+def test_a_picked_offer_is_kept_with_its_annuity_and_typed_terms_without(
+    engine: Engine, act: Act, people: None, offers: None
+) -> None:
+    terms = {"decision": "accept_other_terms", "amount": 312_000.55, "duration": 36, "reason_code": "other_terms"}
+    first = act("decide", 7, "alice", seen=0, offer=True, **terms)
+    act("decide", 7, "alice", seen=first, **terms)
+    with engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT amount, duration, annuity, is_offer FROM reporting.decision ORDER BY decision_id")
+        ).all()
+        lines = connection.execute(
+            text("SELECT html_en, html_fr FROM reporting.customer_decision WHERE customer_id = 7 AND ord = 1")
+        ).one()
+    assert [tuple(row) for row in found] == [(312_000.55, 36, 9_876.54, 1), (312_000.55, 36, None, 0)]
+    assert ": Accepted on other terms, 312,000.55 €, 36 months (≠ otherwise)" in lines.html_en
+    assert ", 312\u202f000,55\u00a0€, 36 mois (≠ autrement)" in lines.html_fr
+    assert [row["annuity"] for row in copy.everything(engine, 7)["decisions"]] == [9_876.54, None]
+
+
+@pytest.mark.parametrize(
+    "other", [{"amount": 400_000}, {"amount": 312_000.54}, {"duration": 35}, {"customer": 8}, {"amount": None}]
+)
+def test_what_the_night_does_not_accept_is_no_offer(
+    act: Act, people: None, offers: None, other: dict[str, Any]
+) -> None:
+    said = {"amount": 312_000.55, "duration": 36, "customer": 7, **other}
+    with refused("no_offer"):
+        act("decide", said.pop("customer"), "alice", seen=0, offer=True, decision="accept_other_terms",
+            reason_code="other_terms", **said)  # fmt: skip
+
+
+def test_only_other_terms_are_an_offer(act: Act, people: None, offers: None) -> None:
+    with refused("not_whole"):
+        act("decide", 7, "alice", seen=0, offer=True, amount=312_000.55, duration=36, **ACCEPT)
 
 
 @pytest.mark.parametrize(

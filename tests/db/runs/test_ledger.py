@@ -13,13 +13,14 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from db.access import roles
-from db.engine import driver, make_engine
+from db.engine import driver, make_engine, transaction
 from db.errors import AuditFailedError, BusyError
 from db.models import RUN_PARTITIONED
 from db.runs import audit
 from db.runs import ledger as run_ledger
 from db.runs.copy import encode
 from db.runs.partitions import attach, partitions, staging
+from tests import portfolio
 from tests.db import ledger
 
 
@@ -259,6 +260,36 @@ def test_retiring_drops_details_and_keeps_scores_ledger_and_the_runs_in_use(fres
     assert run_ledger.retire(fresh, retained_runs=2) == []
     assert run_ledger.recover(fresh) == []
     assert visible(fresh) == (3, 3, 9)
+
+
+def test_retiring_takes_offers_and_similar_customers_along_and_leaves_what_people_decided(fresh: Engine) -> None:
+    model_id = ledger.new_model(fresh)
+    offers = ("what_if", "what_if_summary", "similar_customer")
+    nights = []
+    for day in (1, 2, 3):
+        nights.append(ledger.night(fresh, model_id, day=date(2026, 3, day), sha256=f"{day:064d}"))
+        with transaction(fresh) as connection:
+            for table, values in zip(
+                offers,
+                (
+                    "36, 312000, 9876.54, 0.05, 95, 'accept', true, true, false",
+                    "'found', 48, 0.01, 36, 312000, 9876.54, 0.05, 95",
+                    "200, 31, 0.155, 0.111, 0.212, 0.17, 1.5",
+                ),
+                strict=True,
+            ):
+                connection.execute(text(f"INSERT INTO credit.{table} VALUES ({nights[-1]}, 7, {values})"))
+            if day == 1:
+                portfolio.decide(connection, [7])
+    assert run_ledger.retire(fresh, retained_runs=2) == nights[:1]
+    with fresh.connect() as connection:
+        for table in offers:
+            kept = connection.scalars(text(f"SELECT run_id FROM credit.{table} ORDER BY 1")).all()
+            assert kept == nights[1:], table
+        decided = connection.execute(text("SELECT run_id, as_of, decision, score FROM reporting.decision")).all()
+        asked = connection.scalars(text("SELECT point_of_view FROM reporting.review")).all()
+    assert [tuple(row)[:3] for row in decided] == [(nights[0], date(2026, 3, 1), "refuse")]
+    assert asked == ["Please look again."]
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 
 from db.decisions.letter_data import CustomerLetter, LetterRun, Similar, WhatIf
-from db.errors import RefusedError
 from flows.letters import customer
 from flows.letters.customer import letter
 from flows.letters.lender import Lender, read_lender
-from flows.letters.words import LANGUAGES, Kind, Language, facts
+from flows.letters.words import LANGUAGES, Kind, Language, facts, words
 from scoring.feature_groups import feature_groups
 from scoring.features import by_name
 from scoring.reason_catalogue import reason_catalogue
+from scoring.what_if.search import OUTCOMES
 
 KINDS: tuple[Kind, ...] = ("sheet", "decision")
 EVERY = [(kind, language) for kind in KINDS for language in LANGUAGES]
@@ -61,7 +61,8 @@ def a_customer(decision: str = "decline", *, value: str = "495,882 €", **chang
             "customer_id": 100_038, "score": score, "score_exact": score + 0.2, "default_percent": 99.8 - score,
             "percentile": 3.0, "decision": decision, "decision_en": decision.title(), "decision_fr": "Refuser",
             "band": "E", "band_en": "Very high risk", "band_fr": "Risque très élevé",
-            "decided": None, "ground_en": None, "ground_fr": None,
+            "decided": None, "ground_en": None, "ground_fr": None, "amount": None, "duration": None,
+            "annuity": None,
         },
         facts=tuple(
             {"feature": name, "label_en": by_name()[name].label_en, "label_fr": by_name()[name].label_fr,
@@ -137,7 +138,7 @@ def test_the_longest_and_the_shortest_values_stay_on_one_page(
     )
     customer = a_customer(
         value=long[:length],
-        what_if=WhatIf(True, long, long),
+        what_if=WhatIf("found", 4_050_000.55, 600, 1_234_567.89),
         similar=Similar(200, 31, 0.155, 0.111, 0.212, 0.17),
     )
     assert (
@@ -156,11 +157,11 @@ def test_what_if_and_similar_customers_are_told_where_they_are_known_and_not_nam
     lender: Lender,
 ) -> None:
     known = a_customer(
-        what_if=WhatIf(True, "A yes from 312,000 at 36 months.", "Un accord dès 312 000 sur 36 mois."),
+        what_if=WhatIf("found", 312_000.0, 36, 9_876.5),
         similar=Similar(200, 31, 0.155, 0.111, 0.212, 0.17),
     )
     flat = " ".join(pages(letter(a_run(), known, "sheet", "en", lender))[0].split())
-    assert "A yes from 312,000 at 36 months." in flat
+    assert "By the same rules, 312,000 € over 36 months, at 9,876.50 € a month, would get a yes." in flat
     assert "Of the 200 former customers most like this one, 31 (15.5%, 11.1 to 21.2%)" in flat
     assert "312,000" in pages(letter(a_run(), known, "decision", "en", lender))[0]
     flat = pages(letter(a_run(), a_customer(), "sheet", "en", lender))[0]
@@ -182,11 +183,46 @@ def test_what_a_person_decided_takes_the_place_of_what_is_suggested(
         assert [reason["text"] for reason in said["reasons"]] == ["Another ground"]
 
 
-def test_other_terms_are_not_put_in_writing(lender: Lender) -> None:
-    one = a_customer()
-    one = replace(one, customer={**one.customer, "decided": "accept_other_terms"})
-    with pytest.raises(RefusedError, match="other terms"):
-        customer.decision(a_run(), one, "en", lender)
+@pytest.mark.parametrize(
+    ("language", "annuity", "said"),
+    [
+        ("en", 9_876.54, "other terms: 312,000 € over 36 months, at 9,876.54 € a month."),
+        ("en", None, "other terms: 312,000 € over 36 months."),
+        ("fr", 9_876.54, "autres conditions : 312 000 € sur 36 mois, à 9 876,54 € par mois."),
+        ("fr", None, "autres conditions : 312 000 € sur 36 mois."),
+    ],
+)
+def test_other_terms_are_put_in_writing_as_they_were_recorded(
+    language: Language, annuity: float | None, said: str, lender: Lender
+) -> None:
+    one = a_customer(what_if=WhatIf("none"))
+    held = {"decided": "accept_other_terms", "amount": 312_000.0, "duration": 36, "annuity": annuity}
+    made = letter(a_run(), replace(one, customer={**one.customer, **held}), "decision", language, lender)
+    (flat,) = (" ".join(page.split()) for page in pages(made))
+    assert said in flat
+    assert ("What would change" if language == "en" else "Ce qui changerait") not in flat
+    assert ("Why not as you asked" if language == "en" else "Pourquoi pas aux conditions") in flat
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("outcome", [outcome for outcome in OUTCOMES if outcome not in {"found", "accepted"}])
+def test_without_an_offer_the_letter_says_so_and_gives_no_advice_that_it_has_not(
+    outcome: str, language: Language, lender: Lender
+) -> None:
+    one = a_customer(what_if=WhatIf(outcome))
+    assert (
+        words("letters", language)[f"what_if_{outcome}"]
+        == customer.sheet(a_run(), one, language, lender)["what_if"]
+    )
+    assert not customer.decision(a_run(), one, language, lender)["no_advice"]
+    bare = replace(one, reasons=tuple({**row, f"action_{language}": None} for row in one.reasons))
+    (flat,) = (" ".join(page.split()) for page in pages(letter(a_run(), bare, "decision", language, lender)))
+    assert ("nothing that we could honestly advise" if language == "en" else "Il n’est rien que nous") in flat
+
+
+def test_one_month_is_no_plural(lender: Lender) -> None:
+    told = customer.sheet(a_run(), a_customer(what_if=WhatIf("found", 5_000.5, 1, 5_010.0)), "en", lender)
+    assert "5,000.50 € over 1 month, at 5,010 € a month" in told["what_if"]
 
 
 def test_the_bars_lead_from_the_starting_point_to_the_score(lender: Lender) -> None:
@@ -221,6 +257,6 @@ def test_what_looks_like_markup_is_printed_as_it_stands(text: str, lender: Lende
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=40), kind=st.sampled_from(KINDS), language=st.sampled_from(LANGUAGES))
 def test_no_text_breaks_a_letter_or_its_page(text: str, kind: Kind, language: Language, lender: Lender) -> None:
-    customer = a_customer(value=text, what_if=WhatIf(True, text, text))
+    customer = a_customer(value=text, what_if=WhatIf("none"))
     named = lender.model_copy(update={"name": text or "x"})
     assert len(pages(letter(a_run(policy_en=text, policy_fr=text), customer, kind, language, named))) == 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from db.access import portfolios, roles
-from db.engine import connect, psql_url
+from db.engine import connect, psql_url, transaction
 from db.server import backup, manifest, restore
 from db.server.embedded import SUPERUSER, EmbeddedPostgres, new_password
 from flows.operations import backups
@@ -23,7 +25,7 @@ from tests.installation import settings_of
 
 OWN = 7
 EVERYBODY = {7, 8, 9}
-VIEWS = ("customer", "worklist", "customer_explanation", "customer_timeline")
+VIEWS = ("customer", "worklist", "customer_explanation", "customer_timeline", "decision", "review")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,8 @@ def source(engine: Engine, patch: pytest.MonkeyPatch, open_folder: Path) -> Sett
     model_id = ledger.new_model(engine)
     for day in (1, 2):
         ledger.night(engine, model_id, day=ledger.DAY.replace(day=day), sha256=str(day) * 64)
+    with transaction(engine) as connection:
+        portfolio.decide(connection, EVERYBODY)
     portfolio.assign(engine, "alice", customers=[OWN], by="test")
     portfolio.assign(engine, "bob", regions=[1], by="test")
     portfolios.switch(engine, limited=True, by="test")
@@ -132,6 +136,40 @@ def test_limits_and_assignments_come_back_and_hold(source: Settings, target: Set
         assert seen(target, looking(source.secrets()["viewer"], "alice"), view) == set(), view
         assert seen(target, looking(key, "ann", everybody=True), view) == EVERYBODY, view
         assert seen(target, None, view, roles.ANALYST) == EVERYBODY, view
+
+
+def test_what_people_decided_comes_back_is_added_to_and_never_changed(target: Settings, engine: Engine) -> None:
+    tables = ("decision", "review", "review_conclusion")
+    with database.database(target) as restored:
+        for table in tables:
+            rows = f"SELECT to_jsonb(t)::text FROM credit.{table} AS t ORDER BY 1"
+            with connect(restored) as after, connect(engine) as before:
+                assert after.scalars(text(rows)).all() == before.scalars(text(rows)).all()
+        for table in tables[:2]:
+            for change in (f"DELETE FROM credit.{table}", f"UPDATE credit.{table} SET customer_id = 1"):
+                with pytest.raises(DBAPIError, match="never changed"), transaction(restored) as connection:
+                    connection.execute(text(change))
+    with psycopg.connect(database.reader_url(target, roles.DECIDER)) as decider:
+        signed = looking(target.secrets()["viewer"], "alice")(decider.info.backend_pid)
+        decider.execute("SELECT set_config(%s, %s, false)", [portfolios.SETTING, signed])
+        (asked,) = decider.execute(
+            "SELECT credit.record_human_act('conclude', %s, %s)",
+            [OWN, json.dumps({"review_id": review_of(target, OWN), "outcome": "upheld", "conclusion": "So."})],
+        ).fetchone() or (None,)
+        decider.commit()
+        assert asked == review_of(target, OWN)
+        with pytest.raises(psycopg.Error, match="not_yours"):
+            decider.execute("SELECT credit.record_human_act('conclude', 8, '{}')")
+
+
+def review_of(settings: Settings, customer: int) -> int:
+    """The number of the customer's review."""
+    with database.database(settings) as engine, connect(engine) as connection:
+        return int(
+            connection.scalar(
+                text("SELECT review_id FROM credit.review WHERE customer_id = :customer"), {"customer": customer}
+            )
+        )
 
 
 def test_no_reader_sees_more_while_a_restore_is_under_way(
