@@ -25,6 +25,8 @@ from db.runs.partitions import staging
 from flows import signals
 from flows.alerts import notify
 from flows.alerts.last_night import accounted, date_of, state_if_cancelled
+from flows.artifacts.night import shown_in_prefect
+from flows.artifacts.progress import progress_in_prefect
 from flows.files import applications as application_files
 from flows.progress import reporter
 from flows.services import logs
@@ -283,7 +285,10 @@ def score_and_publish(
     with (
         signals.raised(),
         accounted(settings),
+        shown_in_prefect(settings) as shown,
+        progress_in_prefect(settings, "night"),
         database(settings, writer=True) as engine,
+        shown.read_from(engine),
         ledger.exclusive(engine) as lock,
         scratch_removed(settings),
     ):
@@ -301,10 +306,12 @@ def score_and_publish(
             engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of, policy_id=decide.policy_id
         )
         if same and not force:
+            shown.run_id, shown.unchanged = same.run_id, True
             return Night("unchanged", same, is_current=True, notes=survey.notes)
         with closed_on_error(engine, seconds) as opened:
             date_of_scores = as_of or date_of(settings)
-            run_id = opened.run_id = open_run(engine, lock, survey, model_id, date_of_scores, decide.policy_id)
+            run_id = open_run(engine, lock, survey, model_id, date_of_scores, decide.policy_id)
+            opened.run_id = shown.run_id = run_id
             usual = compare_size(engine, run_id, survey, settings)
             reasons = load_reasons(engine, model_id, bundle, decide, settings)
             similar = load_similar(engine, model_id, bundle, settings)
@@ -325,7 +332,7 @@ def score_and_publish(
                 failed = audit(engine, run_id, tally, bundle, basis, similar, (size, dated))
             application_files.require_unchanged(survey)
             lock.require_held()
-            is_current = publish(engine, run_id, tally, bundle, decide, seconds)
+            shown.is_current = is_current = publish(engine, run_id, tally, bundle, decide, seconds)
             warnings = warn(settings, run_id, failed)
             retire(engine, settings)
             moved = moves(tally.sums, decide)

@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     ] = None
     prefect_port: Annotated[int, Field(ge=0, le=65535, description="Port of the local Prefect server")] = 4200
     dashboards: Annotated[bool, Field(description="Whether `up` also sets up the dashboards")] = True
+    dashboards_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://\S+$", description="Address that people open the dashboards by, for links to them"
+        ),
+    ] = None
     superset_host: Annotated[str, Field(description="Address that the dashboards listen on")] = "127.0.0.1"
     superset_port: Annotated[int, Field(ge=0, le=65535, description="Port of the dashboards")] = 8088
     superset_tls: Annotated[

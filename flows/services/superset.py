@@ -146,6 +146,18 @@ def url(settings: Settings) -> str | None:
     return address if http.answers(f"{address}/login/", seconds=20) else None
 
 
+def address(settings: Settings) -> str | None:
+    """Where people open the dashboards: as the settings say, or where they are served here; None if nowhere.
+
+    Nobody is asked whether they answer.
+    """
+    if settings.dashboards_url is not None:
+        return settings.dashboards_url.rstrip("/")
+    if server(settings).pid() is None:
+        return None
+    return listening.url(settings.superset_host, _port(settings))
+
+
 def _port(settings: Settings) -> int:
     return processes.last_port(settings.state, "superset") or settings.superset_port
 
