@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     retained_runs: Annotated[
         int, Field(ge=2, le=1000, description="Runs whose details are kept; scores are kept for ever")
     ] = 8
+    archive: Annotated[
+        Path | None,
+        Field(description="Folder to which nights are archived as Parquet before their details are dropped"),
+    ] = None
     decision_years: Annotated[
         int,
         Field(ge=1, le=100, description="Years that decisions of people and reviews are kept after the last one"),
@@ -160,7 +164,7 @@ class Settings(BaseSettings):
         clock.check_cron(value)
         return " ".join(value.split())
 
-    @field_validator("state", "data")
+    @field_validator("state", "data", "archive")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value
