@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         bool, Field(description="The dashboards are behind a proxy with TLS: cookies go over it only")
     ] = False
     superset_locale: Annotated[Literal["en", "fr"], Field(description="Language before one is chosen")] = "en"
+    superset_sign_on: Annotated[
+        Path | None, Field(description="File of settings by which people sign in with OAuth or LDAP")
+    ] = None
     superset_database_url: Annotated[
         SecretStr | None,
         Field(description="An empty database for Superset's own tables, where it cannot be made beside the data"),
@@ -164,7 +167,7 @@ class Settings(BaseSettings):
         clock.check_cron(value)
         return " ".join(value.split())
 
-    @field_validator("state", "data", "archive")
+    @field_validator("state", "data", "archive", "superset_sign_on")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value

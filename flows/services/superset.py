@@ -235,6 +235,7 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
         "assets": str(assets),
         "tls": settings.superset_tls,
         "locale": settings.superset_locale,
+        "sign_on": str(settings.superset_sign_on) if settings.superset_sign_on else None,
     }
     previous = {"previous_secret_key": secrets[secret_store.ENCRYPTED]} if secret_store.ENCRYPTED in secrets else {}
     path = _configuration_file(settings)
