@@ -13,7 +13,6 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from db import schema
-from db.access import roles
 from db.engine import make_engine, psql_url
 from db.errors import RefusedError
 from db.server import backup, clients
@@ -102,19 +101,15 @@ def test_no_row_is_lost(old: Old) -> None:
         assert after[name] >= old.before[name]
 
 
-def test_its_customers_are_in_every_view_that_was_there_before(old: Old, reader_passwords: dict[str, str]) -> None:
-    assert roles.ensure_owner(old.engine)
-    roles.ensure_readers(old.engine, reader_passwords)
-    url = old.engine.url.set(username=roles.ANALYST, password=reader_passwords[roles.ANALYST])
-    reader = make_engine(url)
-    with reader.connect() as connection:
+def test_its_customers_are_in_the_views(old: Old) -> None:
+    with old.engine.connect() as connection:
         views = connection.scalars(
             text("SELECT table_name FROM information_schema.views WHERE table_schema = 'reporting' ORDER BY 1")
         ).all()
+        # Each of them can be asked, whether it has rows or not.
         rows = {name: len(connection.execute(text(f"SELECT * FROM reporting.{name}")).all()) for name in views}
         customers = connection.execute(text("SELECT customer_id, score, model_id FROM reporting.customer")).all()
         reasons = connection.scalar(text("SELECT count(*) FROM reporting.customer_explanation"))
-    reader.dispose()
     with old.engine.connect() as connection:
         scores = dict(tuple(row) for row in connection.execute(text("SELECT customer_id, score FROM credit.score")))
     assert len(customers) == 20 and {row.customer_id: row.score for row in customers} == scores
