@@ -140,7 +140,8 @@ def _of_run(seen: Overview, language: Language) -> list[str]:
         ("approval_rate", "–" if seen.approval_rate is None else f"{100 * seen.approval_rate:.1f} %"),
         ("checks", say["checks_of"].format(passed=len(seen.checks) - len(failed), failed=len(failed))),
     ]
-    parts = [table(("", ""), [(say[key], value) for key, value in facts])]
+    (first, *others) = [(say[key], value) for key, value in facts]
+    parts = [table(first, others)]
     if failed:
         parts += [f"## {say['not_passed']}", _checks(failed, language)]
     if seen.refused:

@@ -66,6 +66,7 @@ def test_a_night_leaves_its_page_its_checks_and_how_far_it_was(
     text = page["data"]
     assert page["type"] == "markdown" and page["flow_run_id"]
     assert f"# Night of {night.run.as_of}" in text and "**Outcome**: Published." in text
+    assert f"| Run | {night.run.run_id} |\n| --- | --- |" in text
     assert "| Customers scored | 299 |" in text and "| Rows rejected | 1 |" in text
     assert "| NAME\\_CONTRACT\\_TYPE | required | 1 |" in text
     assert "a\\|b \\`c\\` \\<night\\>.csv" in text
