@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,7 @@ def note(settings: Settings, archive: Path) -> None:
 @contextmanager
 def alone(archive: Path) -> Iterator[None]:
     """Nobody else writes into the archive during the block. Raises BusyError if somebody does."""
-    with (archive / ".lock").open("w") as lock:
+    with open(os.open(archive / ".lock", os.O_CREAT | os.O_RDWR, 0o600), "wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

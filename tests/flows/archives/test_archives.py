@@ -115,8 +115,7 @@ def test_nobody_else_may_read_it(installation: Installation, nights: list[int], 
     finally:
         os.umask(before)
     for path in (tmp_path / "archive").rglob("*"):
-        if path.name != ".lock":
-            assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
     assert (tmp_path / "archive").stat().st_mode & 0o777 == 0o700
 
 
