@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from db import unfinished_restore, views
 from db.engine import connect, driver
-from db.errors import NotMigratedError
+from db.errors import NotMigratedError, RefusedError
 from db.models import PRIVATE, SCHEMA, VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -45,10 +45,13 @@ def upgrade(engine: Engine, revision: str = "head") -> bool:
     """Bring the database to `revision`, and the views to those of this program; whether anything was to be done.
 
     An older revision than the newest has no views: they are of the newest.
+
+    Raises RefusedError for a database of a newer program; nothing is changed.
     """
     from alembic import command
 
     before = current(engine)
+    require_known(before)
     if revision != "head" or before != head():
         command.upgrade(configuration(engine), revision)
     after = current(engine)
@@ -146,13 +149,23 @@ def revisions() -> set[str]:
     return {file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py")}
 
 
+def require_known(revision: str | None) -> None:
+    """Raise RefusedError for a revision that only a newer program has."""
+    if revision is not None and revision not in revisions():
+        raise RefusedError(
+            f"The database is at schema revision {revision}, and this program knows revisions up to {head()} only:"
+            " a newer creditlens has used it; run that version, or a newer one."
+        )
+
+
 def require_current(engine: Engine) -> None:
     """Raise NotMigratedError if the database is not at this program's newest revision.
 
-    Raises UnfinishedRestoreError if a restore was cut short.
+    Raises UnfinishedRestoreError if a restore was cut short, and RefusedError for a database of a newer program.
     """
     unfinished_restore.require_whole(engine)
     found = current(engine)
+    require_known(found)
     if found != head():
         raise NotMigratedError(
             f"The database is at schema revision {found or 'none'}, this program needs {head()};"

@@ -25,6 +25,9 @@ from db.runs.partitions import staging
 from flows import signals
 from flows.alerts import notify
 from flows.alerts.last_night import accounted, date_of, state_if_cancelled
+from flows.archives.write import before_they_are_dropped
+from flows.artifacts.night import shown_in_prefect
+from flows.artifacts.progress import progress_in_prefect
 from flows.files import applications as application_files
 from flows.progress import reporter
 from flows.services import logs
@@ -245,11 +248,17 @@ def publish(
 
 
 @io_task
-def retire(engine: Engine, settings: Settings) -> None:
-    """Drop the details of runs beyond the retention."""
-    retired = ledger.retire(engine, retained_runs=settings.retained_runs)
+def retire(engine: Engine, settings: Settings) -> list[str]:
+    """Drop the details of runs beyond the retention, once they are archived if that is wanted; what went wrong."""
+    beyond = ledger.beyond_retention(engine, retained_runs=settings.retained_runs)
+    failed = before_they_are_dropped(settings, engine, beyond)
+    retired = ledger.retire(engine, retained_runs=settings.retained_runs, keep=failed)
     if retired:
         log.info("Details of older runs dropped: %s", ", ".join(map(str, retired)))
+    return [
+        f"Run {run_id} could not be archived in {settings.archive} and keeps its details: {why}"
+        for run_id, why in failed.items()
+    ]
 
 
 @flow(name="nightly", validate_parameters=False)
@@ -283,7 +292,10 @@ def score_and_publish(
     with (
         signals.raised(),
         accounted(settings),
+        shown_in_prefect(settings) as shown,
+        progress_in_prefect(settings, "night"),
         database(settings, writer=True) as engine,
+        shown.read_from(engine),
         ledger.exclusive(engine) as lock,
         scratch_removed(settings),
     ):
@@ -301,10 +313,12 @@ def score_and_publish(
             engine, source_sha256=survey.sha256, model_id=model_id, as_of=as_of, policy_id=decide.policy_id
         )
         if same and not force:
+            shown.run_id, shown.unchanged = same.run_id, True
             return Night("unchanged", same, is_current=True, notes=survey.notes)
         with closed_on_error(engine, seconds) as opened:
             date_of_scores = as_of or date_of(settings)
-            run_id = opened.run_id = open_run(engine, lock, survey, model_id, date_of_scores, decide.policy_id)
+            run_id = open_run(engine, lock, survey, model_id, date_of_scores, decide.policy_id)
+            opened.run_id = shown.run_id = run_id
             usual = compare_size(engine, run_id, survey, settings)
             reasons = load_reasons(engine, model_id, bundle, decide, settings)
             similar = load_similar(engine, model_id, bundle, settings)
@@ -325,9 +339,9 @@ def score_and_publish(
                 failed = audit(engine, run_id, tally, bundle, basis, similar, (size, dated))
             application_files.require_unchanged(survey)
             lock.require_held()
-            is_current = publish(engine, run_id, tally, bundle, decide, seconds)
+            shown.is_current = is_current = publish(engine, run_id, tally, bundle, decide, seconds)
             warnings = warn(settings, run_id, failed)
-            retire(engine, settings)
+            warnings += tell_of_archive(settings, retire(engine, settings))
             moved = moves(tally.sums, decide)
             return Night("published", ledger.get(engine, run_id), is_current, tuple(warnings), notes, moved)
 
@@ -338,6 +352,14 @@ def warn(settings: Settings, run_id: int, checks: Sequence[ledger.Check]) -> lis
     for check, sentence in zip(checks, sentences, strict=True):
         log.warning("%s", sentence)
         notify.tell(settings, _EVENTS.get(check.name, "night_checks"), sentence)
+    return sentences
+
+
+def tell_of_archive(settings: Settings, sentences: Sequence[str]) -> Sequence[str]:
+    """Tell of nights that were to be archived and were not."""
+    for sentence in sentences:
+        log.warning("%s", sentence)
+        notify.tell(settings, "archive_failed", sentence)
     return sentences
 
 

@@ -94,6 +94,16 @@ def reporter() -> Reporter:
 
 
 @contextmanager
+def replaced(other: Reporter) -> Iterator[None]:
+    """Report to another reporter for the block, which may pass on to the one before."""
+    token = _current.set(other)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
 def reporting(*, quiet: bool = False) -> Iterator[None]:
     """Report progress for the block: a bar on a terminal, lines elsewhere, nothing if `quiet`."""
     with ExitStack() as stack:

@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     retained_runs: Annotated[
         int, Field(ge=2, le=1000, description="Runs whose details are kept; scores are kept for ever")
     ] = 8
+    archive: Annotated[
+        Path | None,
+        Field(description="Folder to which nights are archived as Parquet before their details are dropped"),
+    ] = None
     decision_years: Annotated[
         int,
         Field(ge=1, le=100, description="Years that decisions of people and reviews are kept after the last one"),
@@ -87,12 +91,21 @@ class Settings(BaseSettings):
     ] = None
     prefect_port: Annotated[int, Field(ge=0, le=65535, description="Port of the local Prefect server")] = 4200
     dashboards: Annotated[bool, Field(description="Whether `up` also sets up the dashboards")] = True
+    dashboards_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://\S+$", description="Address that people open the dashboards by, for links to them"
+        ),
+    ] = None
     superset_host: Annotated[str, Field(description="Address that the dashboards listen on")] = "127.0.0.1"
     superset_port: Annotated[int, Field(ge=0, le=65535, description="Port of the dashboards")] = 8088
     superset_tls: Annotated[
         bool, Field(description="The dashboards are behind a proxy with TLS: cookies go over it only")
     ] = False
     superset_locale: Annotated[Literal["en", "fr"], Field(description="Language before one is chosen")] = "en"
+    superset_sign_on: Annotated[
+        Path | None, Field(description="File of settings by which people sign in with OAuth or LDAP")
+    ] = None
     superset_database_url: Annotated[
         SecretStr | None,
         Field(description="An empty database for Superset's own tables, where it cannot be made beside the data"),
@@ -154,7 +167,7 @@ class Settings(BaseSettings):
         clock.check_cron(value)
         return " ".join(value.split())
 
-    @field_validator("state", "data")
+    @field_validator("state", "data", "archive", "superset_sign_on")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value

@@ -17,6 +17,8 @@ from db import registry, schema
 from db.decisions import policies
 from db.runs import ledger
 from flows import signals
+from flows.artifacts.progress import progress_in_prefect
+from flows.artifacts.training import training_in_prefect
 from flows.files import applications as application_files
 from flows.progress import reporter
 from flows.services.database import database
@@ -200,6 +202,8 @@ def training(former_files: Sequence[Path], trials: int | None = None) -> registr
     with (
         signals.raised(),
         signals.leaving("the current model is the one before"),
+        training_in_prefect(settings) as shown,
+        progress_in_prefect(settings, "training"),
         database(settings, writer=True) as engine,
         ledger.exclusive(engine),
         scratch_removed(settings),
@@ -214,4 +218,5 @@ def training(former_files: Sequence[Path], trials: int | None = None) -> registr
         load_and_promote(engine, model_id, former, trained)
         record = registry.model(engine, model_id)
         assert record is not None
+        shown.record = record
         return record

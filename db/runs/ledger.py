@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -369,29 +369,39 @@ def drop_run_tables(engine: Engine, run_id: int) -> None:
         detach_and_drop(engine, table, run_id)
 
 
-def retire(engine: Engine, *, retained_runs: int) -> list[int]:
-    """Drop the details (not the scores) of all but the newest `retained_runs` published runs; their ids.
-
-    Withdrawn runs have none left. The run that readers see, and the newest of the date before it, with which it is
-    compared, are always kept. Former customers go with the last run that their model scored, unless it is the
-    current one.
-    """
+def beyond_retention(engine: Engine, *, retained_runs: int) -> list[int]:
+    """The published runs whose details `retire` would drop, the newest first; not those that were withdrawn."""
     with connect(engine) as connection:
         newest_first = connection.execute(
             select(scoring_run.c.run_id, scoring_run.c.as_of)
             .where(scoring_run.c.status == "published", scoring_run.c.retired_at.is_(None))
             .order_by(scoring_run.c.as_of.desc(), scoring_run.c.run_id.desc())
         ).all()
+        current = connection.scalar(select(published_run.c.run_id))
+    dates = dict(newest_first)
+    before = next((run_id for run_id, as_of in dates.items() if current in dates and as_of < dates[current]), None)
+    return [run_id for run_id in list(dates)[max(2, retained_runs) :] if run_id not in {current, before}]
+
+
+def retire(engine: Engine, *, retained_runs: int, keep: Collection[int] = ()) -> list[int]:
+    """Drop the details (not the scores) of all but the newest `retained_runs` published runs; their ids.
+
+    Withdrawn runs have none left. The run that readers see, and the newest of the date before it, with which it is
+    compared, are always kept. Former customers go with the last run that their model scored, unless it is the
+    current one.
+
+    Parameters
+    ----------
+    keep: runs whose details stay although they are beyond the retention.
+    """
+    with connect(engine) as connection:
         withdrawn = connection.scalars(
             select(scoring_run.c.run_id).where(
                 scoring_run.c.status == "withdrawn", scoring_run.c.retired_at.is_(None)
             )
         ).all()
-        current = connection.scalar(select(published_run.c.run_id))
-    dates = dict(newest_first)
-    before = next((run_id for run_id, as_of in dates.items() if current in dates and as_of < dates[current]), None)
-    beyond = list(dates)[max(2, retained_runs) :]
-    retired = [*(run_id for run_id in beyond if run_id not in {current, before}), *withdrawn]
+    beyond = [run_id for run_id in beyond_retention(engine, retained_runs=retained_runs) if run_id not in keep]
+    retired = [*beyond, *withdrawn]
     for run_id in retired:
         with transaction(engine) as connection:
             columns = [column.name for column in past_score.columns]

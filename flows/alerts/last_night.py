@@ -95,12 +95,16 @@ def _account_for(settings: Settings, error: Exception | EndedBySignal) -> None:
             _note(settings, "ended", None)
             return
         error.effect = error.effect or "nothing was published"
-    refused = isinstance(error, ScoringError | applications.SourceError | SettingsError | RefusedError)
-    outcome = "refused" if refused else "failed"
-    message = (str(error).strip() or type(error).__name__).splitlines()[0]
+    outcome, message = outcome_of(error)
     _note(settings, outcome, message)
     if not (isinstance(error, EndedBySignal) and error.number == signal.SIGINT):
         notify.tell(settings, f"night_{outcome}", message)
+
+
+def outcome_of(error: BaseException) -> tuple[str, str]:
+    """How a night ended that raised this error, "refused" or "failed", and why in a line."""
+    refused = isinstance(error, ScoringError | applications.SourceError | SettingsError | RefusedError)
+    return "refused" if refused else "failed", (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def last(settings: Settings) -> LastNight | None:

@@ -30,6 +30,7 @@ _SUBJECTS = {
     "night_checks": "The night is published, but a check did not pass",
     "night_ahead": "The night is published, but its date is still to come",
     "night_columns": "The night is published, but a column that had values is empty",
+    "archive_failed": "The night is published, but an older one could not be archived and is kept",
     "night_missing": "A night is missing; readers keep the last one",
     "schedule_down": "No night will start; readers keep the last one",
     "schedule_different": "The next night starts at another time than the settings say",

@@ -18,7 +18,7 @@ from db.decisions import policies
 from db.engine import parse_url, program_target
 from flows import signals
 from flows.alerts.last_night import accounted
-from flows.cli import access, answers, dashboards, letters, operations, policy, privacy, reasons
+from flows.cli import access, answers, archive, dashboards, letters, operations, policy, privacy, reasons
 from flows.cli.console import Exit, Json, answering, as_json, say
 from flows.cli.wording import calibration_text, model_text, night_text, policy_text, search_text, summary
 from flows.files import applications as application_files
@@ -75,6 +75,7 @@ app.add_typer(access.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(reasons.app)
 app.add_typer(letters.app)
+app.add_typer(archive.app)
 
 ApplicationsFile = Annotated[
     Path | None,

@@ -45,8 +45,12 @@ def export(
                 f"Held about customer {customer_id}: {found['applications']} applications, {found['scores']}"
                 f" scores, {found['contributions']} contributions, {found['rejected']} refused rows,"
                 f" {found['former']} past credits, {found['assignments']} assignments to advisors,"
-                f" {found['decisions']} decisions of people, {found['reviews']} reviews, {found['looks']} looks"
-                " in the dashboards.\nWritten: " + ", ".join(found["files"])
+                f" {found['decisions']} decisions of people, {found['reviews']} reviews, {found['archived']} nights"
+                f" in archives, {found['looks']} looks in the dashboards.\nWritten: " + ", ".join(found["files"])
+            )
+        if found["archives_not_searched"]:
+            text += "\nCould not be searched, as they are not there now: " + ", ".join(
+                found["archives_not_searched"]
             )
         say(json_output, answers.Exported, found, text)
 

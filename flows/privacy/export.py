@@ -40,6 +40,7 @@ def export(
             "assignments": len(held["assignments"]),
             "decisions": len(held["decisions"]),
             "reviews": len(held["reviews"]),
+            "archived": len({(row["archive"], row["run_id"]) for row in held["archived"] if row["reached"]}),
             "looks": len(held["looks"]),
         }
         files: list[Path] = []
@@ -59,7 +60,14 @@ def export(
                 files.append(_private(folder / f"{stem.name}.{language}.html", page))
         people_rows.complete(engine, request_id)
     outcome = "exported" if files else "nothing"
-    return {"outcome": outcome, "files": [str(file) for file in files], **counts, "looks_not_told": not_told}
+    unreached = sorted({row["archive"] for row in held["archived"] if not row["reached"]})
+    return {
+        "outcome": outcome,
+        "files": [str(file) for file in files],
+        **counts,
+        "archives_not_searched": unreached,
+        "looks_not_told": not_told,
+    }
 
 
 def _from_every(
@@ -67,7 +75,10 @@ def _from_every(
 ) -> tuple[dict[str, list[dict[str, Any]]], NotTold | None]:
     """What every store tells the person that it holds; and why who looked is not known, if it is not."""
     told = [store.export(customer_id) for store in stores]
-    subjects = {subject: rows for one in told for subject, rows in one.subjects.items()}
+    subjects: dict[str, list[dict[str, Any]]] = {"archived": []}
+    for one in told:
+        for subject, rows in one.subjects.items():
+            subjects.setdefault(subject, []).extend(rows)
     return subjects, next((one.not_told for one in told if one.not_told is not None), None)
 
 

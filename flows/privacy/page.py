@@ -20,6 +20,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "fr")
 _SUBJECTS = (
     "applications", "scores", "reasons", "offers", "similar", "contributions", "rejected", "former", "codes",
     "assignments", "requests", "looks", "decisions", "reviews",
+    "archived",
 )  # fmt: skip
 # What the summary names: the strongest few, none that rounds to nothing.
 _TOLD_REASONS = 4
@@ -69,8 +70,10 @@ def render(
             "decisions": len(subjects["decisions"]),
             "reviews": len(subjects["reviews"]),
             "looks": len(subjects["looks"]),
+            "archived": len(_archived(subjects["archived"])),
             "requests": len(subjects["requests"]),
         },
+        archived=_archived(subjects["archived"]),
         looks=_looks(subjects["looks"], say),
         retained_runs=retained_runs,
         by=by,
@@ -129,6 +132,26 @@ def _movers(
         "lowers": [row for row in ordered if row["score_points"] < -_TOLD_POINTS][:_TOLD_REASONS],
         "raises": [row for row in reversed(ordered) if row["score_points"] > _TOLD_POINTS][:_TOLD_REASONS],
     }
+
+
+def _archived(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """By archive and night: how many rows, and score and decision. One that could not be opened has no night."""
+
+    def key(row: Mapping[str, Any]) -> tuple[str, str, int]:
+        return row["archive"], str(row.get("as_of", "")), int(row.get("run_id", 0))
+
+    return [
+        {
+            "archive": archive,
+            "day": date.fromisoformat(day) if day else None,
+            "run_id": run_id or None,
+            "rows": len(group) if day else None,
+            "score": next((row["score"] for row in group if row.get("table") == "score"), None),
+        }
+        for (archive, day, run_id), group in (
+            (value, list(rows)) for value, rows in groupby(sorted(rows, key=key), key=key)
+        )
+    ]
 
 
 def _looks(rows: Sequence[Mapping[str, Any]], say: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -146,6 +146,18 @@ def url(settings: Settings) -> str | None:
     return address if http.answers(f"{address}/login/", seconds=20) else None
 
 
+def address(settings: Settings) -> str | None:
+    """Where people open the dashboards: as the settings say, or where they are served here; None if nowhere.
+
+    Nobody is asked whether they answer.
+    """
+    if settings.dashboards_url is not None:
+        return settings.dashboards_url.rstrip("/")
+    if server(settings).pid() is None:
+        return None
+    return listening.url(settings.superset_host, _port(settings))
+
+
 def _port(settings: Settings) -> int:
     return processes.last_port(settings.state, "superset") or settings.superset_port
 
@@ -223,6 +235,7 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
         "assets": str(assets),
         "tls": settings.superset_tls,
         "locale": settings.superset_locale,
+        "sign_on": str(settings.superset_sign_on) if settings.superset_sign_on else None,
     }
     previous = {"previous_secret_key": secrets[secret_store.ENCRYPTED]} if secret_store.ENCRYPTED in secrets else {}
     path = _configuration_file(settings)

@@ -19,7 +19,15 @@ from sqlalchemy.engine.url import URL, make_url
 from superset.config import TALISMAN_CONFIG as SUPERSETS_TALISMAN_CONFIG
 from superset.config import THEME_DEFAULT as SUPERSETS_THEME
 
-from superset_assets.server import changes, customer_search, human_decisions, narrow_screens, rules, viewer
+from superset_assets.server import (
+    changes,
+    customer_search,
+    human_decisions,
+    narrow_screens,
+    rules,
+    single_sign_on,
+    viewer,
+)
 
 try:
     changes.import_all()
@@ -137,6 +145,12 @@ try:
 except rules.RulesError as _problem:
     raise SystemExit(str(_problem)) from None
 CREDITLENS_SEE_EVERYBODY, CREDITLENS_DECIDERS = _rules.see_everybody, _rules.decide
+if _installation.get("sign_on"):
+    try:
+        # Names and values of Flask-AppBuilder's own, from the operator's file.
+        globals().update(single_sign_on.read(Path(_installation["sign_on"]), {*_rules.roles, "Admin"}))
+    except single_sign_on.SignOnError as _refused:
+        raise SystemExit(str(_refused)) from None
 CUSTOM_SECURITY_MANAGER = SecurityManager
 PUBLIC_ROLE_LIKE = None
 FAB_API_SWAGGER_UI = False

@@ -14,7 +14,16 @@ from flows.cli.answers.conversation import CustomerReasons, Lettered, Reported
 from flows.cli.answers.installation import Dashboards, Down, Migrated, Sample, Status, Up
 from flows.cli.answers.nights import Calibration, Night, Trained
 from flows.cli.answers.operators import Published, Restored, Saved, SecretsRotated, Withdrawn
-from flows.cli.answers.people import AccessLog, Assigned, Assignments, Erased, Exported, Portfolios, Unassigned
+from flows.cli.answers.people import (
+    AccessLog,
+    Archived,
+    Assigned,
+    Assignments,
+    Erased,
+    Exported,
+    Portfolios,
+    Unassigned,
+)
 from flows.cli.answers.policies import PolicyChecked, PolicyHistory, PolicySet, PolicyShown, PolicySimulated
 
 __all__ = [
@@ -22,6 +31,7 @@ __all__ = [
     "SCHEMA",
     "AccessLog",
     "Answer",
+    "Archived",
     "Assigned",
     "Assignments",
     "Calibration",
@@ -68,6 +78,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "publish": Published,
     "withdraw": Withdrawn,
     "rotate-secrets": SecretsRotated,
+    "archive": Archived,
     "backup": Saved,
     "restore": Restored,
     "export": Exported,

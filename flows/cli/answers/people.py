@@ -7,6 +7,29 @@ from typing import Literal
 from flows.cli.answers.base import Answer, Moment, OnOff
 
 
+class ArchivedNight(Answer):
+    """A night in an archive."""
+
+    run_id: int
+    as_of: Moment
+    outcome: Literal["archived", "unchanged"]
+    details: bool
+    """Whether it has more than scores; those of nights whose details were dropped before are all there is."""
+    rows: int
+    bytes: int
+
+
+class Archived(Answer):
+    """`archive`: the nights that are in the archive now, of those that were asked for."""
+
+    outcome: Literal["archived", "unchanged"]
+    folder: str
+    nights: list[ArchivedNight]
+    erased_again: int
+    """Rows of people who were erased while the archive could not be reached, removed now."""
+    seconds: float
+
+
 class Exported(Answer):
     """`export`: the files that were written, and how much is held of what."""
 
@@ -20,6 +43,10 @@ class Exported(Answer):
     assignments: int
     decisions: int
     reviews: int
+    archived: int
+    """Nights in archives that have the person."""
+    archives_not_searched: list[str]
+    """Archives that could not be opened."""
     looks: int
     looks_not_told: Literal["looks_none", "looks_unreached"] | None
     """Why it is not known who looked at the person; null where it is."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import URL, Engine
 
+from flows.privacy.stores.archives import archives
 from flows.privacy.stores.base import Store
 from flows.privacy.stores.cached_answers import CachedAnswers
 from flows.privacy.stores.database import Database
@@ -30,6 +31,7 @@ def every_store(settings: Settings, engine: Engine) -> tuple[Store, ...]:
         CachedAnswers(settings, database, superset_database),
         superset_database,
         StateFolder(settings),
+        *archives(settings),
         PrefectDatabase(settings),
         InputFolder(settings),
         ServerLog(settings),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from flows.archives import known
 from flows.privacy.stores.base import Erased, Found, Store
 from flows.privacy.stores.files import blacken, hits, without_rows
 from flows.privacy.stores.prefect_database import prefect_database
@@ -17,7 +18,7 @@ from flows.settings import Settings
 
 _CONTROL = (
     *("secrets.json", "configuration.json", "provisioned", "erasures.jsonl"),
-    *("installation.json", "belongs-to"),
+    *("installation.json", "belongs-to", "archives.json"),
 )
 _CONTROL_SUFFIXES = (".pid", ".port", ".lock", ".toml", ".js")
 
@@ -94,6 +95,7 @@ def state_files(settings: Settings) -> list[Path]:
     """
     home = settings.state / "postgres"
     apart = [home.resolve() / "data", *home.resolve().glob("server-*"), superset.answers(settings).resolve()]
+    apart += [archive.resolve() for archive in known.all_known(settings)]
     found = [path for path in settings.state.rglob("*") if path.is_file() and not path.is_symlink()]
     # The server's folder may be a link to elsewhere, which rglob does not follow.
     if home.is_symlink():

@@ -1,0 +1,1 @@
+"""Nights as Parquet files: written whole, known afterwards, and emptied of people who were erased."""

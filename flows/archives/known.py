@@ -1,0 +1,73 @@
+"""The archives that this installation has written: noted in its state folder before the first file is written.
+
+Who is erased is looked for in each of them, and who is exported too. Where the state folder is lost, `creditlens
+archive FOLDER` makes an archive known again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from db.errors import BusyError
+from flows.archives.files import FORMAT, MARKER, ArchiveError
+from flows.installation import atomic, identity
+from flows.settings import Settings
+
+FILE = "archives.json"
+
+
+def all_known(settings: Settings) -> list[Path]:
+    """Every archive that was ever written, whether it is there now or not."""
+    path = settings.state / FILE
+    try:
+        noted = [Path(folder) for folder in json.loads(path.read_text())["archives"]]
+    except FileNotFoundError:
+        noted = []
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArchiveError(
+            f"{path} cannot be read ({error!r}), so that nobody knows which archives there are; remove it, and name"
+            " each archive in `creditlens archive FOLDER`."
+        ) from error
+    if settings.archive is not None and settings.archive not in noted and is_there(settings.archive):
+        noted.append(settings.archive)
+    return sorted(noted)
+
+
+def is_there(archive: Path) -> bool:
+    """Whether the archive can be reached: its folder may be there without what was mounted in it."""
+    return (archive / MARKER).is_file()
+
+
+def note(settings: Settings, archive: Path) -> None:
+    """Make the folder an archive, if it is none yet, and know of it."""
+    known = all_known(settings)
+    try:
+        archive.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ArchiveError(f"{archive} is no folder.") from None
+    if not is_there(archive):
+        if any(archive.iterdir()):
+            raise ArchiveError(f"{archive} is no archive, and not empty; name an empty folder, or a new one.")
+        said = {"format": FORMAT, "installation": identity.of(settings.state).name}
+        atomic.write(archive / MARKER, json.dumps(said), mode=0o600)
+    if archive not in known:
+        noted = json.dumps({"archives": sorted(str(one) for one in (*known, archive))}, indent=1)
+        atomic.write(settings.state / FILE, noted, mode=0o600)
+    elif not (settings.state / FILE).exists():
+        atomic.write(settings.state / FILE, json.dumps({"archives": [str(one) for one in known]}), mode=0o600)
+
+
+@contextmanager
+def alone(archive: Path) -> Iterator[None]:
+    """Nobody else writes into the archive during the block. Raises BusyError if somebody does."""
+    with open(os.open(archive / ".lock", os.O_CREAT | os.O_RDWR, 0o600), "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"Another command writes into {archive}; try again when it has finished.") from None
+        yield
