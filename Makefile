@@ -28,7 +28,7 @@ endef
 # Empty where the dashboards cannot be had: no Python fits Superset, and none is installed.
 DASHBOARDS = $(SUPERSET_PYTHON)$(wildcard $(SUPERSET)/installed)
 
-.PHONY: help up preflight down test faults lint types bench superset assets screenshots audit requirements clean
+.PHONY: help up preflight down test faults lint types bench load superset assets screenshots audit requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,8 +74,11 @@ lint: $(VENV)/installed
 types: lint $(SUPERSET)/installed
 	$(BIN)/mypy --config-file superset_assets/mypy.ini --python-executable $(SUPERSET)/bin/python
 
-bench: $(VENV)/installed ## Measure speed and memory at full size (about two hours; BENCH="explain similar night growth dashboards" chooses parts)
+bench: $(VENV)/installed ## Measure speed and memory at full size (about two hours; BENCH="explain similar night growth dashboards load" chooses parts)
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+load: $(VENV)/installed $(SUPERSET)/installed ## Measure fifty advisors at full size, through the proxy (15 minutes; the first time 35)
+	$(BIN)/python -m tests.benchmarks load
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	$(call environment,$(VENV),$(PYTHON),$(NO_PYTHON))

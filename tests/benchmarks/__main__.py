@@ -35,6 +35,7 @@ NEEDS = {
     "dashboards": Needs(
         "the dashboards over thirty nights, for one user and for twenty", 20, 8, 5, dashboards=True
     ),
+    "load": Needs("fifty advisors through the proxy, at full size", 15, 8, 6, dashboards=True),
 }
 
 
@@ -68,6 +69,12 @@ def _dashboards() -> Iterator[Result]:
     return bench_dashboards.run()
 
 
+def _load() -> Iterator[Result]:
+    from tests.benchmarks import bench_load
+
+    return bench_load.run()
+
+
 # What a part imports, only that part needs.
 PARTS: Mapping[str, Part] = {
     "explain": _explain,
@@ -75,6 +82,7 @@ PARTS: Mapping[str, Part] = {
     "night": _night,
     "growth": _growth,
     "dashboards": _dashboards,
+    "load": _load,
 }
 
 
@@ -138,6 +146,10 @@ def missing(names: Sequence[str]) -> list[str]:
             executable()
         except FileNotFoundError as error:
             found.append(str(error))
+    if "load" in names:
+        from tests.benchmarks import bench_load
+
+        found += bench_load.missing()
     return found
 
 

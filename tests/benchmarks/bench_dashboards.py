@@ -229,8 +229,8 @@ def change(desk: Desk, customer_id: int) -> tuple[float, int]:
     return float(desk.page.evaluate("performance.timeOrigin") + drawn) / 1000 - began, asked
 
 
-def walk(desk: Desk, customer_id: int) -> list[Asked]:
-    """Look at every tab in English; what each chart asked."""
+def walk(desk: Desk, customer_id: int, pages: Mapping[str, Sequence[str]] = TABS) -> list[Asked]:
+    """Look at every tab of some dashboards, by their slugs; what each chart asked."""
     bodies: dict[tuple[str, str], dict[str, Any]] = {}
     titles: dict[tuple[str, str], str] = {}
     slug = ""
@@ -240,7 +240,7 @@ def walk(desk: Desk, customer_id: int) -> list[Asked]:
             bodies[slug, found[1]] = request.post_data_json
 
     desk.page.on("request", keep)
-    for slug, tabs in TABS.items():
+    for slug, tabs in pages.items():
         desk.open(slug, customer_id if slug.startswith(("customer", "compare")) else None)
         for tab in [None, *tabs]:
             if tab is not None:
