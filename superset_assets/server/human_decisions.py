@@ -314,7 +314,8 @@ def _rendered(name: str, language: str, customer: int | None, **known: Any) -> s
 
 
 def _offer(one: Mapping[str, Any], words: str, language: str) -> str:
-    amounts = {name: format_decimal(one[name], "#,##0.##", locale=language) for name in ("amount", "annuity")}
+    cents = {name: "#,##0" if float(one[name]).is_integer() else "#,##0.00" for name in ("amount", "annuity")}
+    amounts = {name: format_decimal(one[name], form, locale=language) for name, form in cents.items()}
     return words.format(duration=one["duration"], score=one["score"], **amounts)
 
 

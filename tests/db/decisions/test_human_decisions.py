@@ -110,7 +110,7 @@ def test_a_picked_offer_is_kept_with_its_annuity_and_typed_terms_without(
             text("SELECT amount, duration, annuity, is_offer FROM reporting.decision ORDER BY decision_id")
         ).all()
         lines = connection.execute(
-            text("SELECT html_en, html_fr FROM reporting.customer_decision WHERE customer_id = 7 AND ord = 1")
+            text("SELECT html_en, html_fr FROM reporting.customer_decision WHERE customer_id = 7 AND ord = 2")
         ).one()
     assert [tuple(row) for row in found] == [(312_000.55, 36, 9_876.54, 1), (312_000.55, 36, None, 0)]
     assert ": Accepted on other terms, 312,000.55 €, 36 months (≠ otherwise)" in lines.html_en
