@@ -23,6 +23,22 @@ def places(archive: Path) -> list[str]:
     return [str(path) for folder in files.nights(archive) for path in _tables(folder)]
 
 
+def damage(archive: Path) -> str | None:
+    """Why the archive cannot be searched as a whole, None if it can."""
+    from pyarrow import ArrowException, parquet
+
+    for folder in files.nights(archive):
+        try:
+            files.read(folder)
+            for path in _tables(folder):
+                parquet.read_schema(path)
+        except files.ArchiveError as error:
+            return str(error).rstrip(".")
+        except (OSError, ArrowException) as error:
+            return f"{path} cannot be read ({type(error).__name__})"
+    return None
+
+
 def find(archive: Path, customer_id: int) -> dict[str, int]:
     """The files that hold the person, with how many rows."""
     found = {}

@@ -49,7 +49,7 @@ def export(
                 f" in archives, {found['looks']} looks in the dashboards.\nWritten: " + ", ".join(found["files"])
             )
         if found["archives_not_searched"]:
-            text += "\nCould not be searched, as they are not there now: " + ", ".join(
+            text += "\nCould not be searched: " + ", ".join(
                 found["archives_not_searched"]
             )
         say(json_output, answers.Exported, found, text)

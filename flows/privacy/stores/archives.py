@@ -22,7 +22,9 @@ class Archive(Store):
 
     def why_not(self) -> NotSearched | None:
         if known.is_there(self._folder):
-            return None
+            why = people.damage(self._folder)
+            mend = "put back a copy that is whole, or remove what is damaged, then erase again"
+            return NotSearched(self.name, f"it could not be searched: {why}", mend) if why else None
         return NotSearched(
             self.name,
             "it could not be searched: it is not there now",
