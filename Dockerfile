@@ -14,7 +14,6 @@ RUN /slim.sh system && rm /slim.sh
 FROM ${PYTHON_IMAGE} AS tools
 RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
-COPY .ci/slim.sh /slim.sh
 
 FROM tools AS packages
 COPY flows/requirements.txt flows/requirements.txt
@@ -25,13 +24,14 @@ RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements.txt > /setuptools.txt \
     && .venv/bin/pip install --no-cache-dir --require-hashes --target /builder -r /setuptools.txt
 COPY . .
 RUN PYTHONPATH=/builder .venv/bin/pip install --no-deps --no-build-isolation --no-index -e . \
-    && rm -rf requirements.txt .ci *.egg-info && /slim.sh packages .venv/lib/python3*/site-packages
+    && .ci/slim.sh packages .venv/lib/python3*/site-packages && rm -rf requirements.txt .ci build *.egg-info
 
 FROM tools AS superset
 COPY superset_assets/requirements.txt superset_assets/requirements.txt
 RUN python -m venv .venv-superset \
-    && .venv-superset/bin/pip install --no-cache-dir --no-compile --require-hashes -r superset_assets/requirements.txt \
-    && /slim.sh packages .venv-superset/lib/python3*/site-packages
+    && .venv-superset/bin/pip install --no-cache-dir --no-compile --require-hashes -r superset_assets/requirements.txt
+COPY .ci/slim.sh /slim.sh
+RUN /slim.sh packages .venv-superset/lib/python3*/site-packages
 
 # --- the images ------------------------------------------------------------------------------------------------------
 FROM scratch AS runtime

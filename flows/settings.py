@@ -135,11 +135,16 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Besides the environment: files, for what is secret. Neither wins: both at once are refused."""
         files = SecretFiles(settings_cls, {name: cls._variables(name) for name in cls._secret_fields()})
-        return sources["init_settings"], sources["env_settings"], files
+        return init_settings, env_settings, files
 
     @classmethod
     def _secret_fields(cls) -> list[str]:

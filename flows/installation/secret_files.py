@@ -34,9 +34,8 @@ class SecretFiles(PydanticBaseSettingsSource):
         self._variables = variables
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Value, key and whether it is complex, as pydantic asks for one field."""
-        found = self().get(field_name)
-        return found, field_name, False
+        """Not used: what is in files is found as a whole."""
+        raise NotImplementedError("all are asked for at once, by a call")
 
     def __call__(self) -> dict[str, Any]:
         """The settings that are given so. Raises SettingsError naming the variable that is wrong."""
@@ -44,7 +43,10 @@ class SecretFiles(PydanticBaseSettingsSource):
         for names in self._variables.values():
             given = [name for name in names if os.environ.get(f"{name}{SUFFIX}")]
             if given:
-                others = [*(name for name in names if os.environ.get(name)), *(f"{one}{SUFFIX}" for one in given[1:])]
+                others = [
+                    *(name for name in names if os.environ.get(name)),
+                    *(f"{one}{SUFFIX}" for one in given[1:]),
+                ]
                 if others:
                     raise SettingsError(f"{given[0]}{SUFFIX}: {others[0]} is set too; set one of them.")
                 found[key_of(names)] = secret_in(os.environ[f"{given[0]}{SUFFIX}"], f"{given[0]}{SUFFIX}")

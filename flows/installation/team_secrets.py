@@ -56,8 +56,10 @@ def self_signed(folder: Path, host: str) -> list[str]:
     kind = "IP" if host.replace(".", "").isdigit() else "DNS"
     command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"]
     names = ["-subj", f"/CN={host}", "-addext", f"subjectAltName={kind}:{host}"]
-    files = ["-keyout", folder / KEY, "-out", folder / CERTIFICATE]
-    done = subprocess.run([*command, "-days", str(DAYS), *names, *files], capture_output=True, text=True, check=False)
+    files = ["-keyout", str(folder / KEY), "-out", str(folder / CERTIFICATE)]
+    done = subprocess.run(
+        [*command, "-days", str(DAYS), *names, *files], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(f"creditlens: openssl made no certificate: {done.stderr.strip().splitlines()[-1]}")
     for name in (CERTIFICATE, KEY):
@@ -69,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write what is missing, and say what else is."""
     parser = argparse.ArgumentParser(prog="make secrets", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("secrets"), help="Folder (default: secrets)")
-    parser.add_argument("--self-signed", metavar="HOST", help="Also a certificate for trying, such as for 127.0.0.1")
+    parser.add_argument(
+        "--self-signed", metavar="HOST", help="Also a certificate for trying, such as for 127.0.0.1"
+    )
     chosen = parser.parse_args(arguments)
     written = write_missing(chosen.folder)
     if chosen.self_signed:
@@ -77,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{chosen.folder}: {', '.join(written) or 'nothing'} written, the rest was there.")
     missing = [name for name in (CERTIFICATE, KEY) if not (chosen.folder / name).exists()]
     if missing:
-        print(f"Still missing: {' and '.join(missing)}. Put your certificate and key there (PEM), or for trying run")
+        print(
+            f"Still missing: {' and '.join(missing)}. Put your certificate and key there (PEM), or for trying run"
+        )
         print("`make secrets SELF_SIGNED=127.0.0.1`.")
 
 

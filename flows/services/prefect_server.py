@@ -1,7 +1,8 @@
-"""Prefect's server as a container of its own, with a database in Postgres: `python -m flows.services.prefect_server`.
+"""Prefect's server as a container of its own, with a database in Postgres.
 
-Prefect takes the address of its database, which holds a password, from the environment or from a profile. Ours is in
-a file (CREDITLENS_PREFECT_DATABASE_URL_FILE), so it is written into a profile that only we may read.
+`python -m flows.services.prefect_server`. Prefect takes the address of its database, which holds a password, from
+the environment or from a profile. Ours is in a file (CREDITLENS_PREFECT_DATABASE_URL_FILE), so it is written into a
+profile that only we may read.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ def answers(settings: Settings) -> Iterator[tuple[bytes, bytes]]:
     with asked:
         for key in asked.scan_iter(match=f"{ANSWERS}*", count=1_000):
             content = asked.get(key)
-            if content is not None:
-                yield bytes(key), bytes(content)
+            if isinstance(key, bytes) and isinstance(content, bytes):
+                yield key, content
 
 
 def drop(settings: Settings) -> int:
