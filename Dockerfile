@@ -30,8 +30,8 @@ FROM tools AS superset
 COPY superset_assets/requirements.txt superset_assets/requirements.txt
 RUN python -m venv .venv-superset \
     && .venv-superset/bin/pip install --no-cache-dir --no-compile --require-hashes -r superset_assets/requirements.txt
-COPY .ci/slim.sh /slim.sh
-RUN /slim.sh packages .venv-superset/lib/python3*/site-packages
+COPY .ci/slim.sh .ci/strip_libraries.py /ci/
+RUN /ci/slim.sh packages .venv-superset/lib/python3*/site-packages
 
 # --- the images ------------------------------------------------------------------------------------------------------
 FROM scratch AS runtime

@@ -3,6 +3,7 @@
 # Taken away is what nothing here runs: tests of packages, sources in C, headers, tables of symbols, the embedded
 # Postgres (in containers it is a container of its own; its client programs stay), and what only an installer needs.
 set -eu
+here=$(cd "$(dirname "$0")" && pwd)
 
 packages() {
     cd "$1"
@@ -24,7 +25,7 @@ packages() {
     # numpy tests itself with; the pages of Prefect's next interface, which is off; colours of other languages.
     rm -rf PIL/_avif* pillow.libs/libavif* matplotlib/mpl-data/fonts/afm matplotlib/mpl-data/fonts/pdfcorefonts \
         numpy/_core/_simd.*.so prefect/server/ui-v2
-    rm -rf pyarrow/src numpy/f2py distributed/http/static
+    rm -rf pyarrow/src distributed/http/static
     if [ -d pygments/lexers ]; then
         find pygments/lexers -name '*.py' ! -name '_mapping.py' ! -name '__init__.py' ! -name python.py ! -name data.py \
             ! -name shell.py ! -name sql.py ! -name special.py ! -name markup.py ! -name html.py ! -name web.py \
@@ -39,7 +40,9 @@ packages() {
         find $postgres/pginstall18/bin -type f ! -name psql ! -name pg_dump ! -name pg_restore -delete
         find $postgres/pginstall18/lib \( -type f -o -type l \) ! -name 'libpq.*' -delete
     fi
-    find . -type f \( -name '*.so' -o -name '*.so.*' \) -exec strip --strip-unneeded {} + 2>/dev/null || true
+    # Threads of a library that is not here.
+    rm -f numba/np/ufunc/tbbpool.*.so
+    python "$here/strip_libraries.py" .
 }
 
 system() {
@@ -55,7 +58,9 @@ system() {
         /usr/bin/gpgv /usr/bin/localedef /usr/lib/*/libgnutls* /usr/lib/*/libp11-kit* /usr/lib/*/libhogweed* \
         /usr/lib/*/libnettle* /usr/lib/*/libdb-5* /usr/lib/*/libext2fs* /usr/sbin/e2fs* /usr/sbin/debugfs \
         /usr/sbin/mke2fs /usr/sbin/mkfs* /usr/sbin/resize2fs /usr/sbin/tune2fs /usr/share/zoneinfo/right \
-        /usr/share/zoneinfo/posix /usr/share/bash-completion /usr/local/bin/pip* /root/.cache /tmp/*
+        /usr/bin/openssl /usr/bin/lsblk /usr/lib/*/libudev.* /usr/lib/*/libsystemd* /usr/lib/*/libgcrypt* \
+        /usr/lib/*/libsepol* /usr/lib/*/libsemanage* /usr/sbin/user* /usr/sbin/group* /usr/share/zoneinfo/posix \
+        /usr/share/bash-completion /usr/local/bin/pip* /root/.cache /tmp/*
 }
 
 "$@"

@@ -50,7 +50,7 @@ def sources(service: dict) -> set[str]:
     return {one["source"] if isinstance(one, dict) else one for one in service.get("secrets", [])}
 
 
-# --- who is reached, and by what right ------------------------------------------------------------------------------------
+# --- who is reached, and by what right ------------------------------------------------------------------
 
 
 def test_only_the_proxy_publishes_a_port_and_on_loopback_unless_somebody_says_otherwise(compose: dict) -> None:
@@ -132,7 +132,7 @@ def test_a_setting_that_ends_in_file_is_one_of_ours(compose: dict) -> None:
         assert named and named <= secret, name
 
 
-# --- images and commands ------------------------------------------------------------------------------------
+# --- images and commands --------------------------------------------------------------------------------
 
 
 def images() -> dict[str, list[str]]:
@@ -199,7 +199,7 @@ def test_what_the_jobs_image_installs_has_no_test_tools() -> None:
     assert tools <= everything - jobs
 
 
-# --- what containers must agree on ------------------------------------------------------------------------------------
+# --- what containers must agree on ----------------------------------------------------------------------
 
 
 def test_the_prefect_server_is_set_as_the_one_that_up_starts(compose: dict) -> None:

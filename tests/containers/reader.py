@@ -42,8 +42,8 @@ class Seen:
 class Reader:
     """The advisor, signed in over TLS with the proxy's certificate."""
 
-    def __init__(self, url: str, certificate: Path, password: str) -> None:
-        self.url, self.password = url, password
+    def __init__(self, url: str, certificate: Path, password: str, question: object) -> None:
+        self.url, self.password, self.question = url, password, question
         self.client = httpx.Client(
             base_url=url, verify=ssl.create_default_context(cafile=str(certificate)), http2=True, timeout=70,
             trust_env=False, headers={"Referer": url},
@@ -54,13 +54,11 @@ class Reader:
         signed_in = send_form(self.client, "advisor", self.password)
         assert "/login" not in signed_in.headers["location"], "the advisor was not let in"
         self.client.headers["X-CSRFToken"] = csrf_token(self.client, "/login/")
-        charts = self.client.get("/api/v1/dashboard/worklist-en/charts").json()["result"]
-        self._chart = charts[0]["id"]
 
     def ask(self) -> str:
-        """One question, for a chart as it was saved: `data`, or what came in its place."""
+        """The question that a chart asked for in the browser: `data`, or what came in its place."""
         try:
-            answer = self.client.get(f"/api/v1/chart/{self._chart}/data/")
+            answer = self.client.post("/api/v1/chart/data", json=self.question)
         except httpx.TransportError as error:
             return f"no connection ({type(error).__name__})"
         if answer.status_code == 200:
@@ -90,10 +88,10 @@ class Reader:
             thread.join()
 
 
-def open_customer(url: str, password: str, customer: int, folder: Path) -> dict[str, object]:
-    """Sign in with a real browser, which trusts the certificate of this trial only, and open a customer's file.
+def open_customer(url: str, password: str, customer: int, folder: Path) -> tuple[dict[str, object], object]:
+    """Sign in with a real browser, which trusts whatever certificate it is shown, and open a customer's file.
 
-    What it took, how it spoke with the proxy, and where the picture is.
+    What it took, how it spoke with the proxy, and where the picture is; and what one of its charts asked for.
     """
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
@@ -103,6 +101,8 @@ def open_customer(url: str, password: str, customer: int, folder: Path) -> dict[
         page = context.pages[0]
         errors: list[str] = []
         page.on("response", lambda got: errors.append(f"{got.status} {got.url}") if got.status >= 400 else None)
+        asked: list[object] = []
+        page.on("request", lambda one: asked.append(one.post_data_json) if "chart/data" in one.url else None)
         started = time.monotonic()
         sign_in(page, url, password)
         signed_in = time.monotonic() - started
@@ -125,4 +125,4 @@ def open_customer(url: str, password: str, customer: int, folder: Path) -> dict[
         "customer's file, seconds": round(opened, 1),
         "protocol": protocol,
         "picture": str(picture),
-    }
+    }, asked[-1]
