@@ -13,25 +13,34 @@ RUN /slim.sh system && rm /slim.sh
 # --- what is installed, in stages that are thrown away -----------------------------------------------------------------
 FROM ${PYTHON_IMAGE} AS tools
 RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
+RUN python -m venv /pip
+COPY .ci/slim.sh .ci/strip_libraries.py /ci/
 WORKDIR /app
 
 FROM tools AS packages
 COPY flows/requirements.txt flows/requirements.txt
-RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --no-compile --require-hashes -r flows/requirements.txt
-# What our own package is built with, pinned as everywhere.
+RUN python -m venv --without-pip .venv \
+    && /pip/bin/pip --python .venv/bin/python install --no-cache-dir --no-compile --require-hashes \
+        -r flows/requirements.txt \
+    && /ci/slim.sh packages .venv/lib/python3*/site-packages
+
+# Our own code, which changes more often than what it needs, is a layer of its own.
+FROM packages AS code
 COPY requirements.txt .
+# What our package is built with, pinned as everywhere.
 RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements.txt > /setuptools.txt \
-    && .venv/bin/pip install --no-cache-dir --require-hashes --target /builder -r /setuptools.txt
+    && /pip/bin/pip install --no-cache-dir --require-hashes --target /builder -r /setuptools.txt
 COPY . .
-RUN PYTHONPATH=/builder .venv/bin/pip install --no-deps --no-build-isolation --no-index -e . \
-    && .ci/slim.sh packages .venv/lib/python3*/site-packages && rm -rf requirements.txt .ci build *.egg-info
+RUN PYTHONPATH=/builder /pip/bin/pip --python .venv/bin/python install --no-deps --no-build-isolation --no-index -e . \
+    && mkdir /own && cd / && cp -a --parents app/flows app/db app/scoring app/migrations app/superset_assets \
+        app/LICENSE app/.venv/bin/creditlens app/.venv/lib/python3*/site-packages/*creditlens* /own
 
 FROM tools AS superset
 COPY superset_assets/requirements.txt superset_assets/requirements.txt
-RUN python -m venv .venv-superset \
-    && .venv-superset/bin/pip install --no-cache-dir --no-compile --require-hashes -r superset_assets/requirements.txt
-COPY .ci/slim.sh .ci/strip_libraries.py /ci/
-RUN /ci/slim.sh packages .venv-superset/lib/python3*/site-packages
+RUN python -m venv --without-pip .venv-superset \
+    && /pip/bin/pip --python .venv-superset/bin/python install --no-cache-dir --no-compile --require-hashes \
+        -r superset_assets/requirements.txt \
+    && /ci/slim.sh packages .venv-superset/lib/python3*/site-packages
 
 # --- the images ------------------------------------------------------------------------------------------------------
 FROM scratch AS runtime
@@ -50,13 +59,16 @@ FROM runtime AS jobs
 LABEL org.opencontainers.image.title="creditlens-jobs" \
     org.opencontainers.image.description="Nightly credit scoring: migrations, nights, schedule, watch, Prefect's server" \
     org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=packages /app /app
+COPY --from=packages /app/.venv /app/.venv
+COPY --from=code /own /
 CMD ["up", "--foreground", "--no-dashboards"]
 
-FROM jobs AS dashboards
+FROM runtime AS dashboards
 LABEL org.opencontainers.image.title="creditlens-dashboards" \
     org.opencontainers.image.description="The dashboards of creditlens: Superset, provisioned from files"
+COPY --from=packages /app/.venv /app/.venv
 COPY --from=superset /app/.venv-superset /app/.venv-superset
+COPY --from=code /own /
 EXPOSE 8088
 HEALTHCHECK --interval=10s --timeout=10s --start-period=5m --retries=6 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8088/login/', timeout=9)"]

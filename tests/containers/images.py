@@ -62,7 +62,7 @@ def mirror() -> str:
 
 
 def make_stand_ins(engine: Engine) -> None:
-    """Every base image that is not there yet."""
+    """Every base image; what is there already and unchanged is taken from there."""
     names = public_names()
     if not there(engine, DEBIAN):
         root = engine.folder / "debian"
@@ -81,11 +81,8 @@ def make_stand_ins(engine: Engine) -> None:
         archive.unlink()
         shutil.rmtree(root)
     for name, public in names.items():
-        if not there(engine, public):
-            file = STAND_INS / f"Containerfile.{name}"
-            engine.podman(
-                "build", "--network", "host", "--format", "docker", "--file", file, "--tag", public, STAND_INS
-            )
+        file = STAND_INS / f"Containerfile.{name}"
+        engine.podman("build", "--network", "host", "--format", "docker", "--file", file, "--tag", public, STAND_INS)
 
 
 def _of_this_machine(engine: Engine) -> list[str]:

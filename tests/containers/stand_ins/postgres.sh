@@ -11,7 +11,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     chown postgres "$password"
     # The arguments are words.
     # shellcheck disable=SC2086
-    $as_postgres initdb --username "$POSTGRES_USER" --pwfile "$password" --auth-local=trust \
+    $as_postgres initdb --encoding=UTF8 --locale=C.UTF-8 --username "$POSTGRES_USER" --pwfile "$password" --auth-local=trust \
         ${POSTGRES_INITDB_ARGS:-}
     rm "$password"
     echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
