@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +114,16 @@ class Engine:
             service.wait(30)
 
     def _heartbeat(self, stop: threading.Event) -> None:
-        """Ask each container that can be asked how it is, again and again: elsewhere systemd does."""
+        """Ask each container that can be asked how it is, again and again: elsewhere systemd does.
+
+        And tidy up after each that has ended, upon which podman starts it anew where it is to: who does so elsewhere
+        does not know the folder of images.
+        """
         while not stop.wait(HEARTBEAT_SECONDS):
+            ended = self.podman("ps", "--all", "--filter", "status=stopped", "--format", "{{.Names}}")
+            for name in ended.split():
+                with suppress(EngineError):
+                    self.podman("container", "cleanup", name)
             for name in self.running():
                 try:
                     subprocess.run(

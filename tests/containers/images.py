@@ -20,6 +20,8 @@ from tests.containers.engine import PROJECT, Engine, EngineError
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 DEBIAN = "localhost/creditlens-stand-in-debian"
 SUITE = "bookworm"
+# With the machine's own network, and in the format that knows of health checks.
+BUILT = ("--network", "host", "--format", "docker")
 # Megabytes, as podman counts them; of a base that is no smaller than the public one.
 LIMITS = {"jobs": 900, "dashboards": 1_600}
 SLIM = """\
@@ -82,7 +84,9 @@ def make_stand_ins(engine: Engine) -> None:
         shutil.rmtree(root)
     for name, public in names.items():
         file = STAND_INS / f"Containerfile.{name}"
-        engine.podman("build", "--network", "host", "--format", "docker", "--file", file, "--tag", public, STAND_INS)
+        engine.podman(
+            "build", "--network", "host", "--format", "docker", "--file", file, "--tag", public, STAND_INS
+        )
 
 
 def _of_this_machine(engine: Engine) -> list[str]:
@@ -111,8 +115,9 @@ def build(engine: Engine) -> dict[str, int]:
     sizes = {}
     for stage, name in our_names().items():
         started = time.monotonic()
-        options = ["--network", "host", "--format", "docker", *_of_this_machine(engine)]
-        engine.podman("build", *options, "--target", stage, "--tag", f"docker.io/library/{name}", ".")
+        engine.podman(
+            "build", *BUILT, *_of_this_machine(engine), "--target", stage, "--tag", f"docker.io/library/{name}", "."
+        )
         size = engine.podman("image", "inspect", "--format", "{{.Size}}", f"docker.io/library/{name}")
         sizes[stage] = round(int(size) / 1e6)
         entry = ["--entrypoint", PYTHONS[stage], f"docker.io/library/{name}"]
