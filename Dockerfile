@@ -14,15 +14,15 @@ RUN /slim.sh system && rm /slim.sh
 FROM ${PYTHON_IMAGE} AS tools
 RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /pip
-COPY .ci/slim.sh .ci/strip_libraries.py /ci/
 WORKDIR /app
 
 FROM tools AS packages
 COPY flows/requirements.txt flows/requirements.txt
 RUN python -m venv --without-pip .venv \
     && /pip/bin/pip --python .venv/bin/python install --no-cache-dir --no-compile --require-hashes \
-        -r flows/requirements.txt \
-    && /ci/slim.sh packages .venv/lib/python3*/site-packages
+        -r flows/requirements.txt
+COPY .ci/slim.sh .ci/strip_libraries.py /ci/
+RUN /ci/slim.sh packages .venv/lib/python3*/site-packages
 
 # Our own code, which changes more often than what it needs, is a layer of its own.
 FROM packages AS code
@@ -39,8 +39,9 @@ FROM tools AS superset
 COPY superset_assets/requirements.txt superset_assets/requirements.txt
 RUN python -m venv --without-pip .venv-superset \
     && /pip/bin/pip --python .venv-superset/bin/python install --no-cache-dir --no-compile --require-hashes \
-        -r superset_assets/requirements.txt \
-    && /ci/slim.sh packages .venv-superset/lib/python3*/site-packages
+        -r superset_assets/requirements.txt
+COPY .ci/slim.sh .ci/strip_libraries.py /ci/
+RUN /ci/slim.sh packages .venv-superset/lib/python3*/site-packages
 
 # --- the images ------------------------------------------------------------------------------------------------------
 FROM scratch AS runtime

@@ -18,9 +18,13 @@ packages() {
     rm -rf pip pip-*.dist-info setuptools setuptools-*.dist-info pkg_resources _distutils_hack distutils-precedence.pth
     rm -rf sklearn/datasets/data sklearn/datasets/images matplotlib/mpl-data/sample_data numba/cuda/cudadrv/runtime.*
     # Arrow's ways to stores and servers of others (its libraries need `substrait`), and what only its tests load.
-    rm -f pyarrow/*flight* pyarrow/*s3* pyarrow/_pyarrow_cpp_tests* pyarrow/libarrow_python.so \
-        pyarrow/libarrow_python.so.*.*.* pyarrow/libarrow_python_parquet_encryption.so \
-        pyarrow/libarrow_python_parquet_encryption.so.*.*.*
+    rm -f pyarrow/*flight* pyarrow/*s3* pyarrow/_pyarrow_cpp_tests*
+    # A wheel knows no links: some of its libraries are there three times.
+    for library in pyarrow/libarrow_python.so pyarrow/libarrow_python_parquet_encryption.so; do
+        for copy in "$library".*; do
+            if cmp -s "$library" "$copy"; then ln -sf "${library#pyarrow/}" "$copy"; fi
+        done
+    done
     # A kind of picture that we neither read nor write; fonts and their parts for PDFs, which are set by typst; what
     # numpy tests itself with; the pages of Prefect's next interface, which is off; colours of other languages.
     rm -rf PIL/_avif* pillow.libs/libavif* matplotlib/mpl-data/fonts/afm matplotlib/mpl-data/fonts/pdfcorefonts \

@@ -116,8 +116,8 @@ class Engine:
     def _heartbeat(self, stop: threading.Event) -> None:
         """Ask each container that can be asked how it is, again and again: elsewhere systemd does.
 
-        And tidy up after each that has ended, upon which podman starts it anew where it is to: who does so elsewhere
-        does not know the folder of images.
+        And tidy up after each that has ended, upon which podman starts it anew where it is to: whoever does so
+        elsewhere does not know the folder of images.
         """
         while not stop.wait(HEARTBEAT_SECONDS):
             ended = self.podman("ps", "--all", "--filter", "status=stopped", "--format", "{{.Names}}")
