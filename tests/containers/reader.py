@@ -53,7 +53,7 @@ class Reader:
         """Through the form."""
         signed_in = send_form(self.client, "advisor", self.password)
         assert "/login" not in signed_in.headers["location"], "the advisor was not let in"
-        self.client.headers["X-CSRFToken"] = csrf_token(self.client, "/login/")
+        self.client.headers["X-CSRFToken"] = csrf_token(self.client, "/dashboard/list/")
 
     def ask(self) -> str:
         """The question that a chart asked for in the browser: `data`, or what came in its place."""
