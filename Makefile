@@ -28,7 +28,8 @@ endef
 # Empty where the dashboards cannot be had: no Python fits Superset, and none is installed.
 DASHBOARDS = $(SUPERSET_PYTHON)$(wildcard $(SUPERSET)/installed)
 
-.PHONY: help up preflight down test faults lint types bench load superset assets screenshots audit requirements clean
+.PHONY: help up preflight down test faults lint types bench load containers secrets superset assets screenshots audit \
+	requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +81,13 @@ bench: $(VENV)/installed ## Measure speed and memory at full size (about two hou
 load: $(VENV)/installed $(SUPERSET)/installed ## Measure fifty advisors at full size, through the proxy (15 minutes; the first time 35)
 	$(BIN)/python -m tests.benchmarks load
 
+containers: $(VENV)/installed browser ## Build both images, run docker-compose.yml, break it, clean up (40 minutes; needs root, podman)
+	$(BIN)/python -m tests.containers $(CONTAINERS)
+
+secrets: ## Write the secrets of docker-compose.yml that are missing (SELF_SIGNED=127.0.0.1: a certificate for trying)
+	@test -n "$(PYTHON)" || { echo "$(NO_PYTHON)" >&2; exit 2; }
+	@PYTHONPATH=. $(PYTHON) -B -m flows.installation.team_secrets $(SELF_SIGNED:%=--self-signed %)
+
 $(VENV)/installed: requirements.txt pyproject.toml
 	$(call environment,$(VENV),$(PYTHON),$(NO_PYTHON))
 	@echo "Installing packages into $(VENV), about a minute the first time ..."
@@ -112,6 +120,8 @@ screenshots: $(VENV)/installed $(SUPERSET)/installed ## Take the pictures of the
 requirements: ## Compile all pinned requirements anew from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header \
 		--quiet pyproject.toml -o requirements.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 --constraints requirements.txt --no-annotate \
+		--no-header --quiet pyproject.toml -o flows/requirements.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --group superset --no-annotate --no-header \
 		--quiet -o superset_assets/requirements.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --group audit --no-annotate --no-header \

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from db.server.embedded import EmbeddedPostgres
 from flows import clock
 from flows.errors import SettingsError as SettingsError
 from flows.installation import secret_store
 from flows.installation.machine import processors
+from flows.installation.secret_files import SecretFiles
 
 PROJECT = Path(__file__).resolve().parents[1]
 SUPERSET_KEYS = ("secret_key", "jwt_key", "guest_key", "async_key")
@@ -24,10 +25,14 @@ SECRETS = (
     "decider",
     *(f"superset_{key}" for key in SUPERSET_KEYS),
 )
+SCHEMES = {"notify_url": ("http", "https"), "smtp_url": ("smtp", "smtps"), "redis_url": ("redis", "rediss")}
 
 
 class Settings(BaseSettings):
-    """Every setting has a default; set one as an environment variable `CREDITLENS_<NAME>`."""
+    """Every setting has a default; set one as an environment variable `CREDITLENS_<NAME>`.
+
+    A secret one may be in a file, whose path is in `CREDITLENS_<NAME>_FILE`.
+    """
 
     model_config = SettingsConfigDict(env_prefix="CREDITLENS_", frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -90,6 +95,10 @@ class Settings(BaseSettings):
         ),
     ] = None
     prefect_port: Annotated[int, Field(ge=0, le=65535, description="Port of the local Prefect server")] = 4200
+    prefect_database_url: Annotated[
+        SecretStr | None,
+        Field(description="The Postgres database of a Prefect server elsewhere; erasures look into it"),
+    ] = None
     dashboards: Annotated[bool, Field(description="Whether `up` also sets up the dashboards")] = True
     dashboards_url: Annotated[
         str | None,
@@ -109,6 +118,10 @@ class Settings(BaseSettings):
     superset_database_url: Annotated[
         SecretStr | None,
         Field(description="An empty database for Superset's own tables, where it cannot be made beside the data"),
+    ] = None
+    redis_url: Annotated[
+        SecretStr | None,
+        Field(description="A Redis that several servers of the dashboards share: answers, wrong passwords"),
     ] = None
     superset_log_days: Annotated[
         int, Field(ge=1, le=36_500, description="Days that Superset's log of who looked at what is kept")
@@ -133,10 +146,35 @@ class Settings(BaseSettings):
         str | None, Field(pattern=r"^[^@\s]+@[^@\s]+$", description="Address that is told the same by e-mail")
     ] = None
 
-    @field_validator("notify_url", "smtp_url")
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Besides the environment: files, for what is secret. Neither wins: both at once are refused."""
+        files = SecretFiles(settings_cls, {name: cls._variables(name) for name in cls._secret_fields()})
+        return init_settings, env_settings, files
+
+    @classmethod
+    def _secret_fields(cls) -> list[str]:
+        return [name for name, field in cls.model_fields.items() if SecretStr in get_args(field.annotation)]
+
+    @classmethod
+    def _variables(cls, name: str) -> tuple[str, ...]:
+        """The environment variables of a field."""
+        alias = cls.model_fields[name].validation_alias
+        if isinstance(alias, AliasChoices):
+            return tuple(str(choice) for choice in alias.choices)
+        return (f"CREDITLENS_{name.upper()}",)
+
+    @field_validator("notify_url", "smtp_url", "redis_url")
     @classmethod
     def _address(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        schemes = ("http", "https") if info.field_name == "notify_url" else ("smtp", "smtps")
+        schemes = SCHEMES[info.field_name or ""]
         if value is not None:
             address = urlsplit(value.get_secret_value())
             if address.scheme not in schemes or not address.hostname:

@@ -186,7 +186,8 @@ _PROGRAMS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
 def _embedded(environment: Environment) -> bool:
-    return not (environment.get("CREDITLENS_DATABASE_URL") or environment.get("DATABASE_URL"))
+    names = ("CREDITLENS_DATABASE_URL", "DATABASE_URL", "CREDITLENS_DATABASE_URL_FILE", "DATABASE_URL_FILE")
+    return not any(environment.get(name) for name in names)
 
 
 def _existing(folder: Path) -> Path:

@@ -29,7 +29,7 @@ from db.superset import access_log
 from db.superset import metadata as superset_metadata
 from flows import signals
 from flows.installation import atomic, secret_store
-from flows.services import accounts, database, http, listening, prefect, processes
+from flows.services import accounts, database, http, listening, prefect, processes, shared_answers
 from flows.settings import PROJECT, SUPERSET_KEYS, Settings
 
 log = logging.getLogger("creditlens")
@@ -202,7 +202,7 @@ def drop_answers(settings: Settings) -> int:
     files = [path for path in answers(settings).rglob("*") if path.is_file()]
     for path in files:
         path.unlink(missing_ok=True)
-    return len(files)
+    return len(files) + shared_answers.drop(settings)
 
 
 # --- provisioning -------------------------------------------------------------------------------------------------
@@ -230,6 +230,7 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
         "dashboard_role": DASHBOARD,
         "recorder_url": database.reader_url(settings, DECIDER),
         "time_zone": settings.time_zone,
+        "redis_url": settings.redis_url.get_secret_value() if settings.redis_url else "",
         "viewer_key": secrets["viewer"],
         "state": str(home),
         "assets": str(assets),

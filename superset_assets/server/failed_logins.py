@@ -8,6 +8,7 @@ the next have twice as many. Here an attempt counts from its arrival on for a mi
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from collections import deque
@@ -15,9 +16,10 @@ from collections import deque
 from flask import Flask, Response, g, request, session
 
 from superset_assets.server.fair_worker import WORKERS
+from superset_assets.server.shared import LOGINS, Redis
 
 PATHS = frozenset({"/login/", "/api/v1/security/login"})
-# No worker knows what the others count: together, they let this many through.
+# Without Redis, no worker knows what the others count: together, they let this many through.
 PER_MINUTE = 10
 SECONDS = 60.0
 ADDRESSES_REMEMBERED = 10_000
@@ -25,6 +27,16 @@ TOO_MANY = {
     "en": "Too many wrong passwords from your address. Wait a minute, then try again.",
     "fr": "Trop de mots de passe erronés depuis votre adresse. Patientez une minute, puis réessayez.",
 }
+# Looks, counts and adds in one step, by the clock of Redis; 1 where the attempt may be made.
+BEGIN = """
+local time = redis.call('TIME')
+local now, window = time[1] * 1000 + math.floor(time[2] / 1000), ARGV[2] * 1000
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], now, ARGV[3])
+redis.call('PEXPIRE', KEYS[1], window)
+return 1
+"""
 log = logging.getLogger(__name__)
 
 
@@ -65,9 +77,34 @@ class Attempts:
             del self._moments[address]
 
 
+class SharedAttempts:
+    """The same, counted together by all workers of all servers; by each alone while Redis is away."""
+
+    def __init__(self, shared: Redis, most: int, alone: Attempts, seconds: float = SECONDS) -> None:
+        self._redis, self._most, self._alone, self._seconds = shared, most, alone, seconds
+
+    def begin(self, address: str) -> float | str | None:
+        """Count an attempt; what takes it back, or None where the address has none left."""
+        attempt = secrets.token_hex(8)
+        may = self._redis.ask(
+            lambda client: client.eval(BEGIN, 1, LOGINS + address, self._most, int(self._seconds), attempt), None
+        )
+        if may is None:
+            return self._alone.begin(address)
+        return attempt if may else None
+
+    def take_back(self, address: str, attempt: float | str) -> None:
+        """Count that attempt no more."""
+        if isinstance(attempt, str):
+            self._redis.ask(lambda client: client.zrem(LOGINS + address, attempt), None)
+        else:
+            self._alone.take_back(address, attempt)
+
+
 def limit_failed_logins(app: Flask) -> None:
     """Answer 429, without a look at the password, to an address that had too many wrong."""
-    attempts = Attempts(PER_MINUTE // WORKERS)
+    alone, url = Attempts(PER_MINUTE // WORKERS), app.config["CREDITLENS_REDIS_URL"]
+    attempts = SharedAttempts(Redis(url), PER_MINUTE, alone) if url else alone
 
     @app.before_request
     def count() -> Response | None:

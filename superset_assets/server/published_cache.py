@@ -27,6 +27,7 @@ from flask_caching.backends.base import BaseCache
 from flask_caching.backends.filesystemcache import FileSystemCache
 
 from superset_assets.server import changes, viewer
+from superset_assets.server.shared import Redis, SharedAnswers
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -127,9 +128,9 @@ class Published:
     clear="(self)",
 )
 class PublishedRunCache(BaseCache):
-    """Files with the published run in their keys; none while the run is unknown."""
+    """Files, or Redis, with the published run in their keys; none while the run is unknown."""
 
-    def __init__(self, reader_url: str, files: Files) -> None:
+    def __init__(self, reader_url: str, files: Files | SharedAnswers) -> None:
         super().__init__(default_timeout=files.default_timeout)  # type: ignore[no-untyped-call]
         self._files = files
         self._published = Published(reader_url)
@@ -138,7 +139,9 @@ class PublishedRunCache(BaseCache):
     @classmethod
     def factory(cls, _app: Flask, config: dict[str, Any], _args: list[Any], kwargs: dict[str, Any]) -> Any:
         """What Flask-Caching calls with the configuration of this cache."""
-        files = Files(config["CACHE_DIR"], config["CACHE_THRESHOLD"], **kwargs)
+        files: Files | SharedAnswers = Files(config["CACHE_DIR"], config["CACHE_THRESHOLD"], **kwargs)
+        if url := config["CREDITLENS_REDIS_URL"]:
+            files = SharedAnswers(Redis(url), config["CREDITLENS_KEY"], files.default_timeout)
         return cls(config["CREDITLENS_READER_URL"], files)
 
     def get(self, key: str) -> Any:

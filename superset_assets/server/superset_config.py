@@ -103,6 +103,8 @@ def who_looks(backend: int) -> str:
 CREDITLENS_WHO_LOOKS = who_looks
 CREDITLENS_RECORDER_URL = _installation["recorder_url"]
 CREDITLENS_TIME_ZONE = _installation["time_zone"]
+# Empty where nothing is shared beyond this server: see shared.py.
+CREDITLENS_REDIS_URL = _installation["redis_url"]
 
 
 # --- what is on and what is off -----------------------------------------------------------------------------------
@@ -185,8 +187,8 @@ TALISMAN_CONFIG["content_security_policy"] |= {
 # --- caches -------------------------------------------------------------------------------------------------------
 
 # Filter state and permalinks stay in the metadata database (Superset's default): every worker sees them, and they
-# outlive a restart. Answers of charts and filters are kept for five minutes, in files that only we can read, under
-# keys that name the published run: see published_cache.py.
+# outlive a restart. Answers of charts and filters are kept for five minutes, in files that only we can read or in
+# Redis, under keys that name the published run: see published_cache.py.
 FILTER_STATE_CACHE_CONFIG = {
     "CACHE_TYPE": "SupersetMetastoreCache",
     "CACHE_DEFAULT_TIMEOUT": int(timedelta(days=30).total_seconds()),
@@ -203,6 +205,9 @@ DATA_CACHE_CONFIG = {
     "CACHE_THRESHOLD": 2_000,
     "CACHE_OPTIONS": {"mode": 0o600},
     "CREDITLENS_READER_URL": _installation["reporting_urls"][CREDITLENS_DASHBOARD_ROLE],
+    "CREDITLENS_REDIS_URL": CREDITLENS_REDIS_URL,
+    # What signs answers in Redis; it opens nothing else.
+    "CREDITLENS_KEY": _key("async_key"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -78,3 +79,86 @@ def test_today_is_the_lenders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDITLENS_TIME_ZONE", "Pacific/Pago_Pago")
     assert east > Settings().today()
     assert isinstance(east, date)
+
+
+SECRET = {
+    "CREDITLENS_DATABASE_URL": ("database_url", "postgresql://bank:hidden@host/scores"),
+    "DATABASE_URL": ("database_url", "postgresql://bank:hidden@host/scores"),
+    "CREDITLENS_SUPERSET_DATABASE_URL": ("superset_database_url", "postgresql://bank:hidden@host/superset"),
+    "CREDITLENS_PREFECT_DATABASE_URL": ("prefect_database_url", "postgresql://bank:hidden@host/prefect"),
+    "CREDITLENS_REDIS_URL": ("redis_url", "redis://:hidden@host/0"),
+    "CREDITLENS_NOTIFY_URL": ("notify_url", "https://hidden@host/"),
+    "CREDITLENS_SMTP_URL": ("smtp_url", "smtp://bank:hidden@host"),
+}
+
+
+@pytest.fixture
+def in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, bytes], Path]:
+    """Give a setting in a file."""
+
+    def give(name: str, content: bytes) -> Path:
+        path = tmp_path / "secret"
+        path.write_bytes(content)
+        monkeypatch.setenv(f"{name}_FILE", str(path))
+        return path
+
+    return give
+
+
+def test_the_list_of_secret_settings_is_whole() -> None:
+    assert {field for field, _ in SECRET.values()} == set(Settings._secret_fields())
+
+
+@pytest.mark.parametrize("name", SECRET)
+def test_any_secret_setting_may_be_in_a_file(in_a_file: Callable[[str, bytes], Path], name: str) -> None:
+    field, value = SECRET[name]
+    in_a_file(name, f"{value}\n".encode())
+    assert getattr(load_settings(), field).get_secret_value() == value
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b" \n\n", "is empty"),
+        (b"\xff\xfehidden", "is no text"),
+        (b"redis://:hidden@one\nredis://:hidden@two\n", "one line"),
+        (b"redis://" + b"hidden" * 2_000, "one line"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_named_and_its_content_is_not_told(
+    in_a_file: Callable[[str, bytes], Path], content: bytes, says: str
+) -> None:
+    path = in_a_file("CREDITLENS_REDIS_URL", content)
+    with pytest.raises(SettingsError, match=says) as raised:
+        load_settings()
+    assert "CREDITLENS_REDIS_URL_FILE" in str(raised.value) and str(path) in str(raised.value)
+    assert "hidden" not in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_named(in_a_file: Callable[[str, bytes], Path]) -> None:
+    in_a_file("CREDITLENS_REDIS_URL", b"redis://host").unlink()
+    with pytest.raises(SettingsError, match=r"CREDITLENS_REDIS_URL_FILE: .*secret cannot be read: No such file"):
+        load_settings()
+
+
+@pytest.mark.parametrize("other", ["CREDITLENS_DATABASE_URL", "DATABASE_URL", "DATABASE_URL_FILE"])
+def test_a_secret_that_is_given_twice_is_refused(
+    monkeypatch: pytest.MonkeyPatch, in_a_file: Callable[[str, bytes], Path], other: str
+) -> None:
+    path = in_a_file("CREDITLENS_DATABASE_URL", b"postgresql://host/one")
+    monkeypatch.setenv(other, str(path))
+    with pytest.raises(SettingsError, match=rf"CREDITLENS_DATABASE_URL_FILE: {other} is set too"):
+        load_settings()
+
+
+def test_an_empty_name_of_a_file_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITLENS_NOTIFY_URL_FILE", "")
+    assert Settings().notify_url is None
+
+
+def test_what_a_file_holds_is_checked_like_any_other_setting(in_a_file: Callable[[str, bytes], Path]) -> None:
+    in_a_file("CREDITLENS_REDIS_URL", b"http://:hidden@host")
+    with pytest.raises(SettingsError, match="begins with redis:// or rediss://") as raised:
+        load_settings()
+    assert "hidden" not in str(raised.value)

@@ -97,9 +97,14 @@ def answers_about(settings: Settings, customer_id: int) -> list[Path]:
             content = path.read_bytes() if path.is_file() else b""
         except FileNotFoundError:
             continue
-        rows = b"customer_id" in content and re.search(
-            rb"|".join(re.escape(customer_id.to_bytes(width, "little")) for width in (8, 4)), content
-        )
-        if rows or times_in(content, customer_id):
+        if speaks_of(content, customer_id):
             found.append(path)
     return found
+
+
+def speaks_of(content: bytes, customer_id: int) -> bool:
+    """Whether an answer holds the person, as a number in a table of customers or in its text."""
+    rows = b"customer_id" in content and re.search(
+        rb"|".join(re.escape(customer_id.to_bytes(width, "little")) for width in (8, 4)), content
+    )
+    return bool(rows or times_in(content, customer_id))

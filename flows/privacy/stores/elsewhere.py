@@ -39,7 +39,8 @@ class OtherPrefect(OutOfReach):
         return self._named() or ""
 
     def there(self) -> bool:
-        return self._named() is not None
+        # Where its database is told, it is looked into: prefect_postgres.py.
+        return self._settings.prefect_database_url is None and self._named() is not None
 
     def _named(self) -> str | None:
         for name in ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL"):

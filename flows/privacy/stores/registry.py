@@ -12,6 +12,8 @@ from flows.privacy.stores.cached_answers import CachedAnswers
 from flows.privacy.stores.database import Database
 from flows.privacy.stores.elsewhere import Backups, OtherPrefect, ServerLog, ServicesOutput
 from flows.privacy.stores.prefect_database import PrefectDatabase
+from flows.privacy.stores.prefect_postgres import PrefectPostgres
+from flows.privacy.stores.shared_answers import SharedAnswers
 from flows.privacy.stores.state_folder import InputFolder, StateFolder
 from flows.privacy.stores.superset_database import SupersetDatabase
 from flows.services import superset
@@ -29,10 +31,12 @@ def every_store(settings: Settings, engine: Engine) -> tuple[Store, ...]:
     return (
         database,
         CachedAnswers(settings, database, superset_database),
+        SharedAnswers(settings, database, superset_database),
         superset_database,
         StateFolder(settings),
         *archives(settings),
         PrefectDatabase(settings),
+        PrefectPostgres(settings),
         InputFolder(settings),
         ServerLog(settings),
         OtherPrefect(settings),

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -368,7 +369,9 @@ def test_a_container_is_healthy_once_a_night_is_published_whatever_became_of_the
     machine: Machine, first: dict
 ) -> None:
     compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
-    _, command, *question = compose["services"]["creditlens"]["healthcheck"]["test"]
+    shell, line = compose["services"]["schedule"]["healthcheck"]["test"]
+    command, *question = shlex.split(line)
+    assert shell == "CMD-SHELL"
     assert command == "creditlens"
     assert machine(*question).returncode == 0
     nothing = [part.replace("reporting.published_run", "reporting.rejected_row WHERE false") for part in question]
