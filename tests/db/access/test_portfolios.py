@@ -353,7 +353,11 @@ def test_nights_moves_and_the_owner_go_on_as_ever(
     pointer.move(engine, nights[-1], by="test")
     with engine.connect() as connection:
         assert connection.scalar(text(located)) == 300
+    # What readers see is compared with the night before it, whose details stay.
+    assert ledger.retire(engine, retained_runs=2) == []
+    pointer.move(engine, run_id, by="test")
     assert ledger.retire(engine, retained_runs=2) == [nights[0]]
+    pointer.move(engine, nights[-1], by="test")
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM credit.past_score")) == 300
     history = ask("SELECT customer_id, run_id FROM reporting.score_history", looking("alice"))
