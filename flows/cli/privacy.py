@@ -49,9 +49,7 @@ def export(
                 f" in archives, {found['looks']} looks in the dashboards.\nWritten: " + ", ".join(found["files"])
             )
         if found["archives_not_searched"]:
-            text += "\nCould not be searched: " + ", ".join(
-                found["archives_not_searched"]
-            )
+            text += "\nCould not be searched: " + ", ".join(found["archives_not_searched"])
         say(json_output, answers.Exported, found, text)
 
 
