@@ -291,8 +291,9 @@ def score_and_publish(
     """One night from the file to the readers' pointer."""
     with (
         signals.raised(),
-        accounted(settings),
+        # Whoever is to be told is told before Prefect's pages are, which may take seconds.
         shown_in_prefect(settings) as shown,
+        accounted(settings),
         progress_in_prefect(settings, "night"),
         database(settings, writer=True) as engine,
         shown.read_from(engine),

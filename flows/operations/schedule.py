@@ -88,7 +88,8 @@ def deployment_name(settings: Settings) -> str:
 
 def schedule_service(settings: Settings) -> Background:
     """The background process that serves the schedule."""
-    return Background("schedule", settings.state)
+    # A night under way closes its run, takes its tables away and tells of it, also on a busy machine.
+    return Background("schedule", settings.state, patience=60.0)
 
 
 # --- starting it, and starting it anew ------------------------------------------------------------------------

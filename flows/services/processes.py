@@ -78,10 +78,15 @@ class Background:
     """A process of ours that outlives the command that started it; known by a file with its id.
 
     The file of another installation, which is there in a copied state folder, counts as none.
+
+    Attributes
+    ----------
+    patience: seconds that it and its children are given to end before they are killed.
     """
 
     name: str
     state: Path
+    patience: float = 20.0
 
     @property
     def log(self) -> Path:
@@ -248,8 +253,8 @@ class Background:
     def _note(self, known: dict[str, Any]) -> None:
         atomic.write(self._file, json.dumps(known))
 
-    def stop(self, patience: float = 20.0) -> bool:
-        """Ask it and its children to end, and end them after `patience` seconds; True if it ran."""
+    def stop(self, patience: float | None = None) -> bool:
+        """Ask it and its children to end, and kill them after their patience; True if it ran."""
         pid = self.pid()
         if pid is None:
             self._file.unlink(missing_ok=True)
@@ -261,7 +266,7 @@ class Background:
         parent = psutil.Process(pid)
         family = [*parent.children(recursive=True), parent]
         parent.send_signal(signal.SIGTERM)
-        _, alive = psutil.wait_procs(family, timeout=patience)
+        _, alive = psutil.wait_procs(family, timeout=self.patience if patience is None else patience)
         for process in alive:
             process.kill()
         psutil.wait_procs(alive, timeout=5)
