@@ -18,7 +18,12 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-FILES = ["requirements.txt", "flows/requirements.txt", "superset_assets/requirements.txt", ".ci/audit-requirements.txt"]
+FILES = [
+    "requirements.txt",
+    "flows/requirements.txt",
+    "superset_assets/requirements.txt",
+    ".ci/audit-requirements.txt",
+]
 
 
 @pytest.mark.parametrize("file", FILES)
