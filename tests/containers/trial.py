@@ -219,8 +219,7 @@ class Trial:
         time.sleep(2)
         started = time.monotonic()
         with ThreadPoolExecutor(1) as beside:
-            container = self.engine.container("schedule")
-            stopping = beside.submit(self.engine.podman, "stop", "--time", str(STOP_SECONDS), container)
+            stopping = beside.submit(self.engine.stop, "schedule", STOP_SECONDS)
             closed = wait_for(lambda: self.ledger(RUNNING) == "0", STOP_SECONDS, "a closed ledger", 0.1)
             stopping.result()
         took = time.monotonic() - started
@@ -249,7 +248,7 @@ class Trial:
 
     def without_nights(self, work: Callable[[], str]) -> str:
         """Do something while the schedule stands still, as `backup` and `restore` do not need but a count does."""
-        self.engine.podman("stop", "--time", str(STOP_SECONDS), self.engine.container("schedule"))
+        self.engine.stop("schedule", STOP_SECONDS)
         try:
             return work()
         finally:
