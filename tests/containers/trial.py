@@ -270,7 +270,7 @@ class Trial:
         self.reader.client.get("/superset/dashboard/customer-en/", params={"customer": customer})
         creditlens("export", customer, "/state/export")
         creditlens("backup", "/state/before.backup")
-        erased = creditlens("erase", customer)
+        erased = creditlens("erase", customer, "--yes")
         stores = [one["store"] for one in erased["searched"]]  # type: ignore[attr-defined, index, union-attr]
         assert any("Redis" in str(store) for store in stores), stores
         assert any("Prefect" in str(store) for store in stores), stores
