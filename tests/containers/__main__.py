@@ -93,10 +93,10 @@ def steps(trial: Trial, failed: list[str], *, keep_going: bool) -> None:
         ("the schedule runs a night", trial.the_schedule_runs_a_night),
         ("an advisor opens a customer", trial.an_advisor_opens_a_customer),
         ("the proxy compresses and keeps", trial.the_proxy_compresses_and_keeps),
-        ("wrong passwords are counted together", trial.wrong_passwords_are_counted_together),
+        ("export, erase, backup, restore", trial.export_erase_backup_and_restore_work),
         *((f"{service} killed", partial(trial.kill, service)) for service in KILLED),
         ("a night asked to end", trial.a_night_that_is_asked_to_end_closes_its_ledger),
-        ("export, erase, backup, restore", trial.export_erase_backup_and_restore_work),
+        ("wrong passwords are counted together", trial.wrong_passwords_are_counted_together),
         ("stopped in order", trial.stop_in_order),
         ("nothing is left", trial.leave_nothing),
     ]

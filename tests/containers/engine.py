@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class Engine:
 
     def __init__(self, folder: Path, images: Path, project: str) -> None:
         self.folder, self.project = folder, project
+        self._ending = threading.RLock()
         (folder / "containers.conf").write_text(CONFIGURATION.format(folder=folder))
         (folder / "storage.conf").write_text(STORAGE.format(folder=folder, images=images))
         self._environment = {
@@ -122,7 +123,8 @@ class Engine:
         while not stop.wait(HEARTBEAT_SECONDS):
             ended = self.podman("ps", "--all", "--filter", "status=stopped", "--format", "{{.Names}}")
             for name in ended.split():
-                with suppress(EngineError):
+                # Who stops a container notes only afterwards that it is not to start anew.
+                with self._ending, suppress(EngineError):
                     self.podman("container", "cleanup", name)
             for name in self.running():
                 try:
@@ -133,6 +135,11 @@ class Engine:
                 except subprocess.TimeoutExpired:
                     continue
 
+    def stop(self, service: str, seconds: int) -> None:
+        """Ask a service's container to end, and kill it after so many seconds."""
+        with self._ending:
+            self.podman("stop", "--time", str(seconds), self.container(service))
+
     def running(self) -> list[str]:
         """The names of the containers that run."""
         return self.podman("ps", "--format", "{{.Names}}").split()
@@ -140,10 +147,11 @@ class Engine:
     def compose(self, *words: str, seconds: float = 1_800) -> str:
         """What docker-compose prints, standard error too. Raises EngineError if it fails."""
         command = ["docker-compose", "--project-name", self.project, *words]
-        done = subprocess.run(
-            command, env=self._compose, cwd=PROJECT, text=True, check=False, timeout=seconds,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        with self._ending if words[0] in {"stop", "down"} else nullcontext():
+            done = subprocess.run(
+                command, env=self._compose, cwd=PROJECT, text=True, check=False, timeout=seconds,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
         if done.returncode:
             raise EngineError(f"docker-compose {' '.join(words)}: {done.stdout.strip()[-3_000:]}")
         return done.stdout

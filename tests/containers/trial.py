@@ -24,6 +24,7 @@ from tests.containers.reader import Reader, open_customer
 SERVICES = ("postgres", "redis", "prefect", "schedule", "watch", "superset", "proxy")
 CHECKED = tuple(name for name in SERVICES if name != "watch")
 KILLED = ("postgres", "prefect", "schedule", "superset", "redis", "proxy")
+NIGHTS_NEED = ("postgres", "prefect", "schedule")
 STOPPED_IN_ORDER = ("proxy", "superset", "watch", "schedule", "prefect", "redis", "postgres")
 FORMER, NEW, MANY = 3_000, 1_000, 120_000
 # A night that is asked to end; as docker-compose.yml gives it to the schedule.
@@ -209,7 +210,8 @@ class Trial:
             wait_for(lambda: self.reader.ask() == "data", BACK_SECONDS, f"data after {service} was killed")
             time.sleep(2)
         assert seen.changes[-1][1] == "data", seen.changes
-        return f"all healthy again {back:.0f} s after the kill; a reader saw {seen}"
+        night = f"; {self.the_schedule_runs_a_night()}" if service in NIGHTS_NEED else ""
+        return f"all healthy again {back:.0f} s after the kill; a reader saw {seen}{night}"
 
     def a_night_that_is_asked_to_end_closes_its_ledger(self) -> str:
         self.hand_in(MANY)
@@ -217,8 +219,7 @@ class Trial:
         time.sleep(2)
         started = time.monotonic()
         with ThreadPoolExecutor(1) as beside:
-            container = self.engine.container("schedule")
-            stopping = beside.submit(self.engine.podman, "stop", "--time", str(STOP_SECONDS), container)
+            stopping = beside.submit(self.engine.stop, "schedule", STOP_SECONDS)
             closed = wait_for(lambda: self.ledger(RUNNING) == "0", STOP_SECONDS, "a closed ledger", 0.1)
             stopping.result()
         took = time.monotonic() - started
@@ -247,7 +248,7 @@ class Trial:
 
     def without_nights(self, work: Callable[[], str]) -> str:
         """Do something while the schedule stands still, as `backup` and `restore` do not need but a count does."""
-        self.engine.podman("stop", "--time", str(STOP_SECONDS), self.engine.container("schedule"))
+        self.engine.stop("schedule", STOP_SECONDS)
         try:
             return work()
         finally:
@@ -269,7 +270,7 @@ class Trial:
         self.reader.client.get("/superset/dashboard/customer-en/", params={"customer": customer})
         creditlens("export", customer, "/state/export")
         creditlens("backup", "/state/before.backup")
-        erased = creditlens("erase", customer)
+        erased = creditlens("erase", customer, "--yes")
         stores = [one["store"] for one in erased["searched"]]  # type: ignore[attr-defined, index, union-attr]
         assert any("Redis" in str(store) for store in stores), stores
         assert any("Prefect" in str(store) for store in stores), stores
