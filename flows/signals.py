@@ -2,7 +2,7 @@
 
 Whoever stops a service, shuts a machine down or closes a terminal sends SIGTERM or SIGHUP, which end a Python
 program without another word. Here the first of them (or Ctrl+C) raises an error, so that transactions are rolled
-back and the ledger is closed; a second one ends the process at once, unless it is Prefect's runner that asks again.
+back and the ledger is closed; a second one ends the process at once.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ from typing import Any
 # What Prefect raises in a flow that is asked to end; by its name, as importing it takes long.
 PREFECTS = ("prefect.exceptions", "TerminationSignal")
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-# What Prefect's runner sets for a night that it starts. It may ask twice when it is stopped itself, and kills whoever
-# has not ended after half a minute.
-_OF_RUNNER = "PREFECT__FLOW_RUN_ID"
 
 
 class EndedBySignal(KeyboardInterrupt):
@@ -83,8 +80,6 @@ def raised() -> Iterator[None]:
 
 def _end(number: int, _frame: FrameType | None) -> None:
     global _ending
-    if _ending == number == signal.SIGTERM and _OF_RUNNER in os.environ:
-        return
     if _ending is not None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

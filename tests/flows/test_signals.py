@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 import weakref
@@ -54,38 +53,6 @@ def test_the_same_while_a_flow_runs_whose_signals_are_prefects() -> None:
 
     with pytest.raises(signals.EndedBySignal, match="SIGTERM"):
         work()
-
-
-ASKED_TWICE = """
-import os, signal, time
-from flows import signals
-try:
-    with signals.raised():
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(5)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.1)
-            print("put right", flush=True)
-except signals.EndedBySignal:
-    print("told", flush=True)
-"""
-
-
-@pytest.mark.parametrize(
-    ("environment", "code", "said"),
-    [({"PREFECT__FLOW_RUN_ID": "a"}, 0, "put right\ntold\n"), ({}, -signal.SIGTERM, "")],
-    ids=["of Prefect's runner", "alone"],
-)
-def test_a_night_that_prefects_runner_asks_twice_to_end_puts_all_right(
-    environment: dict[str, str], code: int, said: str
-) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    done = subprocess.run(
-        [sys.executable, "-c", ASKED_TWICE], env=kept | environment, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (code, said)
 
 
 def test_what_else_nobody_can_catch_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:
