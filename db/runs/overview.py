@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, func, select, text
 
 from db.engine import connect
 from db.models import feature, rejected_application, run_check, run_feature, run_summary
@@ -12,6 +12,7 @@ from db.runs.ledger import Check, Run, get
 
 # What is told of drift: the features that have moved most.
 DRIFTING = 5
+PATIENCE_MILLISECONDS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,14 @@ class Overview:
 
 
 def overview(engine: Engine, run_id: int) -> Overview:
-    """What is kept of the run as a whole. Raises sqlalchemy.exc.NoResultFound for an unknown one."""
+    """What is kept of the run as a whole.
+
+    Raises sqlalchemy.exc.NoResultFound for an unknown one, and OperationalError if Postgres takes seconds for it.
+    """
     run = get(engine, run_id)
     with connect(engine) as connection:
+        # A night that is ending has half a minute for all that it must still do, and this is for show.
+        connection.execute(text(f"SET LOCAL statement_timeout = {PATIENCE_MILLISECONDS}"))
         row = connection.execute(
             select(run_summary.c.mean_score, run_summary.c.approval_rate, run_summary.c.score_psi).where(
                 run_summary.c.run_id == run_id

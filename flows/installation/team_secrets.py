@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.installation import atomic
+
 CERTIFICATE, KEY = "tls_certificate", "tls_key"
 # Who is to be told of nights; empty files until somebody writes an address into them.
 OPTIONAL = ("notify_url", "smtp_url")
@@ -29,8 +31,7 @@ def write_missing(folder: Path) -> list[str]:
     def once(name: str, content: str) -> str:
         path = folder / name
         if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(content)
+            atomic.write(path, content, mode=0o600)
             path.chmod(0o444)
             written.append(name)
         return path.read_text().strip()
