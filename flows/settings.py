@@ -99,6 +99,9 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="The Postgres database of a Prefect server elsewhere; erasures look into it"),
     ] = None
+    letter_template: Annotated[
+        Path | None, Field(description="File of the lender's name, address and sentences for letters")
+    ] = None
     dashboards: Annotated[bool, Field(description="Whether `up` also sets up the dashboards")] = True
     dashboards_url: Annotated[
         str | None,
@@ -205,7 +208,7 @@ class Settings(BaseSettings):
         clock.check_cron(value)
         return " ".join(value.split())
 
-    @field_validator("state", "data", "archive", "superset_sign_on")
+    @field_validator("state", "data", "archive", "letter_template", "superset_sign_on")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value

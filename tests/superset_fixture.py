@@ -93,8 +93,9 @@ def superset(
         settings = Settings()
         share_readers(settings, reader_passwords)
         publish_two_nights(folder, new_frame)
-    assert portfolios.ensure_key(engine, settings.secrets()["viewer"])
-    found = superset_service.set_up(settings)
+        assert portfolios.ensure_key(engine, settings.secrets()["viewer"])
+        # The server has the settings of whoever starts it: it calls the program for letters.
+        found = superset_service.set_up(settings)
     made = Superset(found.url, found.users, engine, settings)
     yield made
     made.close()

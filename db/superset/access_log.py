@@ -156,7 +156,7 @@ looks AS (
         false,
         concat_ws('; ', substring(l.action FROM '[^.]+$'), {SCHEMA}.parsed(l.json) ->> 'act')
     FROM public.logs AS l
-    WHERE l.action IN ('creditlens.decide', 'creditlens.review', 'creditlens.reviews')
+    WHERE l.action IN ('creditlens.decide', 'creditlens.letter', 'creditlens.review', 'creditlens.reviews')
 )
 SELECT
     k.looked_at,

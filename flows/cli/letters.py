@@ -29,7 +29,7 @@ LenderFile = Annotated[
     typer.Option(
         "--template",
         help="YAML file of the lender's name, address, signature and legal sentences."
-        " Default: an example, which is no legal advice.",
+        " Default: CREDITLENS_LETTER_TEMPLATE, or an example, which is no legal advice.",
         dir_okay=False,
         show_default=False,
     ),
@@ -80,7 +80,7 @@ def letter(
         if (customer_id is None) == (all_refused is None):
             raise RefusedError("Give an application number, or --all-refused with a folder.")
         schema.require_current(engine)
-        lender = read_lender(template)
+        lender = read_lender(template or settings.letter_template)
         run = customer.require_run(engine)
         answer = {"outcome": "written", "run_id": run.run_id, "language": language}
         if all_refused is not None:
@@ -120,7 +120,9 @@ def report(
         from flows.letters.report import report as model_report
 
         schema.require_current(engine)
-        made = model_report(engine, language, read_lender(template), threads=settings.threads)
+        made = model_report(
+            engine, language, read_lender(template or settings.letter_template), threads=settings.threads
+        )
         path = (output or Path(f"model-{made.model_id}.{language}.pdf")).absolute()
         atomic.write(path, made.content, mode=bulk.PRIVATE)
         answer = {

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -230,6 +231,8 @@ def _write_configuration(settings: Settings, metadata: str, assets: Path) -> dic
         "dashboard_role": DASHBOARD,
         "recorder_url": database.reader_url(settings, DECIDER),
         "time_zone": settings.time_zone,
+        # By which the dashboards have letters written.
+        "program": [sys.executable, "-m", "flows.cli"],
         "redis_url": settings.redis_url.get_secret_value() if settings.redis_url else "",
         "viewer_key": secrets["viewer"],
         "state": str(home),

@@ -28,14 +28,15 @@ from flask_babel import refresh
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from superset_assets.server import customer_links, customer_search, viewer
+from superset_assets.server import customer_links, customer_search, letters, viewer
 from superset_assets.server.customer_links import OF_ONE, WORKLIST, Place
 
 # In Flask's configuration: the roles of roles.yaml that decide, the login that records, the lender's time zone, the
-# key that says who acts.
+# command of the program, the key that says who acts.
 DECIDERS = "CREDITLENS_DECIDERS"
 RECORDER_URL = "CREDITLENS_RECORDER_URL"
 TIME_ZONE = "CREDITLENS_TIME_ZONE"
+PROGRAM = "CREDITLENS_PROGRAM"
 SIGN = "CREDITLENS_WHO_LOOKS"
 TEXTS = Path(__file__).with_name("human_decisions.yaml")
 # Every problem that the database's function has a word for.
@@ -93,6 +94,28 @@ def reviews() -> ResponseReturnValue:
     )
     _note("reviews", None)
     return _rendered("reviews", language, None, open_ones=open_ones)
+
+
+@pages.route("/creditlens/letter/<int:customer>")
+def letter(customer: int) -> ResponseReturnValue:
+    """The customer's sheet or decision letter, as PDF."""
+    if (stop := _stopped()) is not None:
+        return stop
+    kind = request.args.get("kind", letters.KINDS[0])
+    if kind not in letters.KINDS:
+        abort(400)
+    language = _language()
+    if customer_search._score_date(customer) is None:
+        return redirect(Place(WORKLIST, language).address(missing=str(customer)))
+    try:
+        content = letters.written(current_app.config[PROGRAM], customer, kind, language)
+    except letters.NotWrittenError:
+        _note("letter", customer, kind, recorded=False)
+        return Response(_texts()["letter_failed"][language], status=503, mimetype="text/plain")
+    _note("letter", customer, kind)
+    name = f"{kind}-{customer}.{language}.pdf"
+    headers = {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, mimetype="application/pdf", headers=headers)
 
 
 def _page(customer: int, name: str, acts: Mapping[str, Any]) -> ResponseReturnValue:

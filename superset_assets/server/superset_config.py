@@ -103,6 +103,7 @@ def who_looks(backend: int) -> str:
 CREDITLENS_WHO_LOOKS = who_looks
 CREDITLENS_RECORDER_URL = _installation["recorder_url"]
 CREDITLENS_TIME_ZONE = _installation["time_zone"]
+CREDITLENS_PROGRAM = _installation["program"]
 # Empty where nothing is shared beyond this server: see shared.py.
 CREDITLENS_REDIS_URL = _installation["redis_url"]
 

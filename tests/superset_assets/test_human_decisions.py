@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pypdf import PdfReader
 from sqlalchemy import text
 
 from db.access import portfolios
@@ -185,10 +187,38 @@ def test_another_advisors_customer_is_neither_shown_nor_decided_on(superset: Sup
         assert forged.status_code == 302 and "missing=" in forged.headers["location"]
         with superset.engine.connect() as connection:
             assert connection.scalar(text("SELECT count(*) FROM credit.decision")) == 0
+        written = superset.client("advisor").get(f"/creditlens/letter/{SECOND}?kind=sheet")
+        assert written.status_code == 302 and "missing=" in written.headers["location"]
         assert post(superset, "lead", address, **TOO_MUCH).status_code == 302
     finally:
         portfolios.switch(superset.engine, limited=False, by="test")
         portfolios.unassign(superset.engine, "advisor", everything=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "language", "words"),
+    [("sheet", "en", "Your credit application"), ("decision", "fr", "Votre demande de crédit")],
+)
+def test_what_is_put_in_writing_comes_from_the_file(
+    superset: Superset, kind: str, language: str, words: str
+) -> None:
+    page = superset.client("advisor").get(f"/creditlens/decide/{FIRST}?language={language}").text
+    address = f"/creditlens/letter/{FIRST}?kind={kind}&language={language}"
+    assert address.replace("&", "&amp;") in page
+    answer = superset.client("advisor").get(address)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf"), answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    said = " ".join(page.extract_text() for page in PdfReader(io.BytesIO(answer.content)).pages)
+    assert str(FIRST) in said and words in said
+    # Nothing of it stays where the dashboards keep their files.
+    assert not list((superset.settings.state / "tmp").rglob("letter*"))
+
+
+def test_a_letter_of_another_kind_is_none_and_whose_file_is_unknown_has_none(superset: Superset) -> None:
+    client = superset.client("advisor")
+    assert client.get(f"/creditlens/letter/{FIRST}?kind=novel").status_code == 400
+    unknown = client.get("/creditlens/letter/999999999?kind=sheet")
+    assert unknown.status_code == 302 and "missing=999999999" in unknown.headers["location"]
 
 
 def test_fifty_decisions_at_once_over_http_are_fifty(superset: Superset) -> None:
