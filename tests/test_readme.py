@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -28,7 +29,7 @@ def reader(installation, files, new_frame: pl.DataFrame, reader_passwords):
     from flows.training import training
 
     training([files[0]])
-    nightly(files[1])
+    nightly(files[1], Settings().today() - timedelta(days=1))
     later = installation.folder / "later.csv"
     new_frame.with_columns(pl.col("AMT_CREDIT") * 1.2).write_csv(later)
     nightly(later)
