@@ -15,7 +15,9 @@ SELECT
     CASE WHEN c.passed THEN '✔ réussi' ELSE '✖ non réussi' END AS result_fr,
     r.as_of,
     newest.runs_ago::integer AS runs_ago,
+    c.observed AS observed_en,
     reporting.check_value_fr(c.observed) AS observed_fr,
+    c.expected AS expected_en,
     reporting.check_value_fr(c.expected) AS expected_fr
 FROM credit.run_check AS c
 JOIN credit.scoring_run AS r ON r.run_id = c.run_id
@@ -162,8 +164,8 @@ COMMENT ON COLUMN reporting.run_check.run_id IS 'The run, see run_history.';
 COMMENT ON COLUMN reporting.run_check.name IS 'What was checked.';
 COMMENT ON COLUMN reporting.run_check.severity IS
     'fail: the run is not published unless the check passes; warn: it is published all the same.';
-COMMENT ON COLUMN reporting.run_check.observed IS 'What was seen.';
-COMMENT ON COLUMN reporting.run_check.expected IS 'What should have been seen.';
+COMMENT ON COLUMN reporting.run_check.observed IS 'What was seen, for programs.';
+COMMENT ON COLUMN reporting.run_check.expected IS 'What should have been seen, for programs.';
 COMMENT ON COLUMN reporting.run_check.passed IS 'Whether the two agree.';
 COMMENT ON COLUMN reporting.run_check.check_en IS 'What was checked, in words in English.';
 COMMENT ON COLUMN reporting.run_check.check_fr IS 'What was checked, in words in French.';
@@ -173,5 +175,7 @@ COMMENT ON COLUMN reporting.run_check.result_en IS 'Whether it passed, in Englis
 COMMENT ON COLUMN reporting.run_check.result_fr IS 'Whether it passed, in French, with a sign.';
 COMMENT ON COLUMN reporting.run_check.as_of IS 'Date that the scores of the run are of.';
 COMMENT ON COLUMN reporting.run_check.runs_ago IS 'Place of the run among those that were checked, 1 is the newest.';
+COMMENT ON COLUMN reporting.run_check.observed_en IS 'What was seen, in English.';
+COMMENT ON COLUMN reporting.run_check.expected_en IS 'What should have been seen, in English.';
 COMMENT ON COLUMN reporting.run_check.observed_fr IS 'What was seen, in French.';
 COMMENT ON COLUMN reporting.run_check.expected_fr IS 'What should have been seen, in French.';

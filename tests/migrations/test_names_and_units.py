@@ -39,6 +39,8 @@ CODES = {
     "decides_by": "scores, figures: to filter by",
     "direction": "raises, lowers, none: to filter by",
     "follows": "1, 0 or empty: to count",
+    "expected": "as the night noted it: for programs",
+    "observed": "as the night noted it: for programs",
     "feature": "the column's name in the application file",
     "bin": "the place of the bin, to sort by",
     "group_kind": "all, gender, age: to filter by",
