@@ -134,6 +134,9 @@ class Grid:
         if low == high:
             return Grid(low, 1.0, 1, exact=True)
         fine = (2**_FINE_BITS - 1) / (high - low)
+        if not math.isfinite(fine):
+            # So near each other that no number says how many steps fit into one.
+            return Grid(low, 1.0, 1, exact=False)
         return Grid(low * fine, fine, _FINE_BITS, exact=False)
 
     def codes(self, values: Vector) -> Codes:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -70,6 +70,7 @@ numbers = st.lists(
 
 
 @given(numbers)
+@example([0.0, 2.2250738585e-313])
 @settings(max_examples=200, deadline=None)
 def test_codes_keep_the_order_and_give_values_back_to_half_a_step(values: list[float]) -> None:
     array = np.array(values)
