@@ -183,7 +183,7 @@ def test_versions_of_images_stand_in_one_place_and_are_pinned() -> None:
 
 
 def test_the_images_run_as_a_user_of_a_fixed_number_and_end_on_sigterm() -> None:
-    text = (PROJECT / "Dockerfile").read_text()
+    text = " ".join((PROJECT / "Dockerfile").read_text().replace("\\\n", " ").split())
     assert "USER 10001:10001" in text
     assert "STOPSIGNAL SIGTERM" in text
     assert "--require-hashes -r flows/requirements.txt" in text
