@@ -21,6 +21,7 @@ from flows.services import superset as superset_service
 from flows.settings import Settings
 
 NIGHTS = (date(2026, 3, 1), date(2026, 3, 2))
+RUNNING = pytest.StashKey["Superset"]()
 
 
 @dataclass
@@ -53,6 +54,11 @@ class Superset:
             self._clients[name] = client
         return self._clients[name]
 
+    def speak_english(self) -> None:
+        """Set every client's language back, which pages and links of the other language change."""
+        for client in self._clients.values():
+            client.get("/lang/en")
+
     def close(self) -> None:
         """Close the clients."""
         for client in self._clients.values():
@@ -74,6 +80,7 @@ def csrf_token(client: httpx.Client, page: str) -> str:
 
 @pytest.fixture(scope="session")
 def superset(
+    request: pytest.FixtureRequest,
     prefect_api: str,
     new_database: Callable[[], Engine],
     new_frame: pl.DataFrame,
@@ -97,6 +104,7 @@ def superset(
         # The server has the settings of whoever starts it: it calls the program for letters.
         found = superset_service.set_up(settings)
     made = Superset(found.url, found.users, engine, settings)
+    request.config.stash[RUNNING] = made
     yield made
     made.close()
     superset_service.server(settings).stop()

@@ -6,9 +6,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.superset_fixture import Superset
+from tests.superset_fixture import RUNNING, Superset
 
 SECOND_ADVISOR = "second"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def english(request: pytest.FixtureRequest) -> None:
+    """Each file starts in English, whatever language the files before it left the clients in."""
+    if running := request.config.stash.get(RUNNING, None):
+        running.speak_english()
 
 
 @pytest.fixture(scope="module")
