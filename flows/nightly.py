@@ -26,8 +26,9 @@ from flows import signals
 from flows.alerts import notify
 from flows.alerts.last_night import accounted, date_of, state_if_cancelled
 from flows.archives.write import before_they_are_dropped
-from flows.artifacts.night import shown_in_prefect
+from flows.artifacts.night import ShownNight
 from flows.artifacts.progress import progress_in_prefect
+from flows.artifacts.server import left_in_prefect
 from flows.files import applications as application_files
 from flows.progress import reporter
 from flows.services import logs
@@ -292,7 +293,7 @@ def score_and_publish(
     with (
         signals.raised(),
         # Whoever is to be told is told before Prefect's pages are, which may take seconds.
-        shown_in_prefect(settings) as shown,
+        left_in_prefect(ShownNight(), settings) as shown,
         accounted(settings),
         progress_in_prefect(settings, "night"),
         database(settings, writer=True) as engine,

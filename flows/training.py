@@ -18,7 +18,8 @@ from db.decisions import policies
 from db.runs import ledger
 from flows import signals
 from flows.artifacts.progress import progress_in_prefect
-from flows.artifacts.training import training_in_prefect
+from flows.artifacts.server import left_in_prefect
+from flows.artifacts.training import ShownTraining
 from flows.files import applications as application_files
 from flows.progress import reporter
 from flows.services.database import database
@@ -202,7 +203,7 @@ def training(former_files: Sequence[Path], trials: int | None = None) -> registr
     with (
         signals.raised(),
         signals.leaving("the current model is the one before"),
-        training_in_prefect(settings) as shown,
+        left_in_prefect(ShownTraining(), settings) as shown,
         progress_in_prefect(settings, "training"),
         database(settings, writer=True) as engine,
         ledger.exclusive(engine),

@@ -9,7 +9,6 @@ from typing import Literal
 
 from sqlalchemy import Engine
 
-from db.errors import BusyError
 from db.runs.ledger import Check
 from db.runs.overview import Overview, overview
 from flows.alerts.last_night import outcome_of
@@ -18,17 +17,14 @@ from flows.artifacts.words import Language, number, plain, table, words
 from flows.installation import identity
 from flows.services import superset
 from flows.settings import Settings
-from flows.signals import EndedBySignal
 
 log = logging.getLogger("creditlens")
-# A night that was asked to end does not stay for its page.
-ENDING_SECONDS = 1.0
 LINKS = ("portfolio", "worklist", "customer")
 
 Outcome = Literal["published", "history", "unchanged", "refused", "failed"]
 
 
-class Shown:
+class ShownNight:
     """What is known of a night when it ends.
 
     Attributes
@@ -59,11 +55,9 @@ class Shown:
 
     def leave(self, settings: Settings, error: BaseException | None) -> None:
         """Put page and checks into Prefect, if there is a flow run and its server answers."""
-        server = of_this_run()
+        server = of_this_run(error)
         if server is None:
             return
-        if isinstance(error, EndedBySignal):
-            server.seconds = ENDING_SECONDS
         language, name = settings.superset_locale, identity.of(settings.state).name
         say = words(language)
         outcome, why = self._outcome(error)
@@ -82,21 +76,6 @@ class Shown:
             return "published" if self.is_current else "history", None if error is None else outcome_of(error)[1]
         outcome, why = outcome_of(error)
         return "refused" if outcome == "refused" else "failed", why
-
-
-@contextmanager
-def shown_in_prefect(settings: Settings) -> Iterator[Shown]:
-    """Leave in Prefect what became of the block, a night; one that found another under way leaves nothing."""
-    shown = Shown()
-    try:
-        yield shown
-    except BusyError:
-        raise
-    except BaseException as error:
-        shown.leave(settings, error)
-        raise
-    else:
-        shown.leave(settings, None)
 
 
 def page(

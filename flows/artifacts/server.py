@@ -12,14 +12,21 @@ import logging
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
+from db.errors import BusyError
 from flows.services import processes
+from flows.settings import Settings
+from flows.signals import EndedBySignal
 
 log = logging.getLogger("creditlens")
 # For one question; a server that lets one wait longer is asked no more.
 PATIENCE_SECONDS = 5.0
+# A run that was asked to end does not stay for its page.
+ENDING_SECONDS = 1.0
 
 Kind = Literal["markdown", "table", "progress"]
 
@@ -78,10 +85,40 @@ class Server:
             return None
 
 
-def of_this_run() -> Server | None:
-    """The server that knows the flow run under way; None where there is none, as in a flow called as a function."""
+def of_this_run(error: BaseException | None = None) -> Server | None:
+    """The server that knows the flow run under way, which `error` has ended if there is one.
+
+    None where there is none, as in a flow called as a function.
+    """
     from prefect.context import FlowRunContext
 
     context, url = FlowRunContext.get(), os.environ.get("PREFECT_API_URL")
     run = context.flow_run if context else None
-    return Server(url.rstrip("/"), str(run.id)) if run is not None and url else None
+    if run is None or not url:
+        return None
+    seconds = ENDING_SECONDS if isinstance(error, EndedBySignal) else PATIENCE_SECONDS
+    return Server(url.rstrip("/"), str(run.id), seconds)
+
+
+class Shown(Protocol):
+    """What is known of a run, to be put into Prefect when it ends."""
+
+    def leave(self, settings: Settings, error: BaseException | None) -> None:
+        """Put it there; `error` is what ended the run, None for one that succeeded."""
+
+
+Known = TypeVar("Known", bound=Shown)
+
+
+@contextmanager
+def left_in_prefect(shown: Known, settings: Settings) -> Iterator[Known]:
+    """Leave in Prefect what became of the block, a run; one that found another under way leaves nothing."""
+    try:
+        yield shown
+    except BusyError:
+        raise
+    except BaseException as error:
+        shown.leave(settings, error)
+        raise
+    else:
+        shown.leave(settings, None)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-from db.errors import BusyError
 from db.registry import ModelRecord
 from flows.alerts.last_night import outcome_of
-from flows.artifacts.night import ENDING_SECONDS
 from flows.artifacts.server import of_this_run
 from flows.artifacts.words import Language, number, plain, table, words
 from flows.installation import identity
 from flows.settings import Settings
-from flows.signals import EndedBySignal
 from scoring.features import by_name
 
 
-class Shown:
+class ShownTraining:
     """The model that a training has made, once there is one."""
 
     def __init__(self) -> None:
@@ -26,11 +22,9 @@ class Shown:
 
     def leave(self, settings: Settings, error: BaseException | None) -> None:
         """Put page and search into Prefect, if there is a flow run and its server answers."""
-        server = of_this_run()
+        server = of_this_run(error)
         if server is None:
             return
-        if isinstance(error, EndedBySignal):
-            server.seconds = ENDING_SECONDS
         language, name = settings.superset_locale, identity.of(settings.state).name
         say = words(language)
         why = None if error is None else outcome_of(error)[1]
@@ -38,21 +32,6 @@ class Shown:
         if self.record is not None:
             rows = search_rows(self.record.metrics["search"], language)
             server.create("table", f"training-search-{name}", rows, say["search_about"])
-
-
-@contextmanager
-def training_in_prefect(settings: Settings) -> Iterator[Shown]:
-    """Leave in Prefect what became of the block, a training; one that found a run under way leaves nothing."""
-    shown = Shown()
-    try:
-        yield shown
-    except BusyError:
-        raise
-    except BaseException as error:
-        shown.leave(settings, error)
-        raise
-    else:
-        shown.leave(settings, None)
 
 
 def page(record: ModelRecord | None, why: str | None, language: Language) -> str:

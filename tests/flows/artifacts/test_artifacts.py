@@ -183,7 +183,7 @@ def test_a_night_goes_on_where_prefect_takes_no_artifacts(
     monkeypatch.setattr(artifact_server, "PATIENCE_SECONDS", 0.2)
     real = artifact_server.of_this_run
 
-    def elsewhere() -> Server | None:
+    def elsewhere(_error: BaseException | None = None) -> Server | None:
         found = real()
         return found and Server(deaf, found.flow_run_id, seconds=0.2)
 
