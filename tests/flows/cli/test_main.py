@@ -36,6 +36,21 @@ SIZES = {
     "CREDITLENS_DASHBOARDS": "false",
 }
 
+# In every Python process of an installation: notes each file of the state folder that is opened to be written.
+NOTES_WHAT_IS_OPENED = """
+import os, sys
+
+def seen(event, arguments):
+    if event == "open" and isinstance(arguments[0], (str, os.PathLike)) and isinstance(arguments[2], int):
+        path, flags = os.path.abspath(arguments[0]), arguments[2]
+        if flags & (os.O_WRONLY | os.O_RDWR) and path.startswith({state!r}):
+            note = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            os.write(note, f"{{flags}} {{path}}\\n".encode())
+            os.close(note)
+
+sys.addaudithook(seen)
+"""
+
 
 @dataclass
 class Machine:
@@ -67,7 +82,12 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def machine(open_folder: Path) -> Iterator[Machine]:
-    made = Machine(open_folder / "machine", {"CREDITLENS_PREFECT_PORT": str(free_port(None))})
+    hook = open_folder / "hook"
+    hook.mkdir()
+    text = NOTES_WHAT_IS_OPENED.format(state=str(open_folder / "machine"), log=str(hook / "opened"))
+    (hook / "sitecustomize.py").write_text(text)
+    environment = {"CREDITLENS_PREFECT_PORT": str(free_port(None)), "PYTHONPATH": str(hook)}
+    made = Machine(open_folder / "machine", environment)
     yield made
     made("down")
 
@@ -113,6 +133,22 @@ def test_up_again_changes_nothing_but_watches_once_somebody_is_to_be_told(machin
         first["model_id"],
     )
     assert machine.json("status")["watch_pid"] is not None
+
+
+def test_no_file_of_the_state_folder_is_written_in_place(machine: Machine, first: dict) -> None:
+    """What is written in place may be cut in half; a new file is renamed over the old one."""
+    opened = (machine.state.parent / "hook" / "opened").read_text().splitlines()
+    in_place = set()
+    for line in opened:
+        flags, _, path = line.partition(" ")
+        place = Path(path).relative_to(machine.state)
+        # Prefect's folder and the temporary one are Prefect's; a log is its writer's alone.
+        if place.parts[0] in {"prefect", "tmp"} or place.suffix in {".lock", ".log", ".partial", ".tmp"}:
+            continue
+        if place.name != "lock" and not int(flags) & (os.O_EXCL | os.O_APPEND):
+            in_place.add(str(place))
+    assert len(opened) > 10
+    assert not in_place
 
 
 def test_up_tells_programs_all_that_it_tells_people(machine: Machine, first: dict) -> None:

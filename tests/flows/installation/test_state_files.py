@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
@@ -15,7 +14,6 @@ import pytest
 from flows.installation import identity
 from flows.services import processes
 from flows.services.processes import Background
-from tests.test_architecture import PROJECT
 
 # Writes one file of the state folder anew; the kernel takes eight bytes of it, as a disk that is nearly full.
 ON_A_FULL_DISK = """
@@ -73,17 +71,6 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path, name: str) -
     assert refused in done.stderr and "File too large" in done.stderr
     assert (tmp_path / name).read_text() == before
     assert not [file for file in tmp_path.rglob("*") if file.suffix in {".partial", ".tmp"}]
-
-
-def test_state_files_are_written_by_flows_atomic_alone() -> None:
-    """What is written in place may be cut in half: only locks, logs and records that are appended to are opened."""
-    found = [
-        f"{path.name}:{node.lineno}"
-        for path in sorted((PROJECT / "flows").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and node.attr in {"write_text", "write_bytes"}
-    ]
-    assert not found
 
 
 def test_a_service_that_cannot_be_noted_is_not_left_running(tmp_path: Path) -> None:
