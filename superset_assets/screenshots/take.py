@@ -42,11 +42,16 @@ CUSTOMER = (
     "SELECT customer_id FROM reporting.worklist WHERE decision = 'review' AND score_change < 0"
     " ORDER BY score_change, customer_id LIMIT 1"
 )
+# On whom the advisor decides before the pictures: the tab of decisions is to show some.
+DECIDED = "SELECT customer_id FROM reporting.worklist WHERE decision <> 'accept' ORDER BY score DESC LIMIT 12"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One tab of one dashboard: its place among the tabs, whether it is of a customer, and pixels high."""
+    """One tab of one dashboard: its place among the tabs, whether it is of a customer, and pixels high.
+
+    A `slug` with a slash is a page of ours.
+    """
 
     name: str
     slug: str
@@ -61,7 +66,11 @@ PICTURES = (
     Picture("customer-file-fr", "customer-fr", of_customer=True, height=1780),
     Picture("customer-file-dark", "customer-en", of_customer=True, dark=True),
     Picture("customer-features", "customer-en", tab=1, of_customer=True),
+    Picture("customer-what-if", "customer-en", tab=2, of_customer=True),
+    Picture("customer-what-if-fr", "customer-fr", tab=2, of_customer=True),
     Picture("customer-history", "customer-en", tab=3, of_customer=True, height=1200),
+    Picture("decide", "decide/en", of_customer=True, height=1300),
+    Picture("reviews", "reviews/en", height=700),
     Picture("worklist", "worklist-en", height=1150),
     Picture("compare", "compare-en", of_customer=True, height=1650),
     Picture("compare-fr", "compare-fr", of_customer=True, height=1650),
@@ -72,6 +81,7 @@ PICTURES = (
     Picture("portfolio-model", "portfolio-en", tab=4, height=1500),
     Picture("portfolio-policy", "portfolio-en", tab=5, height=1900),
     Picture("portfolio-runs", "portfolio-en", tab=6, height=1250),
+    Picture("portfolio-decisions", "portfolio-en", tab=7, height=1500),
     Picture("portfolio-fr", "portfolio-fr", height=1360),
 )
 
@@ -95,10 +105,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(*(f"screenshots: {problem}" for problem in problems), sep="\n", file=sys.stderr)
         raise SystemExit(2)
     wanted = [picture for picture in PICTURES if not chosen.only or picture.name in chosen.only]
-    with installation() as (url, password, customer):
+    with installation() as shown:
+        with window(shown, chosen.widths[0]) as page:
+            for number, customer in enumerate(shown.decided):
+                decide(page, shown.url, customer, number)
         for width in chosen.widths:
             suffix = "" if len(chosen.widths) == 1 else f"-{width}"
-            for path in take(url, password, customer, wanted, chosen.to, width, suffix):
+            for path in take(shown, wanted, chosen.to, width, suffix):
                 print(f"{path} {path.stat().st_size // 1024} KB", flush=True)
 
 
@@ -137,9 +150,27 @@ def browser() -> str | None:
     return next((path for name in ((chosen,) if chosen else BROWSERS) if (path := shutil.which(name))), None)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the pictures are of.
+
+    Attributes
+    ----------
+    url: address of the dashboards.
+    password: the advisor's.
+    customer: whose file is shown.
+    decided: customers on whom the advisor decides first.
+    """
+
+    url: str
+    password: str
+    customer: int
+    decided: Sequence[int]
+
+
 @contextmanager
-def installation() -> Iterator[tuple[str, str, int]]:
-    """Address, the advisor's password and a customer's number, over some nights that differ a little."""
+def installation() -> Iterator[Shown]:
+    """Some nights that differ a little, and Superset over them."""
     with tempfile.TemporaryDirectory(prefix="creditlens-pictures-") as folder:
         state = Path(folder) / "state"
         state.mkdir()
@@ -175,7 +206,9 @@ def installation() -> Iterator[tuple[str, str, int]]:
                 night = today - timedelta(days=NIGHTS - 1 - number)
                 creditlens("nightly", "--applications", str(file), "--as-of", str(night), "--json")
             served = json.loads(creditlens("dashboards", "--json"))
-            yield served["url"], served["users"]["advisor"], int(creditlens("sql", "-At", "-c", CUSTOMER))
+            customer = int(creditlens("sql", "-At", "-c", CUSTOMER))
+            decided = [int(number) for number in creditlens("sql", "-At", "-c", DECIDED).split()]
+            yield Shown(served["url"], served["users"]["advisor"], customer, decided)
         finally:
             creditlens("down")
 
@@ -197,35 +230,40 @@ def another_night(source: Path, target: Path, number: int) -> None:
     ).write_csv(target)
 
 
-def take(
-    url: str, password: str, customer: int, pictures: Sequence[Picture], folder: Path, width: int, suffix: str = ""
-) -> Iterator[Path]:
-    """Sign in as the advisor and take the pictures, `width` pixels wide; the files, one by one."""
-    folder.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def window(shown: Shown, width: int) -> Iterator[Page]:
+    """A browser's page on which the advisor is signed in."""
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-        window = playwright.chromium.launch_persistent_context(
+        context = playwright.chromium.launch_persistent_context(
             profile, executable_path=browser(), headless=True, args=FLAGS, viewport={"width": width, "height": 900}
         )
-        page = window.pages[0]
-        sign_in(page, url, password)
+        page = context.pages[0]
+        sign_in(page, shown.url, shown.password)
+        yield page
+        context.close()
+
+
+def take(shown: Shown, pictures: Sequence[Picture], folder: Path, width: int, suffix: str = "") -> Iterator[Path]:
+    """Sign in as the advisor and take the pictures, `width` pixels wide; the files, one by one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with window(shown, width) as page, tempfile.TemporaryDirectory() as place:
         for picture in pictures:
             page.emulate_media(color_scheme="dark" if picture.dark else "light")
             page.evaluate(
                 "dark => localStorage.setItem('superset-theme-mode', dark ? 'dark' : 'default')", picture.dark
             )
             page.set_viewport_size({"width": width, "height": picture.height})
-            page.goto(address(url, picture.slug, customer if picture.of_customer else None))
-            page.locator(".dashboard-component-tabs, .dashboard-markdown").first.wait_for()
+            page.goto(address(shown.url, picture.slug, shown.customer if picture.of_customer else None))
+            page.locator(".dashboard-component-tabs, .dashboard-markdown, main").first.wait_for()
             if picture.tab:
                 page.locator(".ant-tabs-tab").nth(picture.tab).click()
             settle(page)
             path = folder / f"{picture.name}{suffix}.png"
-            whole = Path(profile) / path.name
+            whole = Path(place) / path.name
             page.screenshot(path=whole)
             compress(whole)
             shutil.copyfile(whole, path)
             yield path
-        window.close()
 
 
 def sign_in(page: Page, url: str, password: str, user: str = "advisor") -> None:
@@ -237,11 +275,29 @@ def sign_in(page: Page, url: str, password: str, user: str = "advisor") -> None:
     page.wait_for_url(lambda address: "/login/" not in address)
 
 
+def decide(page: Page, url: str, customer: int, number: int) -> None:
+    """Decide on a customer by the page for it: most are refused, and some reviews are asked for."""
+    page.goto(address(url, "decide/en", customer))
+    accepted = number % 4 == 0
+    page.get_by_label("Accept" if accepted else "Refuse", exact=True).check()
+    reasons = page.get_by_label("Reason")
+    reasons.select_option(index=1 + number % 4)
+    page.get_by_role("textbox", name="Note").fill("Papers and figures were looked at together with the customer.")
+    page.get_by_role("button", name="Record the decision").click()
+    page.wait_for_url(lambda address: "/creditlens/decide/" not in address)
+    if number % 5 == 1:
+        page.goto(address(url, "review/en", customer))
+        page.get_by_label("The customer's point of view").fill("One of the credits is paid back.")
+        page.get_by_role("button", name="Record the request").click()
+        page.wait_for_load_state("networkidle")
+
+
 def address(url: str, slug: str, customer: int | None) -> str:
-    """Address of a dashboard, with the customer chosen."""
-    if customer is None:
-        return f"{url}/superset/dashboard/{slug}/"
-    return f"{url}/superset/dashboard/{slug}/?customer={customer}"
+    """Address of a dashboard, or of a page of ours with its language, with the customer chosen."""
+    page, _, language = slug.partition("/")
+    if language:
+        return f"{url}/creditlens/{page}{f'/{customer}' if customer else ''}?language={language}"
+    return f"{url}/superset/dashboard/{slug}/{f'?customer={customer}' if customer else ''}"
 
 
 def settle(page: Page) -> None:
