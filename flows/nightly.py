@@ -290,11 +290,14 @@ def score_and_publish(
     settings: Settings, applications: Path, as_of: date | None, *, force: bool, ahead_because: str | None = None
 ) -> Night:
     """One night from the file to the readers' pointer."""
+    work = signals.Work()
     with (
         signals.raised(),
+        work.known(),
         # Whoever is to be told is told before Prefect's pages are, which may take seconds.
         left_in_prefect(ShownNight(), settings) as shown,
         accounted(settings),
+        work.known(),
         progress_in_prefect(settings, "night"),
         database(settings, writer=True) as engine,
         shown.read_from(engine),
@@ -316,6 +319,7 @@ def score_and_publish(
         )
         if same and not force:
             shown.run_id, shown.unchanged = same.run_id, True
+            work.is_done(f"run {same.run_id} is of the same input")
             return Night("unchanged", same, is_current=True, notes=survey.notes)
         with closed_on_error(engine, seconds) as opened:
             date_of_scores = as_of or date_of(settings)
@@ -342,6 +346,7 @@ def score_and_publish(
             application_files.require_unchanged(survey)
             lock.require_held()
             shown.is_current = is_current = publish(engine, run_id, tally, bundle, decide, seconds)
+            work.is_done(f"run {run_id} was published before")
             warnings = warn(settings, run_id, failed)
             warnings += tell_of_archive(settings, retire(engine, settings))
             moved = moves(tally.sums, decide)

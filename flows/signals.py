@@ -143,3 +143,25 @@ def leaving(effect: str) -> Iterator[None]:
     except EndedBySignal as error:
         error.effect = error.effect or effect
         raise
+
+
+class Work:
+    """What is under way, and whether it is done: a signal that comes then takes nothing back."""
+
+    def __init__(self) -> None:
+        self._effect: str | None = None
+
+    def is_done(self, effect: str) -> None:
+        """Note that it is, and what became of it, as the end of a sentence."""
+        self._effect = effect
+
+    @contextmanager
+    def known(self) -> Iterator[None]:
+        """Say on the error of a signal that leaves the block whether the work was done by then."""
+        try:
+            with translated():
+                yield
+        except EndedBySignal as error:
+            if self._effect is not None:
+                error.done, error.effect = True, self._effect
+            raise

@@ -200,9 +200,11 @@ def training(former_files: Sequence[Path], trials: int | None = None) -> registr
     trials: random search trials beside the default parameters; the setting by default.
     """
     settings = load_settings()
+    work = signals.Work()
     with (
         signals.raised(),
         signals.leaving("the current model is the one before"),
+        work.known(),
         left_in_prefect(ShownTraining(), settings) as shown,
         progress_in_prefect(settings, "training"),
         database(settings, writer=True) as engine,
@@ -217,6 +219,7 @@ def training(former_files: Sequence[Path], trials: int | None = None) -> registr
         trained = fit(former, policy, settings.trials if trials is None else trials, settings)
         model_id = register(engine, former, trained, in_force.policy_id)
         load_and_promote(engine, model_id, former, trained)
+        work.is_done(f"model {model_id} had become the current one before")
         record = registry.model(engine, model_id)
         assert record is not None
         shown.record = record
