@@ -9,8 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Engine
 
-from db.runs.ledger import Check
-from db.runs.overview import Overview, overview
+from db.runs.overview import Overview, ToldCheck, overview
 from flows.alerts.last_night import outcome_of
 from flows.artifacts.server import of_this_run
 from flows.artifacts.words import Language, number, plain, table, words
@@ -116,7 +115,7 @@ def _of_run(seen: Overview, language: Language) -> list[str]:
         ("unknown", number(run.unknown_categories, language=language)),
         ("seconds", number(run.seconds if run.published_at else None, 1, language=language)),
         ("mean_score", number(seen.mean_score, 1, language=language)),
-        ("approval_rate", "–" if seen.approval_rate is None else f"{100 * seen.approval_rate:.1f} %"),
+        ("approval_rate", _percent(seen.approval_rate, language)),
         ("checks", say["checks_of"].format(passed=len(seen.checks) - len(failed), failed=len(failed))),
     ]
     (first, *others) = [(say[key], value) for key, value in facts]
@@ -139,26 +138,41 @@ def _of_run(seen: Overview, language: Language) -> list[str]:
     return parts
 
 
-def _checks(checks: list[Check], language: Language) -> str:
+def _percent(share: float | None, language: Language) -> str:
+    return number(share) if share is None else f"{number(100 * share, 1, language=language)} %"
+
+
+def _checks(checks: list[ToldCheck], language: Language) -> str:
     say = words(language)
     header = [say[key] for key in ("check", "severity", "observed", "expected")]
     rows = [
-        (plain(one.name), say[f"severity_{one.severity}"], plain(one.observed), plain(one.expected))
+        (plain(name), say[f"severity_{one.severity}"], plain(observed), plain(expected))
         for one in checks
+        for name, observed, expected in (_in_words(one, language),)
     ]
     return table(header, rows)
 
 
-def check_rows(checks: tuple[Check, ...], language: Language) -> list[dict[str, str]]:
+def check_rows(checks: tuple[ToldCheck, ...], language: Language) -> list[dict[str, str]]:
     """The checks as Prefect shows a table; those that did not pass first."""
     say = words(language)
-    return [
-        {
-            say["check"]: check.name,
-            say["passed"]: say["yes" if check.passed else "no"],
-            say["severity"]: say[f"severity_{check.severity}"],
-            say["observed"]: check.observed,
-            say["expected"]: check.expected,
-        }
-        for check in checks
-    ]
+    rows = []
+    for check in checks:
+        name, observed, expected = _in_words(check, language)
+        rows.append(
+            {
+                say["check"]: name,
+                say["passed"]: say["yes" if check.passed else "no"],
+                say["severity"]: say[f"severity_{check.severity}"],
+                say["observed"]: observed,
+                say["expected"]: expected,
+            }
+        )
+    return rows
+
+
+def _in_words(check: ToldCheck, language: Language) -> tuple[str, str, str]:
+    """What it looks at, what it saw and what it expected."""
+    if language == "fr":
+        return check.check_fr, check.observed_fr, check.expected_fr
+    return check.check_en, check.observed_en, check.expected_en

@@ -23,6 +23,8 @@ from flows.settings import Settings
 from flows.signals import EndedBySignal
 
 log = logging.getLogger("creditlens")
+# The flow runs whose server did not answer once: it is asked no more, neither for bars nor for pages.
+_given_up: set[str] = set()
 # For one question; a server that lets one wait longer is asked no more.
 PATIENCE_SECONDS = 5.0
 # A run that was asked to end does not stay for its page.
@@ -39,13 +41,17 @@ class Server:
     ----------
     url: address of its API.
     flow_run_id: which the artifacts belong to.
-    given_up: whether it did not answer once; it is then asked no more.
+    seconds: patience with one question.
     """
 
     url: str
     flow_run_id: str
     seconds: float = PATIENCE_SECONDS
-    given_up: bool = False
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it did not answer once; it is then asked no more."""
+        return self.flow_run_id in _given_up
 
     def create(self, kind: Kind, key: str, data: object, description: str) -> str | None:
         """A new artifact; its id, None where the server did not take it, which is logged once."""
@@ -77,7 +83,7 @@ class Server:
             with opener.open(request, timeout=self.seconds) as response:
                 return json.loads(response.read() or b"null")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            self.given_up = True
+            _given_up.add(self.flow_run_id)
             log.warning(
                 "Prefect did not take what this run shows there (%s: %s); the run itself goes on.",
                 type(error).__name__, error,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,11 +19,13 @@ import httpx
 import polars as pl
 import pytest
 
-from db.runs.ledger import Check
+from flows import signals
+from flows.alerts import last_night
 from flows.artifacts.server import Server
 from flows.artifacts.words import number, plain, words
 from flows.installation import identity
 from flows.progress import Reporter
+from flows.settings import Settings
 from scoring.errors import ScoringError
 from tests.installation import Installation
 
@@ -72,7 +77,9 @@ def test_a_night_leaves_its_page_its_checks_and_how_far_it_was(
     assert "a\\|b \\`c\\` \\<night\\>.csv" in text
     for stage in night.run.stage_seconds:
         assert f"| {stage} | " in text
-    checks = installation.rows(f"SELECT name, passed FROM credit.run_check WHERE run_id = {night.run.run_id}")
+    checks = installation.rows(
+        f"SELECT check_en, passed FROM reporting.run_check WHERE run_id = {night.run.run_id}"
+    )
     assert f"| Checks | {sum(bool(passed) for _, passed in checks)} passed, " in text
     [table, *_] = artifacts(prefect_api, installation, "night-checks")
     assert table["type"] == "table"
@@ -121,7 +128,7 @@ def test_unchanged_and_refused_nights_and_those_of_older_dates_leave_a_page_too(
     late = installation.folder / "late.csv"
     new_frame.with_columns(pl.col("AMT_CREDIT") * 1.01).write_csv(late)
     nightly(late, date(2020, 1, 1))
-    assert "in history, not what readers see first" in artifacts(prefect_api, installation, "night")[0]["data"]
+    assert "readers still see the newer night" in artifacts(prefect_api, installation, "night")[0]["data"]
 
 
 def test_a_training_leaves_the_models_figures_and_its_search(
@@ -149,6 +156,9 @@ def test_the_page_is_in_the_language_of_the_dashboards_and_links_to_them(
     text = artifacts(prefect_api, installation, "night")[0]["data"]
     assert "# Nuit du " in text and "**Résultat**: Publiée." in text
     assert "](https://scores.example.org/superset/dashboard/portfolio-fr/)" in text
+    assert re.search(r"\| Accord proposé \| \d+,\d % \|", text)
+    [table, *_] = artifacts(prefect_api, installation, "night-checks")
+    assert "Demandes chargées" in {row["Contrôle"] for row in json.loads(table["data"])}
 
 
 @pytest.fixture
@@ -166,6 +176,9 @@ def test_a_server_that_does_not_answer_is_asked_once_and_fails_nothing(
     with caplog.at_level("WARNING", logger="creditlens"):
         assert server.create("markdown", "night", "# Night", "") is None
         assert server.create("markdown", "night", "# Night", "") is None
+        # Bars and pages of one run ask by servers of their own.
+        other = Server(deaf, server.flow_run_id, seconds=30)
+        assert other.create("markdown", "night", "# Night", "") is None
     assert time.monotonic() - started < 2
     assert [record.message for record in caplog.records if "did not take" in record.message] != []
     assert len([record for record in caplog.records if "did not take" in record.message]) == 1
@@ -190,6 +203,32 @@ def test_a_night_goes_on_where_prefect_takes_no_artifacts(
     for module in ("night", "progress"):
         monkeypatch.setattr(f"flows.artifacts.{module}.of_this_run", elsewhere)
     assert nightly(files[1], force=True).outcome == "published"
+
+
+def test_a_night_that_is_ended_while_it_shows_itself_was_published(
+    installation: Installation, files: tuple[Path, Path], nightly: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.artifacts import server as artifact_server
+
+    real = artifact_server.of_this_run
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+
+        def end_who_asks() -> None:
+            with listening.accept()[0]:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        def elsewhere(_error: BaseException | None = None) -> Server | None:
+            found = real()
+            return found and Server(f"http://127.0.0.1:{listening.getsockname()[1]}/api", found.flow_run_id)
+
+        monkeypatch.setattr("flows.artifacts.night.of_this_run", elsewhere)
+        threading.Thread(target=end_who_asks, daemon=True).start()
+        with pytest.raises(signals.EndedBySignal, match="was published before"), last_night.accounted(Settings()):
+            nightly(files[1], force=True)
+    noted = last_night.last(Settings())
+    assert noted is not None and noted.good
+    newest = "SELECT status FROM credit.scoring_run ORDER BY run_id DESC LIMIT 1"
+    assert installation.value(newest) == "published"
 
 
 def test_progress_waits_for_nobody_and_sends_at_most_one_state_a_second(prefect_api: str, deaf: str) -> None:
@@ -234,4 +273,3 @@ def test_numbers_and_texts_are_written_as_they_stand() -> None:
     assert number(1234567.891, 1) == "1,234,567.9"
     assert number(1234.5, 1, language="fr") == "1\u202f234,5"
     assert plain("<script>|[x](http://y)\n#") == "\\<script\\>\\|\\[x\\](http&#58;//y) \\#"
-    assert Check("a", "warn", "1", "2", passed=False).severity == "warn"
