@@ -339,25 +339,30 @@ CREATE FUNCTION reporting.check_value_fr(written text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN regexp_replace(
         regexp_replace(
-            CASE
-                WHEN written = 'none' THEN 'aucune'
-                WHEN written = 'a date up to tomorrow' THEN 'une date jusqu''à demain'
-                WHEN written = 'a value in every column that had one among former customers'
-                THEN 'une valeur dans chaque colonne qui en avait une chez les anciens clients'
-                WHEN written LIKE 'at most %' THEN regexp_replace(written, '^at most ', 'au plus ')
-                WHEN written LIKE 'at least % of the last night'
-                THEN regexp_replace(
-                    written, '^at least (.*)% of the (.*) of the last night$', 'au moins \1 % des \2 de la nuit précédente'
-                )
-                WHEN written LIKE 'at least % nights (their median)'
-                THEN regexp_replace(
-                    written,
-                    '^at least (.*)% of the (.*) of the last (.*) nights.*$',
-                    'au moins \1 % des \2 des \3 dernières nuits (leur médiane)'
-                )
-                ELSE replace(written, '% of the former customers had one', ' % des anciens clients en avaient une')
-            END,
-            '([0-9]),([0-9]{3})', U&'\\1\202F\\2', 'g'
+            regexp_replace(
+                CASE
+                    WHEN written = 'none' THEN 'aucune'
+                    WHEN written = 'a date up to tomorrow' THEN 'une date jusqu''à demain'
+                    WHEN written = 'a value in every column that had one among former customers'
+                    THEN 'une valeur dans chaque colonne qui en avait une chez les anciens clients'
+                    WHEN written = 'unknown (no customer was explained twice)'
+                    THEN 'inconnue (aucun client n''a été expliqué deux fois)'
+                    WHEN written LIKE 'at most %' THEN regexp_replace(written, '^at most ', 'au plus ')
+                    WHEN written LIKE 'at least % of the last night'
+                    THEN regexp_replace(
+                        written, '^at least (.*)% of the (.*) of the last night$', 'au moins \1 % des \2 de la nuit précédente'
+                    )
+                    WHEN written LIKE 'at least % nights (their median)'
+                    THEN regexp_replace(
+                        written,
+                        '^at least (.*)% of the (.*) of the last (.*) nights.*$',
+                        'au moins \1 % des \2 des \3 dernières nuits (leur médiane)'
+                    )
+                    ELSE replace(written, '% of the former customers had one', ' % des anciens clients en avaient une')
+                END,
+                '([0-9])%', '\1 %', 'g'
+            ),
+            '([0-9]),(?=[0-9]{3})', U&'\\1\202F', 'g'
         ),
         '([0-9])\.([0-9])', '\1,\2', 'g'
     );

@@ -697,6 +697,17 @@ def test_rejected_rows_unknown_categories_and_checks_are_told_with_labels(query:
             "une valeur dans chaque colonne qui en avait une chez les anciens clients",
             "aucune",
         ),
+        (
+            Check("smallest_night", "warn", "1,234,567", "at least 50% of the 12,345,678 of the last night", False),
+            "au moins 50 % des 12\u202f345\u202f678 de la nuit précédente",
+            "1\u202f234\u202f567",
+        ),
+        (Check("untold", "warn", "12.3%", "at most 20%", True), "au plus 20 %", "12,3 %"),
+        (
+            Check("twice", "fail", "unknown (no customer was explained twice)", "at most 1e-06", False),
+            "au plus 1e-06",
+            "inconnue (aucun client n'a été expliqué deux fois)",
+        ),
     ],
     ids=lambda value: value.name if isinstance(value, Check) else None,
 )
