@@ -108,7 +108,7 @@ def decision(run: LetterRun, one: CustomerLetter, language: Language, lender: Le
     """What the decision letter says."""
     say, suggested = words("letters", language), decided(one)
     reasons = _reasons(one, language)
-    if suggested == "decline" and not reasons and (ground := one.customer[f"ground_{language}"]):
+    if suggested in {"decline", "terms"} and not reasons and (ground := one.customer[f"ground_{language}"]):
         reasons = [{"text": ground, "action": None}]
     actions = dict.fromkeys(action for row in one.reasons if (action := row[f"action_{language}"]))
     what_if = _what_if(one, language, say)
