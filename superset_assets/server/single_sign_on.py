@@ -7,7 +7,6 @@ those of roles.yaml: what they may stays what that file says.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,14 @@ import yaml
 
 # As flask_appbuilder.const has them.
 AUTH_TYPES = {"ldap": 2, "oauth": 4}
-_LDAP = re.compile(r"AUTH_LDAP_[A-Z_]+")
+_LDAP = frozenset(
+    f"AUTH_LDAP_{name}"
+    for name in (
+        "ALLOW_SELF_SIGNED", "APPEND_DOMAIN", "BIND_FIRST", "BIND_PASSWORD", "BIND_USER", "EMAIL_FIELD",
+        "FIRSTNAME_FIELD", "GROUP_FIELD", "LASTNAME_FIELD", "SEARCH", "SEARCH_FILTER", "SERVER", "TLS_CACERTDIR",
+        "TLS_CACERTFILE", "TLS_CERTFILE", "TLS_DEMAND", "TLS_KEYFILE", "UID_FIELD", "USERNAME_FORMAT", "USE_TLS",
+    )
+)  # fmt: skip
 _ALLOWED = frozenset(
     {
         "AUTH_TYPE", "AUTH_ROLES_MAPPING", "AUTH_ROLES_SYNC_AT_LOGIN", "AUTH_USER_REGISTRATION",
@@ -47,10 +53,10 @@ def read(path: Path, roles: Collection[str]) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise SignOnError(f"{path} is no list of settings.")
     for name in found:
-        if name not in _ALLOWED and not _LDAP.fullmatch(str(name)):
-            raise SignOnError(f"{path}: {name} is not among {', '.join(sorted(_ALLOWED))} and AUTH_LDAP_...")
+        if name not in _ALLOWED | _LDAP:
+            raise SignOnError(f"{path}: {name} is not among {', '.join(sorted(_ALLOWED | _LDAP))}.")
     kind = found.get("AUTH_TYPE")
-    if kind not in AUTH_TYPES:
+    if not isinstance(kind, str) or kind not in AUTH_TYPES:
         raise SignOnError(f"{path}: AUTH_TYPE is {kind!r}, and should be {' or '.join(AUTH_TYPES)}.")
     needed = "OAUTH_PROVIDERS" if kind == "oauth" else "AUTH_LDAP_SERVER"
     if not found.get(needed):
@@ -61,13 +67,20 @@ def read(path: Path, roles: Collection[str]) -> dict[str, Any]:
 
 def _require_roles(path: Path, found: Mapping[str, Any], roles: Collection[str]) -> None:
     mapping = found.get("AUTH_ROLES_MAPPING", {})
-    if not isinstance(mapping, dict) or not all(isinstance(given, list) for given in mapping.values()):
+    if not isinstance(mapping, dict) or not all(map(_is_list_of_names, mapping.values())):
         raise SignOnError(f"{path}: AUTH_ROLES_MAPPING says for each group a list of roles.")
     given = {role for names in mapping.values() for role in names}
-    given |= {found["AUTH_USER_REGISTRATION_ROLE"]} if "AUTH_USER_REGISTRATION_ROLE" in found else set()
+    if "AUTH_USER_REGISTRATION_ROLE" in found:
+        if not isinstance(found["AUTH_USER_REGISTRATION_ROLE"], str):
+            raise SignOnError(f"{path}: AUTH_USER_REGISTRATION_ROLE is the name of one role.")
+        given.add(found["AUTH_USER_REGISTRATION_ROLE"])
     if unknown := sorted(given - set(roles)):
         raise SignOnError(f"{path}: {unknown[0]} is no role; there are {', '.join(sorted(roles))}.")
     if found.get("AUTH_USER_REGISTRATION_ROLE") == "Admin":
         raise SignOnError(f"{path}: AUTH_USER_REGISTRATION_ROLE would make everybody an Admin.")
     if found.get("AUTH_USER_REGISTRATION") and not given:
         raise SignOnError(f"{path}: whoever is registered needs a role, by AUTH_ROLES_MAPPING.")
+
+
+def _is_list_of_names(given: object) -> bool:
+    return isinstance(given, list) and all(isinstance(name, str) for name in given)

@@ -52,6 +52,10 @@ def test_it_gives_the_settings_of_the_sign_in(tmp_path: Path) -> None:
         ({**OAUTH, "AUTH_ROLES_MAPPING": {"all": "Advisor"}}, "a list of roles"),
         ({**OAUTH, "AUTH_USER_REGISTRATION_ROLE": "Admin"}, "make everybody an Admin"),
         ({**LDAP, "AUTH_USER_REGISTRATION": True}, "needs a role"),
+        ({**OAUTH, "AUTH_TYPE": ["oauth"]}, "should be ldap or oauth"),
+        ({**OAUTH, "AUTH_ROLES_MAPPING": {"all": [["Advisor"]]}}, "a list of roles"),
+        ({**OAUTH, "AUTH_USER_REGISTRATION_ROLE": ["Advisor"]}, "the name of one role"),
+        ({**LDAP, "AUTH_LDAP_BIND_PASWORD": "x"}, "AUTH_LDAP_BIND_PASWORD is not among"),
         ("- a", "no list of settings"),
         ("a: [", "cannot be read"),
     ],
@@ -78,3 +82,13 @@ def test_its_numbers_of_types_are_those_of_flask_appbuilder() -> None:
     text = const.read_text()
     for kind, number in AUTH_TYPES.items():
         assert f"AUTH_{kind.upper()} = {number}" in text
+
+
+def test_what_it_may_say_of_a_directory_is_what_flask_appbuilder_reads() -> None:
+    from superset_assets.server import single_sign_on
+    from tests.test_architecture import PROJECT
+
+    [package] = (PROJECT / ".venv-superset").resolve().glob("lib/python3*/site-packages/flask_appbuilder")
+    text = (package / "security" / "manager.py").read_text()
+    assert single_sign_on._LDAP
+    assert [name for name in single_sign_on._LDAP if f'"{name}"' not in text] == []
