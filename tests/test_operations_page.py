@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from db import schema
 from db.server.embedded import free_port
 from flows.cli.main import app
 from flows.settings import Settings
@@ -96,6 +97,10 @@ def test_every_command_of_the_page_exists_and_those_that_it_leaves_out_are_known
 def test_every_setting_of_the_page_exists() -> None:
     named = set(re.findall(r"CREDITLENS_(\w+)", PAGE.read_text(encoding="utf-8")))
     assert {name.lower() for name in named} - set(Settings.model_fields) == set()
+
+
+def test_the_revision_of_the_page_is_the_newest() -> None:
+    assert set(re.findall(r"revision (\d{4})", PAGE.read_text(encoding="utf-8"))) == {schema.head()}
 
 
 def test_every_secret_of_the_page_can_be_rotated_and_none_is_missing() -> None:
