@@ -247,7 +247,7 @@ def costs(new: Path, large: Path) -> Iterator[Result]:
         yield Result(f"{name}: processor seconds of Postgres", cost.server_seconds / millions, "s")
         yield Result(f"{name}: tables and indexes", cost.table_bytes / millions / 1e9, "GB")
         yield Result(f"{name}: write-ahead log", cost.wal_bytes / millions / 1e9, "GB")
-        yield Result(f"{name}: peak memory of the night's process", cost.measured.peak_mb, "MB")
+        yield Result(f"{customers:,} customers: peak memory of the night's process", cost.measured.peak_mb, "MB")
 
 
 # --- from one core to two ---------------------------------------------------------------------------------------

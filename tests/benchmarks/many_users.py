@@ -55,10 +55,20 @@ class Answer:
 
     def right(self) -> bool:
         """Whether every query of the chart asked for this customer and brought rows."""
+        return self.is_of_its_customer() and all(result["data"] for result in self._results())
+
+    def is_of_its_customer(self) -> bool:
+        """Whether every query of the chart was answered and names no other customer."""
         if self.status != 200:
             return False
-        results = json.loads(gzip.decompress(self.content))["result"]
-        return all(f"customer_id = {self.customer_id}" in result["query"] and result["data"] for result in results)
+        return all(
+            result["error"] is None
+            and set(re.findall(r"customer_id = (\d+)", result["query"])) <= {str(self.customer_id)}
+            for result in self._results()
+        )
+
+    def _results(self) -> list[dict[str, Any]]:
+        return list(json.loads(gzip.decompress(self.content))["result"])
 
 
 class Connections:
