@@ -263,7 +263,8 @@ def _left_out(survey: Survey, ids: pl.Series, *, labelled: bool) -> NDArray[np.i
     left_out: list[int] = []
     order = rows[np.argsort(ids.to_numpy()[rows - 1], kind="stable")]
     values = ids.to_numpy()[order - 1]
-    for group in np.split(order, np.flatnonzero(np.diff(values)) + 1):
+    # Compared, not subtracted: two infinite numbers differ by none.
+    for group in np.split(order, np.flatnonzero(values[1:] != values[:-1]) + 1):
         sound = [row for row in group.tolist() if row in outcomes]
         kept = sound[0] if sound else int(group[0])
         if len({outcomes[row] for row in sound}) > 1:

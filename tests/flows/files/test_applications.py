@@ -158,6 +158,13 @@ def test_an_id_that_is_spelt_in_another_way_is_the_same_id(tmp_path: Path, spell
     assert found.duplicates.tolist() == [8]
 
 
+def test_ids_without_end_are_told_as_broken_rows(tmp_path: Path) -> None:
+    lines = TEXT.splitlines()
+    rest = lines[1].split(",", 1)[1]
+    found = surveyed(tmp_path, "\n".join([*lines, f"1e999,{rest}", f"1e999,{rest}", f"-1e999,{rest}"]).encode())
+    assert found.duplicates.tolist() == [9]
+
+
 def test_rows_with_too_few_or_too_many_fields_are_described_and_the_others_kept(tmp_path: Path) -> None:
     lines = TEXT.splitlines()
     lines[2] = lines[2][:60]
