@@ -7,26 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, func, select, text
 
 from db.engine import connect
-from db.models import feature, rejected_application, run_feature, run_summary
-from db.runs.ledger import Run, get
+from db.models import feature, rejected_application, run_check, run_feature, run_summary
+from db.runs.ledger import Check, Run, get
 
 # What is told of drift: the features that have moved most.
 DRIFTING = 5
 PATIENCE_MILLISECONDS = 3_000
-
-
-@dataclass(frozen=True, slots=True)
-class ToldCheck:
-    """A check in the words of both languages."""
-
-    check_en: str
-    check_fr: str
-    severity: str
-    observed_en: str
-    observed_fr: str
-    expected_en: str
-    expected_fr: str
-    passed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +45,7 @@ class Overview:
     """
 
     run: Run
-    checks: tuple[ToldCheck, ...]
+    checks: tuple[Check, ...]
     refused: tuple[Refused, ...]
     mean_score: float | None
     approval_rate: float | None
@@ -93,13 +79,11 @@ def overview(engine: Engine, run_id: int) -> Overview:
         )
 
 
-def _checks(connection: Connection, run_id: int) -> tuple[ToldCheck, ...]:
+def _checks(connection: Connection, run_id: int) -> tuple[Check, ...]:
     """Those that did not pass first."""
-    query = text(
-        f"SELECT {', '.join(ToldCheck.__dataclass_fields__)} FROM reporting.run_check"
-        " WHERE run_id = :run_id ORDER BY passed, severity, name"
-    )
-    return tuple(ToldCheck(**row._mapping) for row in connection.execute(query, {"run_id": run_id}))
+    query = select(*[run_check.c[name] for name in Check.__dataclass_fields__]).where(run_check.c.run_id == run_id)
+    rows = connection.execute(query.order_by(run_check.c.passed, run_check.c.severity, run_check.c.name))
+    return tuple(Check(**row._mapping) for row in rows)
 
 
 def _refused(connection: Connection, run_id: int) -> tuple[Refused, ...]:

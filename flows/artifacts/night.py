@@ -9,7 +9,8 @@ from typing import Literal
 
 from sqlalchemy import Engine
 
-from db.runs.overview import Overview, ToldCheck, overview
+from db.runs.ledger import Check
+from db.runs.overview import Overview, overview
 from flows.alerts.last_night import outcome_of
 from flows.artifacts.server import of_this_run
 from flows.artifacts.words import Language, number, plain, table, words
@@ -142,37 +143,26 @@ def _percent(share: float | None, language: Language) -> str:
     return number(share) if share is None else f"{number(100 * share, 1, language=language)} %"
 
 
-def _checks(checks: list[ToldCheck], language: Language) -> str:
+def _checks(checks: list[Check], language: Language) -> str:
     say = words(language)
     header = [say[key] for key in ("check", "severity", "observed", "expected")]
     rows = [
-        (plain(name), say[f"severity_{one.severity}"], plain(observed), plain(expected))
+        (plain(one.name), say[f"severity_{one.severity}"], plain(one.observed), plain(one.expected))
         for one in checks
-        for name, observed, expected in (_in_words(one, language),)
     ]
     return table(header, rows)
 
 
-def check_rows(checks: tuple[ToldCheck, ...], language: Language) -> list[dict[str, str]]:
+def check_rows(checks: tuple[Check, ...], language: Language) -> list[dict[str, str]]:
     """The checks as Prefect shows a table; those that did not pass first."""
     say = words(language)
-    rows = []
-    for check in checks:
-        name, observed, expected = _in_words(check, language)
-        rows.append(
-            {
-                say["check"]: name,
-                say["passed"]: say["yes" if check.passed else "no"],
-                say["severity"]: say[f"severity_{check.severity}"],
-                say["observed"]: observed,
-                say["expected"]: expected,
-            }
-        )
-    return rows
-
-
-def _in_words(check: ToldCheck, language: Language) -> tuple[str, str, str]:
-    """What it looks at, what it saw and what it expected."""
-    if language == "fr":
-        return check.check_fr, check.observed_fr, check.expected_fr
-    return check.check_en, check.observed_en, check.expected_en
+    return [
+        {
+            say["check"]: check.name,
+            say["passed"]: say["yes" if check.passed else "no"],
+            say["severity"]: say[f"severity_{check.severity}"],
+            say["observed"]: check.observed,
+            say["expected"]: check.expected,
+        }
+        for check in checks
+    ]
