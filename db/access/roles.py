@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from db.about import about
 from db.access.names import USUAL, RoleNames, choose, claim, claimed_by, current
+from db.access.passwords import kept
 from db.access.portfolios import POLICY_FUNCTIONS, hand_over_views
 from db.access.public_functions import close_functions
 from db.engine import FORMATS, connect, driver, transaction
@@ -121,7 +122,7 @@ def ensure_readers(engine: Engine, passwords: Mapping[str, str], roles: RoleName
                         sql.SQL(statement).format(
                             role=sql.Identifier(role),
                             reader=sql.Identifier(roles.reader),
-                            password=sql.Literal(passwords[role]),
+                            password=kept(driver(connection), role, passwords[role]),
                         )
                     )
             open_to_readers(connection, roles)
@@ -204,7 +205,7 @@ def ensure_writer(engine: Engine, password: str, roles: RoleNames | None = None)
                 "version": sql.Identifier(PRIVATE, VERSION_TABLE),
                 "database": sql.Identifier(engine.url.database or "postgres"),
                 "credit": sql.Identifier(SCHEMA),
-                "password": sql.Literal(password),
+                "password": kept(driver(connection), roles.writer, password),
                 "read_only": _tables("read"),
                 "apart": _tables("nothing"),
                 "policies": sql.SQL(", ").join(sql.SQL(f"{SCHEMA}.{name}") for name in POLICY_FUNCTIONS),
@@ -246,7 +247,7 @@ def ensure_decider(engine: Engine, password: str, roles: RoleNames | None = None
                 "decider": sql.Identifier(role),
                 "database": sql.Identifier(engine.url.database or "postgres"),
                 "credit": sql.Identifier(SCHEMA),
-                "password": sql.Literal(password),
+                "password": kept(server, role, password),
             }
             for statement in (*(() if known else ("CREATE ROLE {decider}",)), *_DECIDER_STATEMENTS):
                 server.execute(sql.SQL(statement).format(**names))

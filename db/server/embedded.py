@@ -29,7 +29,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import URL
 
-from db.access import public_functions
+from db.access import passwords, public_functions
 from db.access.names import USUAL
 from db.engine import psql_url
 from db.errors import EmbeddedPostgresError
@@ -190,10 +190,9 @@ class EmbeddedPostgres:
 
     def change_superuser_password(self, new: str) -> None:
         """Set another password while the server runs, which then has to be given to whoever connects."""
-        statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(SUPERUSER), sql.Literal(new))
         with psycopg.connect(psql_url(self.url(SUPERUSER, database="postgres")), autocommit=True) as connection:
-            connection.execute("SET log_statement = 'none'")
-            connection.execute(statement)
+            password = passwords.kept(connection, SUPERUSER, new)
+            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(SUPERUSER), password))
 
     def _set_superuser_password(self) -> None:
         """Set the superuser's password anew where another one is given than the cluster knows.
@@ -444,7 +443,7 @@ def _ensure_migrator(connection: psycopg.Connection, password: str) -> None:
         "owner": sql.Identifier(OWNER),
         "migrator": sql.Identifier(MIGRATOR),
         "former": sql.Identifier(_MIGRATOR_BEFORE_0_3),
-        "password": sql.Literal(password),
+        "password": passwords.kept(connection, MIGRATOR, password),
     }
     statements = []
     if MIGRATOR not in known:

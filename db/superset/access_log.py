@@ -17,6 +17,7 @@ from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import dict_row
 from sqlalchemy import URL, Engine
 
+from db.access import passwords
 from db.access.names import USUAL
 from db.engine import connect, driver, open_session
 
@@ -231,11 +232,6 @@ def ensure_reader(engine: Engine, database: str, password: str, reader: str = RE
 
     Returns False, having changed nothing, where the server does not let us; the log is then read as the owner.
     """
-    names = {
-        "reader": sql.Identifier(reader),
-        "database": sql.Identifier(database),
-        "password": sql.Literal(password),
-    }
     statements = (
         "ALTER ROLE {reader} LOGIN PASSWORD {password} CONNECTION LIMIT 5",
         "ALTER ROLE {reader} SET default_transaction_read_only = on",
@@ -245,6 +241,11 @@ def ensure_reader(engine: Engine, database: str, password: str, reader: str = RE
     try:
         with connect(engine) as connection, connection.begin():
             server = driver(connection)
+            names = {
+                "reader": sql.Identifier(reader),
+                "database": sql.Identifier(database),
+                "password": passwords.kept(server, reader, password),
+            }
             known = server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [reader]).fetchone()
             for statement in (*(() if known else ("CREATE ROLE {reader}",)), *statements):
                 server.execute(sql.SQL(statement).format(**names))

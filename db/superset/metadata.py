@@ -6,6 +6,7 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import URL, Engine
 
+from db.access import passwords
 from db.engine import connect, driver, open_session
 from db.errors import DatabaseUnavailableError
 
@@ -21,10 +22,10 @@ def ensure_metadata_database(engine: Engine, password: str) -> URL:
     Raises DatabaseUnavailableError, with the way out, where the server does not let us make them.
     """
     name = f"{engine.url.database}{SUFFIX}"
-    names = {"name": sql.Identifier(name), "password": sql.Literal(password)}
     try:
         with connect(engine.execution_options(isolation_level="AUTOCOMMIT")) as connection:
             server = driver(connection)
+            names = {"name": sql.Identifier(name), "password": passwords.kept(server, name, password)}
             if not server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
                 server.execute(sql.SQL("CREATE ROLE {name}").format(**names))
             server.execute(sql.SQL("ALTER ROLE {name} LOGIN PASSWORD {password}").format(**names))

@@ -68,6 +68,11 @@ EXPECTED = (
     ),
     Expected(
         "Postgres",
+        r"ERROR:  canceling statement due to user request",
+        "a command that was asked to end cancels its query, and says itself what became of its work",
+    ),
+    Expected(
+        "Postgres",
         r"FATAL:  (terminating connection due to administrator command"
         r"|the database system is (starting up|shutting down|not yet accepting connections|in recovery mode))",
         "a server that is started or stopped",

@@ -130,6 +130,7 @@ def test_every_expected_error_has_a_reason_and_is_not_told(settings: Settings) -
         settings,
         f"{now} UTC [1] LOG:  starting PostgreSQL 18.4\n"
         f'{now} UTC [1] creditlens_analyst@creditlens ERROR:  relation "x" does not exist\n'
+        f"{now} UTC [1] postgres@postgres ERROR:  canceling statement due to user request\n"
         f"{now} UTC [1] creditlens_writer@creditlens FATAL:  terminating connection due to administrator command\n"
         f'{now} UTC [1] nobody@creditlens FATAL:  password authentication failed for user "nobody"\n',
         "Postgres",
