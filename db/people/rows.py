@@ -359,7 +359,8 @@ def scrub(engine: Engine, tables: Sequence[str], customer_id: int) -> list[str]:
         partitioned = {table.name: table for table in PARTITIONED}
         names = [name for name in tables if name not in partitioned]
         if former_customer.name in tables:
-            names += [table.name for table in _TABLES if about(table).sums_up_former_customers]
+            summed_up = [table.name for table in _TABLES if about(table).sums_up_former_customers]
+            names += [name for name in summed_up if name not in names]
         names += [partition_name(partitioned[name], key) for name, key, _ in partitions(server) if name in tables]
         sampled = _sampled(server, customer_id)
         names += sorted(sampled - set(names))

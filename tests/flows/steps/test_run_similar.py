@@ -229,6 +229,13 @@ def test_who_is_erased_is_in_no_neighbourhood_and_has_no_codes(
     )
 
 
+def test_no_statistics_of_the_planner_hold_who_is_like_whom(world: World) -> None:
+    with world.engine.begin() as connection:
+        connection.execute(text(f"ANALYZE credit.similar_member_r{world.run_id:08d}"))
+    sampled = world.query("SELECT attname FROM pg_stats WHERE tablename LIKE 'similar\\_member\\_r%'")
+    assert {row["attname"] for row in sampled} == {"run_id", "customer_id"}
+
+
 def test_a_persons_copy_has_what_was_told_and_what_others_are_compared_with(world: World, trained: Trained) -> None:
     customer = int(world.chunks[0].applications.customer_id[0])
     (told,) = copy.everything(world.engine, customer)["similar"]
