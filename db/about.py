@@ -19,6 +19,7 @@ class Holds(Enum):
     """How a column holds people; a column of which nothing is said holds none."""
 
     NUMBER = "customers' numbers"
+    LISTS = "lists of customers' numbers"
     RANGES = "ranges of customers' numbers"
     REFUSED = "a part of a refused row, as it was received"
     RECEIVED = "a word as it was received, which may be a number alone"

@@ -1,9 +1,9 @@
 """All tables of schema `credit`: one MetaData, one naming convention.
 
-`new_customer`, `score`, `shap_value`, `reason`, `what_if_summary`, `what_if` and `similar_customer` are partitioned
-by run, `former_customer` and `former_code` by model: a run or a model is loaded into tables of its own, attached,
-and later detached, as a whole. What a table is for everything else (whether it holds people and where, who may
-write it) it says in its `info`, see db.about.
+`new_customer`, `score`, `shap_value`, `reason`, `what_if_summary`, `what_if`, `similar_customer` and
+`similar_member` are partitioned by run, `former_customer` and `former_code` by model: a run or a model is loaded
+into tables of its own, attached, and later detached, as a whole. What a table is for everything else (whether it
+holds people and where, who may write it) it says in its `info`, see db.about.
 """
 
 from __future__ import annotations
@@ -88,13 +88,12 @@ def _timestamp(name: str, **options: object) -> Column[object]:
     return Column(name, DateTime(timezone=True), **options)  # type: ignore[arg-type]
 
 
-def _partitioned_by(key: str, *analysed: str) -> dict[str, Any]:
+def _partitioned_by(key: str, *analysed: str, **more_people: Holds) -> dict[str, Any]:
     """Options of a table of customers that is loaded, attached and dropped by run or model."""
+    people = {"customer_id": Holds.NUMBER, **more_people}
     return {
         "postgresql_partition_by": f"LIST ({key})",
-        "info": info(
-            people={"customer_id": Holds.NUMBER}, limited=True, partitioned_by=key, analysed=(key, *analysed)
-        ),
+        "info": info(people=people, limited=True, partitioned_by=key, analysed=(key, *analysed)),
     }
 
 
@@ -540,6 +539,20 @@ cohort_bin = Table(
     comment="Bars of each feature's histogram, each an interval of places; the outer ones are open",
 )
 
+# Not limited to a viewer's own customers: no reader may see it, and cohorts count everybody.
+cohort_place = Table(
+    "cohort_place",
+    metadata,
+    Column("model_id", Integer, ForeignKey(model_version.c.model_id, ondelete="CASCADE"), primary_key=True),
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    Column("target", SmallInteger, nullable=False),
+    Column("places", ARRAY(Integer), nullable=False),
+    CheckConstraint("target IN (0, 1)", name="target_known"),
+    info=info(people={"customer_id": Holds.NUMBER}, sums_up_former_customers=True),
+    comment="At which bit each former customer stands in the bitmaps of each feature, in the features' order,"
+    " from 1; 0 without a value",
+)
+
 new_customer = Table(
     "new_customer",
     metadata,
@@ -747,6 +760,19 @@ similar_customer = Table(
     **_partitioned_by("run_id", "customer_id", "defaulted"),
     comment="What became of the former customers who are most like an applicant: counts and quartiles of a group of"
     " at least 20, never who they are, one partition per run",
+)
+
+similar_member = Table(
+    "similar_member",
+    metadata,
+    Column("run_id", Integer, primary_key=True, autoincrement=False),
+    Column("customer_id", Integer, primary_key=True, autoincrement=False),
+    # By number, so that nothing says who of them is nearest.
+    Column("members", ARRAY(Integer), nullable=False),
+    CheckConstraint("cardinality(members) BETWEEN 20 AND 1000", name="members_range"),
+    **_partitioned_by("run_id", "customer_id", members=Holds.LISTS),
+    comment="Who the former customers are whom similar_customer counts: for cohorts to be counted by, for no"
+    " reader; one partition per run",
 )
 
 rejected_application = Table(

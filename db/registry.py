@@ -159,7 +159,8 @@ def promote(
 ) -> None:
     """Make a model the current one, in one transaction with its former customers, their distributions and cohorts.
 
-    Those of a model that was promoted before are there already, and are left as they are.
+    Those of a model that was promoted before are there already, and are left as they are; cohorts of before it was
+    known where everybody stands are made anew.
     """
     with transaction(engine) as connection:
         known = connection.scalar(
@@ -173,7 +174,8 @@ def promote(
             connection.execute(insert(former_category), rows)
             if risks:
                 connection.execute(insert(former_risk), [{"model_id": model_id, **row} for row in risks])
-        if cohorts is not None and not cohort.known(connection, model_id):
+        if cohorts is not None and not cohort.complete(connection, model_id):
+            cohort.remove(connection, [model_id])
             cohort.load(connection, driver(connection), model_id, cohorts)
         connection.execute(update(model_version).where(model_version.c.stage == "current").values(stage="retired"))
         connection.execute(

@@ -78,6 +78,7 @@ ORDER = (
     "cohort_comparison",
     "cohort_histogram",
     "cohort_default_rate",
+    "customer_cohort",
     "cohort_comments",
     "cohort_statistics",
     "score_distribution",

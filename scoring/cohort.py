@@ -190,12 +190,14 @@ class SortedPlaces:
 
     Attributes
     ----------
+    rows: which of the former customers stands at each place.
     members: per attribute and code of an option (without "All") who of them has it.
     slices: slice 0 is everybody; the others are the binary digits of the codes, the most significant first.
     bins: per bin of the feature how many of them have lower codes than its first, and how many are in it.
     """
 
     outcome: int
+    rows: NDArray[np.intp]
     members: Mapping[tuple[str, int], Bitmap]
     slices: tuple[Bitmap, ...]
     bins: tuple[tuple[int, int], ...]
@@ -217,11 +219,13 @@ class Cohorts:
 
     Attributes
     ----------
+    customer_id: shape (n,).
     target: shape (n,), 0 repaid, 1 defaulted.
     options: of all attributes, in the attributes' order, each beginning with "All".
     features: in the order of lists.
     """
 
+    customer_id: NDArray[np.int32]
     target: NDArray[np.int8]
     options: tuple[Option, ...]
     features: tuple[SlicedFeature, ...]
@@ -254,6 +258,7 @@ class Cohorts:
         after = np.searchsorted(ordered, [bar.last_code for bar in feature.bins], side="right")
         return SortedPlaces(
             outcome,
+            rows,
             members,
             slices=(_bitmap(np.ones(len(rows), dtype=np.bool_)), *map(_bitmap, digits)),
             bins=tuple(zip(first.tolist(), (after - first).tolist(), strict=True)),
@@ -290,7 +295,7 @@ def cohorts(former: Applications, log_odds: Vector) -> Cohorts:
         _sliced(feature_id, place, values[feature_id], by_id.get(feature_id))
         for place, feature_id in enumerate([*listed, *sorted(set(names.values()) - set(listed))], start=1)
     )
-    return Cohorts(former.target, tuple(options), features, option_codes, values)
+    return Cohorts(former.customer_id, former.target, tuple(options), features, option_codes, values)
 
 
 def attribute_options(attribute: Attribute, values: Vector, target: NDArray[np.int8]) -> tuple[list[Option], Codes]:

@@ -118,16 +118,19 @@ _OFFERS = """
 _SIMILAR = """
     SELECT x.run_id, r.as_of, x.neighbours, x.defaulted, x.default_rate, x.low, x.high, x.model_probability,
            x.distance, x.age_low, x.age_high, x.income_low, x.income_high, x.amount_low, x.amount_high,
-           x.annuity_income_low, x.annuity_income_high
+           x.annuity_income_low, x.annuity_income_high, m.customer_id IS NOT NULL AS neighbours_are_kept
     FROM credit.similar_customer AS x
     JOIN credit.scoring_run AS r ON r.run_id = x.run_id
+    -- Who they are is about others.
+    LEFT JOIN credit.similar_member AS m ON m.run_id = x.run_id AND m.customer_id = x.customer_id
     WHERE x.customer_id = %(id)s
     ORDER BY r.as_of, x.run_id
 """
 # Codes stand in the order of the features that scores rest on, each a whole number of two bytes, the lower first.
 _CODES = """
     SELECT c.model_id, c.fold, f.name AS column_name, f.label_en, f.label_fr,
-           (code.value - CASE WHEN code.value < 32768 THEN 0 ELSE 65536 END) / 2048.0::float8 AS contribution
+           (code.value - CASE WHEN code.value < 32768 THEN 0 ELSE 65536 END) / 2048.0::float8 AS contribution,
+           NULLIF(s.places[o.ord], 0) AS place_among_former
     FROM credit.former_code AS c
     JOIN credit.model_version AS m ON m.model_id = c.model_id
     CROSS JOIN LATERAL (
@@ -138,6 +141,9 @@ _CODES = """
         SELECT get_byte(c.codes, 2 * place.place) + 256 * get_byte(c.codes, 2 * place.place + 1) AS value
     ) AS code
     JOIN credit.feature AS f ON f.feature_id = place.feature_id
+    -- Where he stands among former customers of the same outcome, in the order of a feature's values.
+    LEFT JOIN credit.cohort_place AS s ON s.model_id = c.model_id AND s.customer_id = c.customer_id
+    LEFT JOIN credit.cohort_feature AS o ON o.model_id = c.model_id AND o.feature_id = place.feature_id
     WHERE c.customer_id = %(id)s
     ORDER BY c.model_id, f.feature_id
 """

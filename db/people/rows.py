@@ -29,6 +29,7 @@ from db.models import (
     privacy_request,
     scoring_run,
     similar_customer,
+    similar_member,
 )
 from db.people import mentions
 from db.runs.partitions import partitions
@@ -113,7 +114,8 @@ def find(engine: Engine, customer_id: int) -> dict[str, int]:
 # The first version of Postgres in which samples can be removed.
 CLEARS_SAMPLES = 180_000
 LOOKED_AT = (
-    "every column customer_id of every table, refused rows, unknown categories, ranges of customers by region,"
+    "every column customer_id of every table, lists of similar customers, refused rows, unknown categories, ranges"
+    " of customers by region,"
     " messages and file names of the ledger, the planner's statistics"
 )
 
@@ -154,6 +156,7 @@ _DELETE = "DELETE FROM credit.{table} AS x"
 _CONDITIONS = {
     Holds.REFUSED: (HIS_REJECTED, _DELETE),
     Holds.RECEIVED: (f"x.{{column}} ~ {_WRITTEN_ID}", _DELETE),
+    Holds.LISTS: ("%(id)s = ANY (x.{column})", _DELETE),
     Holds.RANGES: (
         "x.{column} @> %(id)s::bigint",
         "UPDATE credit.{table} AS x SET {column} = {column} - int8multirange(int8range(%(id)s, %(id)s, '[]'))",
@@ -211,7 +214,8 @@ def _texts(server: psycopg.Connection[Any], customer_id: int) -> list[_Text]:
 def numbers(engine: Engine) -> set[int]:
     """Every number in schema `credit` that may be a person's, for who knows people by a keyed hash only.
 
-    Of the largest table, `shap_value`, no number is read: each of them has a score too.
+    Of the largest table, `shap_value`, no number is read: each of them has a score too. Nor are lists of similar
+    customers: each in them is a former customer, and goes from both at once.
     """
     found: set[int] = set()
     with connect(engine) as connection:
@@ -269,19 +273,23 @@ def erase(engine: Engine, customer_id: int, *, describe: Callable[[Connection, i
             )
             _count(removed, text.table, server.execute(statement, [text.cleaned, text.row]).rowcount)
         for model_id in models:
-            _count(removed, similar_customer.name, _forget_neighbourhoods(connection, model_id))
+            for table_name, forgotten in _forget_neighbourhoods(connection, model_id).items():
+                _count(removed, table_name, forgotten)
             describe(connection, model_id)
     return removed
 
 
-def _forget_neighbourhoods(connection: Connection, model_id: int) -> int:
-    """Take away what the kept runs of a model tell of similar former customers; how many rows.
+def _forget_neighbourhoods(connection: Connection, model_id: int) -> dict[str, int]:
+    """Take away what the kept runs of a model know of similar former customers; how many rows by table.
 
-    He may be counted in any of them, and who is in which was never written down. So all of them go, until the next
-    night counts without him.
+    All of them go, not only those that he is in, until the next night counts without him: runs of before 0.4.0 did
+    not write down who is in which, and those that were left would tell of the others that he was in them.
     """
     runs = select(scoring_run.c.run_id).where(scoring_run.c.model_id == model_id)
-    return connection.execute(delete(similar_customer).where(similar_customer.c.run_id.in_(runs))).rowcount
+    return {
+        table.name: connection.execute(delete(table).where(table.c.run_id.in_(runs))).rowcount
+        for table in (similar_customer, similar_member)
+    }
 
 
 def _count(removed: dict[str, int], table: str, rows: int) -> None:
@@ -351,7 +359,8 @@ def scrub(engine: Engine, tables: Sequence[str], customer_id: int) -> list[str]:
         partitioned = {table.name: table for table in PARTITIONED}
         names = [name for name in tables if name not in partitioned]
         if former_customer.name in tables:
-            names += [table.name for table in _TABLES if about(table).sums_up_former_customers]
+            summed_up = [table.name for table in _TABLES if about(table).sums_up_former_customers]
+            names += [name for name in summed_up if name not in names]
         names += [partition_name(partitioned[name], key) for name, key, _ in partitions(server) if name in tables]
         sampled = _sampled(server, customer_id)
         names += sorted(sampled - set(names))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Cursor, sql
-from sqlalchemy import REAL, BigInteger, Boolean, Double, Integer, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import ARRAY, REAL, BigInteger, Boolean, Double, Integer, LargeBinary, SmallInteger, Table, Text
 
 if TYPE_CHECKING:
     Kernel = Any
@@ -79,7 +79,8 @@ def encode(table: Table, columns: Mapping[str, Values]) -> Encoded:
     Parameters
     ----------
     columns: per column name an array of shape (n,), a `Masked` array, or one number for every row.
-        Text columns take fixed-width bytes (numpy `S`), binary ones records of one width (numpy `V`).
+        Text columns take fixed-width bytes (numpy `S`), binary ones records of one width (numpy `V`), lists of
+        whole numbers those of `db.lists.integer_lists`.
 
     Raises KeyError for a column that the table lacks, ValueError for arrays of different lengths, and
     OverflowError for a number that the column's type cannot hold: nothing wraps around silently.
@@ -117,7 +118,7 @@ def _wire_type(table: Table, name: str, array: NDArray[Any] | int) -> str:
         if not isinstance(array, np.ndarray) or array.dtype.kind != "S":
             raise TypeError(f"{table.name}.{name} takes bytes of fixed width")
         return array.dtype.str
-    if isinstance(kind, LargeBinary):
+    if isinstance(kind, LargeBinary | ARRAY):
         if not isinstance(array, np.ndarray) or array.dtype.kind != "V":
             raise TypeError(f"{table.name}.{name} takes records of one width")
         return array.dtype.str

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import Connection, sql
 from sqlalchemy import Engine, Table
 
-from db.about import about
+from db.about import Holds, about, columns_that
 from db.engine import connect
 from db.models import PARTITIONED, SCHEMA, partition_name, shap_value
 from db.runs.copy import Encoded, copy_rows
@@ -43,6 +43,9 @@ class Staging:
             )
             # The key is not sent with every row.
             self._execute("ALTER TABLE {part} ALTER {column} SET DEFAULT {key}", table)
+            for _, column, _ in columns_that([table], Holds.LISTS):
+                # Nobody searches them, and samples of them would hold people who are erased later.
+                self._execute(f"ALTER TABLE {{part}} ALTER {column} SET STATISTICS 0", table)
 
     def write(self, rows: Encoded) -> int:
         """COPY encoded rows (without the key's column) into the key's partition of their table; their number."""

@@ -38,7 +38,8 @@ def sizes(engine: Engine) -> Sizes:
             JOIN pg_class AS c ON c.oid = i.inhrelid AND c.relkind = 'r'
             JOIN pg_class AS p ON p.oid = i.inhparent AND p.relnamespace = 'credit'::regnamespace
             WHERE p.relname IN (
-                'new_customer', 'score', 'shap_value', 'reason', 'what_if', 'what_if_summary', 'similar_customer'
+                'new_customer', 'score', 'shap_value', 'reason', 'what_if', 'what_if_summary', 'similar_customer',
+                'similar_member'
             )
         )
         SELECT pg_database_size(current_database()),

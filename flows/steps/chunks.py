@@ -19,7 +19,7 @@ from flows.settings import Settings
 from flows.steps.rows import encode_scored, rejection_rows
 from flows.steps.run_policy import RunPolicy
 from flows.steps.run_reasons import RunReasons
-from flows.steps.run_similar import RunSimilar, with_outcomes
+from flows.steps.run_similar import Neighbourhoods, RunSimilar, with_neighbourhoods
 from flows.steps.stages import Pipeline
 from flows.steps.what_if_rows import encode_what_if, prepare_search
 from scoring.batch import Scored, score_batch
@@ -28,7 +28,6 @@ from scoring.contract import Checked, Violation, check_rows
 from scoring.errors import ScoringError
 from scoring.features import by_name
 from scoring.monitoring import Sums
-from scoring.similar.outcomes import Outcomes
 from scoring.what_if.search import WhatIf
 
 log = logging.getLogger("creditlens")
@@ -147,16 +146,18 @@ def scoring_pipeline(
     if tables is not None:
         search = None if reasons is None else prepare_search(bundle, decide.policy)
 
-        def encode(each: tuple[Scored, Outcomes | None, WhatIf | None]) -> tuple[Encoded, ...]:
-            scored, outcomes, offers = each
-            rows = encode_scored(scored, decide.policy, reasons, outcomes)
+        def encode(each: tuple[Scored, Neighbourhoods | None, WhatIf | None]) -> tuple[Encoded, ...]:
+            scored, neighbourhoods, offers = each
+            rows = encode_scored(scored, decide.policy, reasons, neighbourhoods)
             return rows if offers is None else (*rows, *encode_what_if(scored, offers))
 
-        def what_if(each: tuple[Scored, Outcomes | None]) -> tuple[Scored, Outcomes | None, WhatIf | None]:
+        def what_if(
+            each: tuple[Scored, Neighbourhoods | None],
+        ) -> tuple[Scored, Neighbourhoods | None, WhatIf | None]:
             return *each, None if search is None else search.run(each[0], threads=threads)
 
         stages |= {
-            "similar": partial(with_outcomes, similar),
+            "similar": partial(with_neighbourhoods, similar),
             "what if": what_if,
             "encode": encode,
             "load": tables.write_all,

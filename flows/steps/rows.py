@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from db.application import APPLICATION_COLUMNS
 from db.cohort import Bits, CohortRows, PlaceRows
 from db.decisions.policies import PolicyRows
-from db.models import former_code, former_customer, new_customer, reason, score, shap_value, similar_customer
+from db.lists import integer_lists
+from db.models import (
+    former_code,
+    former_customer,
+    new_customer,
+    reason,
+    score,
+    shap_value,
+    similar_customer,
+    similar_member,
+)
 from db.runs.copy import Encoded, Masked, Values, encode, text_bytes
 from db.runs.partitions import Staging
 from db.runs.statistics import RunStatistics
@@ -30,6 +40,7 @@ from scoring.similar.codes import to_log_odds
 if TYPE_CHECKING:
     # At run time it would bring LightGBM and scikit-learn into every command.
     from flows.steps.run_reasons import RunReasons
+    from flows.steps.run_similar import Neighbourhoods
     from scoring.baseline import Baseline
     from scoring.batch import Scored
     from scoring.monitoring import Summary
@@ -38,7 +49,7 @@ if TYPE_CHECKING:
 
 
 def encode_scored(
-    scored: Scored, policy: Policy, run_reasons: RunReasons | None = None, similar: Outcomes | None = None
+    scored: Scored, policy: Policy, run_reasons: RunReasons | None = None, similar: Neighbourhoods | None = None
 ) -> tuple[Encoded, ...]:
     """One batch as rows of the run's tables."""
     return (
@@ -46,7 +57,16 @@ def encode_scored(
         encode(score, score_columns(scored, policy)),
         encode(shap_value, shap_columns(scored)),
         *([encode(reason, reason_columns(scored, run_reasons))] if run_reasons else []),
-        *([encode(similar_customer, similar_columns(scored, similar))] if similar else []),
+        *(encode_similar(scored, similar) if similar else ()),
+    )
+
+
+def encode_similar(scored: Scored, similar: Neighbourhoods) -> tuple[Encoded, Encoded]:
+    """What became of the former customers who are most like each customer, and who they are."""
+    members = {"customer_id": scored.applications.customer_id, "members": integer_lists(similar.members)}
+    return (
+        encode(similar_customer, similar_columns(scored, similar.outcomes)),
+        encode(similar_member, members),
     )
 
 
@@ -212,17 +232,22 @@ def former_distributions(former: Applications) -> tuple[list[dict[str, Any]], li
 def cohort_rows(cohorts: Cohorts) -> CohortRows:
     """Former customers as bitmaps, as rows of the tables of cohorts; the bitmaps are made as they are read."""
     return CohortRows(
+        customer_id=cohorts.customer_id,
+        target=cohorts.target,
         options=[asdict(option) for option in cohorts.options],
         features=[
             {"feature_id": feature.feature_id, "ord": feature.ord, **asdict(feature.grid)}
             for feature in cohorts.features
         ],
-        places=(_place_rows(feature, *places) for feature, places in cohorts.places()),
+        places=(_place_rows(feature, *places, len(cohorts.target)) for feature, places in cohorts.places()),
     )
 
 
-def _place_rows(feature: SlicedFeature, repaid: SortedPlaces, defaulted: SortedPlaces) -> PlaceRows:
+def _place_rows(feature: SlicedFeature, repaid: SortedPlaces, defaulted: SortedPlaces, people: int) -> PlaceRows:
     key = feature.feature_id
+    standing = np.zeros(people, np.int32)
+    for places in (repaid, defaulted):
+        standing[places.rows] = np.arange(1, len(places.rows) + 1)
     return PlaceRows(
         bins=[
             {
@@ -245,6 +270,7 @@ def _place_rows(feature: SlicedFeature, repaid: SortedPlaces, defaulted: SortedP
             for places in (repaid, defaulted)
             for number, bitmap in enumerate(places.slices)
         ],
+        standing=standing,
     )
 
 

@@ -28,6 +28,20 @@ COMPARED_AGAIN = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbourhoods:
+    """The former customers who are most like each of n applicants.
+
+    Attributes
+    ----------
+    outcomes: what became of them; nobody among them can be told from that.
+    members: shape (n, k), who they are, by rising number: for cohorts to be counted by, for no reader.
+    """
+
+    outcomes: Outcomes
+    members: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
 class RunSimilar:
     """Former customers to compare applicants with.
 
@@ -47,10 +61,11 @@ class RunSimilar:
     about: NDArray[np.float64]
     threads: int
 
-    def outcomes(self, scored: Scored) -> Outcomes:
-        """What became of the 200 former customers who are most like each applicant, or of all if they are fewer."""
+    def neighbourhoods(self, scored: Scored) -> Neighbourhoods:
+        """The 200 former customers who are most like each applicant, or all if they are fewer."""
         found = self.laid_out.nearest(self._explained(scored.applications), NEIGHBOURS, threads=self.threads)
-        return outcomes(found.rows, found.distance, scored.default_probability, self.target, self.about)
+        told = outcomes(found.rows, found.distance, scored.default_probability, self.target, self.about)
+        return Neighbourhoods(told, np.sort(self.customer_id[found.rows], axis=1))
 
     def plainly(self, scored: Scored) -> list[Again]:
         """The same of a few applicants by comparing them with everybody, in no order and with no bounds."""
@@ -63,7 +78,8 @@ class RunSimilar:
                 distance[own] = np.abs(self.codes[own].astype(np.int32) - codes[at].astype(np.int32)).sum(axis=1)
             nearest = np.lexsort((self.customer_id, distance))[:NEIGHBOURS]
             last = float(to_log_odds(distance[nearest[-1:]])[0])
-            found.append(Again(customer_id, len(nearest), int(self.target[nearest].sum()), last))
+            members = tuple(sorted(self.customer_id[nearest].tolist()))
+            found.append(Again(customer_id, len(nearest), int(self.target[nearest].sum()), last, members))
         return found
 
     def _explained(self, applications: Applications) -> tuple[Codes, ...]:
@@ -102,9 +118,9 @@ def run_similar(engine: Engine, model_id: int, bundle: ModelBundle, *, threads: 
     return RunSimilar(bundle, laid_out, customer_id, fold, target, codes, about, threads)
 
 
-def with_outcomes(similar: RunSimilar | None, scored: Scored) -> tuple[Scored, Outcomes | None]:
-    """A batch with what became of similar former customers, where there is anybody to compare with."""
-    return scored, similar.outcomes(scored) if similar and len(scored.applications) else None
+def with_neighbourhoods(similar: RunSimilar | None, scored: Scored) -> tuple[Scored, Neighbourhoods | None]:
+    """A batch with the similar former customers, where there is anybody to compare with."""
+    return scored, similar.neighbourhoods(scored) if similar and len(scored.applications) else None
 
 
 def compared_again(similar: RunSimilar | None, sample: Sequence[Scored]) -> list[Again]:

@@ -39,7 +39,10 @@ BEGIN
                 ('cohort_histogram', 'cohort_customer'),
                 ('cohort_histogram', 'cohort_selection'),
                 ('cohort_histogram', 'cohort_comparison'),
-                ('cohort_default_rate', 'cohort_selection')
+                ('cohort_default_rate', 'cohort_selection'),
+                ('customer_cohort', 'cohort_selection'),
+                ('customer_cohort', 'cohort_default_rate'),
+                ('customer_cohort', 'cohort_comparison')
         ) AS v (view, origin)
         JOIN pg_attribute AS a ON a.attrelid = ('reporting.' || v.view)::regclass
         JOIN pg_attribute AS o ON o.attrelid = ('reporting.' || v.origin)::regclass AND o.attname = a.attname

@@ -2,6 +2,9 @@
 -- chosen options is the cohort, in the order of a feature's values. Who shares the first digits of a value is an
 -- interval of places there, which each further digit divides. Groups under 30 get no statistics.
 --
+-- Who is like one applicant (credit.similar_member) is one more bitmap, made when it is asked for. Of them, groups under
+-- 20 are not even counted: what is said of like customers is said of 20 people or more, everywhere.
+--
 -- Aggregates collect what the rows know of the cohort (cohort_types.sql), and only at the end go to the bitmaps,
 -- once for all figures. Several rows are one cohort: those of both outcomes, or of several options of an attribute.
 --
@@ -41,13 +44,74 @@ END $$;
 COMMENT ON FUNCTION reporting.cohort_choice(reporting.cohort_row[]) IS
     'The options that a cohort is restricted to; none for everybody.';
 
+CREATE FUNCTION reporting.like_whom(cohort reporting.cohort_row[]) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    asked integer[];
+BEGIN
+    SELECT array_agg(DISTINCT r.like_customer) INTO asked FROM unnest(cohort) AS r;
+    IF array_position(asked, NULL) IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    IF cardinality(asked) > 1 THEN
+        RAISE EXCEPTION 'Choose exactly one customer.';
+    END IF;
+    RETURN asked[1];
+END $$;
+COMMENT ON FUNCTION reporting.like_whom(reporting.cohort_row[]) IS
+    'The applicant whom a cohort is restricted to be like; empty for no such restriction.';
+
+-- Row security holds the viewer to the own customers here too.
+CREATE FUNCTION reporting.like_bitmap(model integer, feature integer, outcome integer, customer integer)
+    RETURNS bit varying
+    LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    members CONSTANT integer[] := (
+        SELECT s.members
+        FROM credit.similar_member AS s
+        WHERE s.run_id = (SELECT run.run_id FROM credit.published_run AS run) AND s.customer_id = customer
+    );
+    position CONSTANT integer := (
+        SELECT f.ord FROM credit.cohort_feature AS f WHERE f.model_id = model AND f.feature_id = feature
+    );
+    place integer;
+    bitmap bit varying;
+BEGIN
+    -- Of two equal bits, neither.
+    SELECT s.bits # s.bits
+    INTO bitmap
+    FROM credit.cohort_slice AS s
+    WHERE s.model_id = model AND s.feature_id = feature AND s.target = outcome AND s.slice = 0;
+    FOR place IN
+        SELECT p.place
+        FROM unnest(members) AS m (customer_id)
+        -- One by one, by the index, whatever the planner knows of a table that was just filled.
+        CROSS JOIN LATERAL (
+            SELECT c.places[position] AS place, c.target
+            FROM credit.cohort_place AS c
+            WHERE c.model_id = model AND c.customer_id = m.customer_id
+            LIMIT 1
+        ) AS p
+        WHERE p.target = outcome AND p.place > 0
+    LOOP
+        bitmap := set_bit(bitmap, place - 1, 1);
+    END LOOP;
+    RETURN bitmap;
+END $$;
+COMMENT ON FUNCTION reporting.like_bitmap(integer, integer, integer, integer) IS
+    'Who of the former customers with one outcome and a value of a feature is among those who are most like an '
+    'applicant of the published run, in the order of the values; nobody where the run or its model does not know.';
+
 CREATE FUNCTION reporting.cohort_bitmap(
     model integer, feature integer, outcome integer, cohort reporting.cohort_row[]
 )
     RETURNS bit varying
     LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    like_customer CONSTANT integer := reporting.like_whom(cohort);
+    bitmap bit varying;
 BEGIN
-    RETURN COALESCE(
+    bitmap := COALESCE(
         (
             SELECT bit_and(chosen.members)
             FROM (
@@ -68,10 +132,20 @@ BEGIN
             WHERE s.model_id = model AND s.feature_id = feature AND s.target = outcome AND s.slice = 0
         )
     );
+    IF like_customer IS NOT NULL THEN
+        bitmap := bitmap & reporting.like_bitmap(model, feature, outcome, like_customer);
+    END IF;
+    RETURN bitmap;
 END $$;
 COMMENT ON FUNCTION reporting.cohort_bitmap(integer, integer, integer, reporting.cohort_row[]) IS
     'Who of the former customers with one outcome and a value of a feature is in a cohort, in the order of the '
     'values.';
+
+CREATE FUNCTION reporting.told_count(people integer, like_customer integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN like_customer IS NULL OR people >= 20 THEN people END;
+COMMENT ON FUNCTION reporting.told_count(integer, integer) IS
+    'How many are in a group; empty for fewer than 20 of those who are like an applicant.';
 
 CREATE FUNCTION reporting.describe_cohort(cohort reporting.cohort_row[]) RETURNS reporting.cohort_figures
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog AS $$
@@ -80,6 +154,7 @@ DECLARE
     model CONSTANT integer := cohort[1].model_id;
     feature CONSTANT integer := cohort[1].feature_id;
     own CONSTANT bigint := cohort[1].customer_code;
+    like_customer CONSTANT integer := reporting.like_whom(cohort);
     outcomes CONSTANT integer[] := ARRAY(SELECT DISTINCT r.outcome FROM unnest(cohort) AS r ORDER BY 1);
     grid credit.cohort_feature;
     scale double precision;
@@ -121,7 +196,9 @@ BEGIN
             highs[2 * i + o] := length(bitmaps[o]);
         END LOOP;
     END LOOP;
+    found.members := reporting.told_count(found.members, like_customer);
     IF found.given < 30 THEN
+        found.given := reporting.told_count(found.given, like_customer);
         RETURN found;
     END IF;
     FOR i IN 1..5 LOOP
@@ -234,6 +311,7 @@ BEGIN
     defaulted := reporting.cohort_bitmap(model, 0, 1, cohort);
     found.members := bit_count(repaid) + bit_count(defaulted);
     IF found.members < 30 THEN
+        found.members := reporting.told_count(found.members, reporting.like_whom(cohort));
         RETURN found;
     END IF;
     found.repaid := bit_count(repaid);
@@ -282,6 +360,7 @@ DECLARE
     bitmap CONSTANT bit varying := reporting.cohort_bitmap(
         cohort.model_id, cohort.feature_id, cohort.outcome, ARRAY[cohort]
     );
+    told CONSTANT integer := reporting.told_count(bit_count(bitmap)::integer, cohort.like_customer);
 BEGIN
     RETURN QUERY
     SELECT
@@ -292,19 +371,21 @@ BEGIN
         b.upper,
         b.first_code,
         b.last_code,
-        bit_count(
-            CASE cohort.outcome
-                WHEN 0 THEN substring(bitmap FROM b.repaid_before + 1 FOR b.repaid)
-                ELSE substring(bitmap FROM b.defaulted_before + 1 FOR b.defaulted)
-            END
-        )::integer,
-        bit_count(bitmap)::integer
+        CASE
+            WHEN told IS NOT NULL THEN bit_count(
+                CASE cohort.outcome
+                    WHEN 0 THEN substring(bitmap FROM b.repaid_before + 1 FOR b.repaid)
+                    ELSE substring(bitmap FROM b.defaulted_before + 1 FOR b.defaulted)
+                END
+            )
+        END::integer,
+        told
     FROM credit.cohort_bin AS b
     WHERE b.model_id = cohort.model_id AND b.feature_id = cohort.feature_id;
 END $$;
 COMMENT ON FUNCTION reporting.cohort_bars(reporting.cohort_row) IS
     'The histogram of a cohort of one outcome: the bins, the members of each, and how many members have a value '
-    'at all.';
+    'at all; empty for fewer than 20 who are like an applicant.';
 
 -- Who has a value is counted once, however many bins the bar is made of.
 CREATE FUNCTION reporting.total_bar(bars reporting.cohort_bar_row[]) RETURNS reporting.cohort_bar_figures
@@ -318,6 +399,10 @@ CREATE FUNCTION reporting.total_bar(bars reporting.cohort_bar_row[]) RETURNS rep
                 FROM unnest(b.options) WITH ORDINALITY AS o (code, n)
                 WHERE o.code = 0 AND (SELECT max(other.options[o.n]) FROM unnest(bars) AS other) <> 0
             )
+            -- Anybody, chosen together with those who are like an applicant, is anybody.
+            AND (b.like_customer IS NULL OR NOT EXISTS (
+                SELECT FROM unnest(bars) AS other WHERE other.like_customer IS NULL
+            ))
         ),
         summed AS (
             SELECT
@@ -325,12 +410,14 @@ CREATE FUNCTION reporting.total_bar(bars reporting.cohort_bar_row[]) RETURNS rep
                 (
                     SELECT sum(d.given)
                     FROM (SELECT DISTINCT c.outcome, c.options, c.given FROM chosen AS c) AS d
-                )::integer AS given
+                )::integer AS given,
+                -- A group that is not told is in no sum either.
+                (SELECT bool_and(c.given IS NOT NULL) FROM chosen AS c) AS told
         )
         SELECT ROW(
-            s.members,
-            s.given,
-            CASE WHEN s.given >= 30 THEN 100.0 * s.members / s.given END
+            CASE WHEN s.told THEN s.members END,
+            CASE WHEN s.told THEN s.given END,
+            CASE WHEN s.told AND s.given >= 30 THEN 100.0 * s.members / s.given END
         )::reporting.cohort_bar_figures
         FROM summed AS s
     );

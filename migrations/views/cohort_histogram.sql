@@ -21,13 +21,21 @@ SELECT
     c.decimals,
     c.customer_value,
     (s.words).*,
-    ROW(b.members, b.given, o.target, (s.cohort).options)::reporting.cohort_bar_row AS cohort
+    ROW(b.members, b.given, o.target, (s.cohort).options, wanted.like_customer)::reporting.cohort_bar_row AS cohort,
+    l.label_en AS cohort_like_en,
+    l.label_fr AS cohort_like_fr
 FROM reporting.cohort_customer AS c
 CROSS JOIN (VALUES (0, 'repaid', 'Repaid', 'Remboursé'), (1, 'defaulted', 'Defaulted', 'En défaut'))
     AS o (target, outcome, outcome_en, outcome_fr)
 CROSS JOIN reporting.cohort_selection AS s
+CROSS JOIN reporting.like_options() AS l
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN l.is_chosen THEN c.customer_id END AS like_customer
+) AS wanted
 CROSS JOIN LATERAL reporting.cohort_bars(
-    ROW((s.cohort).model_id, c.feature_id, o.target, NULL, (s.cohort).options)::reporting.cohort_row
+    ROW(
+        (s.cohort).model_id, c.feature_id, o.target, NULL, (s.cohort).options, wanted.like_customer
+    )::reporting.cohort_row
 ) AS b
 -- The codes of the outer bins end with those of the former customers, the bins themselves do not.
 CROSS JOIN LATERAL (

@@ -45,7 +45,8 @@ FROM (
                 occupation.code,
                 region.code,
                 contract.code
-            ]::integer[]
+            ]::integer[],
+            NULL
         )::reporting.cohort_row AS cohort
     FROM option AS credit
     CROSS JOIN option AS age

@@ -9,7 +9,8 @@ CREATE FUNCTION reporting.cohort_statistics(
     housing text DEFAULT NULL,
     occupation text DEFAULT NULL,
     region text DEFAULT NULL,
-    contract text DEFAULT NULL
+    contract text DEFAULT NULL,
+    like_customer integer DEFAULT NULL
 )
     RETURNS TABLE (
         outcome text,
@@ -60,8 +61,8 @@ BEGIN
             );
         END IF;
     END LOOP;
-    repaid := ROW(model, number, 0, NULL, codes);
-    defaulted := ROW(model, number, 1, NULL, codes);
+    repaid := ROW(model, number, 0, NULL, codes, like_customer);
+    defaulted := ROW(model, number, 1, NULL, codes, like_customer);
     RETURN QUERY
     SELECT o.outcome, (d.figures).members, (d.figures).given, (d.figures).q10, (d.figures).q25, (d.figures).median,
         (d.figures).q75, (d.figures).q90, (d.figures).mean
@@ -71,9 +72,10 @@ BEGIN
     CROSS JOIN LATERAL (SELECT reporting.describe_cohort(o.cohort) AS figures OFFSET 0) AS d;
 END $$;
 COMMENT ON FUNCTION reporting.cohort_statistics(
-    text, text, text, text, text, text, text, text, text, text, text
+    text, text, text, text, text, text, text, text, text, text, text, integer
 ) IS
     'One feature of any cohort of former customers, for those who repaid, who defaulted, and all: quantiles that '
     'somebody has and mean in the unit that people are shown, empty for fewer than 30 members with a value. '
     'Options are given as in the application file or by their words, see cohort_option: SELECT * FROM '
-    'reporting.cohort_statistics(''AMT_ANNUITY'', gender => ''F'', education => ''Higher education'').';
+    'reporting.cohort_statistics(''AMT_ANNUITY'', gender => ''F'', education => ''Higher education''). With '
+    'like_customer only of the former customers who are most like that applicant of the published run.';

@@ -35,26 +35,37 @@ CREATE TYPE reporting.cohort_words AS (
 COMMENT ON TYPE reporting.cohort_words IS
     'One option of each attribute in words: the columns that people filter by.';
 
+CREATE FUNCTION reporting.like_options() RETURNS TABLE (is_chosen boolean, label_en text, label_fr text)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 2
+    BEGIN ATOMIC
+        VALUES (false, 'All', 'Tous'), (true, 'Yes', 'Oui');
+    END;
+COMMENT ON FUNCTION reporting.like_options() IS
+    'The choices of the filter "Like this customer", in words. There is no "No": it might be taken for the others.';
+
 CREATE TYPE reporting.cohort_row AS (
     model_id integer,
     feature_id integer,
     outcome integer,
     customer_code integer,
-    options integer[]
+    options integer[],
+    like_customer integer
 );
 COMMENT ON TYPE reporting.cohort_row IS
     'What a row of cohort_comparison knows: a feature of the former customers with one outcome (0 repaid, 1 '
-    'defaulted), the customer''s own value as theirs are coded, and the code of one option of each attribute.';
+    'defaulted), the customer''s own value as theirs are coded, the code of one option of each attribute, and the '
+    'applicant whom the cohort is to be like; empty for anybody.';
 
 CREATE TYPE reporting.cohort_bar_row AS (
     members integer,
     given integer,
     outcome integer,
-    options integer[]
+    options integer[],
+    like_customer integer
 );
 COMMENT ON TYPE reporting.cohort_bar_row IS
     'What a row of cohort_histogram knows: how many of the former customers with one outcome and these options are '
-    'in the bin, and how many have a value at all.';
+    'in the bin, how many have a value at all, and the applicant whom they are like; empty for anybody.';
 
 CREATE TYPE reporting.cohort_figures AS (
     members integer,

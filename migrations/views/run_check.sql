@@ -146,6 +146,11 @@ LEFT JOIN (
             'Taux de clients semblables hors de leur intervalle'
         ),
         (
+            'similar_lists_of_wrong_size',
+            'Lists of similar customers that are not of as many as are counted',
+            'Listes de clients semblables d''une autre taille que leur compte'
+        ),
+        (
             'similar_error',
             'Largest gap of a rate of similar customers to its counts',
             'Plus grand écart d''un taux de clients semblables à ses effectifs'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
@@ -13,7 +15,7 @@ from db.engine import driver, transaction
 from db.runs import ledger as run_ledger
 from tests.db import ledger
 
-TABLES = ("cohort_option", "cohort_member", "cohort_feature", "cohort_slice", "cohort_bin")
+TABLES = ("cohort_option", "cohort_member", "cohort_feature", "cohort_slice", "cohort_bin", "cohort_place")
 
 
 def rows() -> CohortRows:
@@ -22,6 +24,8 @@ def rows() -> CohortRows:
     bar = {"bin": 1, "first_code": 0, "last_code": 1, "lower": None, "upper": None, "label_en": "All"}
     counts = {"label_fr": "Tous", "repaid_before": 0, "repaid": 10, "defaulted_before": 0, "defaulted": 0}
     return CohortRows(
+        customer_id=np.arange(101, 111, dtype=np.int32),
+        target=np.zeros(10, np.int8),
         options=[{"attribute": "gender", "code": 0, **option}],
         features=[{"feature_id": 0, "ord": 1, "origin": 0.0, "per_unit": 1.0, "bits": 1, "exact": True}],
         places=iter(
@@ -30,6 +34,7 @@ def rows() -> CohortRows:
                     bins=[{"feature_id": 0, **bar, **counts}],
                     members=[(0, 0, "gender", 1, Bits(b"\xa0\x40", 10)), (0, 1, "gender", 1, Bits(b"", 0))],
                     slices=[(0, 0, 0, Bits(b"\xff\xc0", 10)), (0, 0, 1, Bits(b"\x0f\xc0", 10))],
+                    standing=np.arange(10, 0, -1, dtype=np.int32),
                 )
             ]
         ),
@@ -66,14 +71,14 @@ def test_bits_are_stored_in_their_order_and_length_and_go_with_the_model(engine:
         assert members.all() == ["1010000001", ""]
         assert cohort.known(connection, first)
         assert not cohort.known(connection, first + 1)
-    assert counted(engine, first) == [1, 2, 1, 2, 1]
+    assert counted(engine, first) == [1, 2, 1, 2, 1, 10]
 
     second = promote(engine, "b", rows())
     assert counted(engine, first) == counted(engine, second)
     # No run uses the first model, and it is not the current one.
     run_ledger.retire(engine, retained_runs=2)
     assert counted(engine, first) == [0] * len(TABLES)
-    assert counted(engine, second) == [1, 2, 1, 2, 1]
+    assert counted(engine, second) == [1, 2, 1, 2, 1, 10]
 
 
 def test_a_model_from_before_cohorts_gets_them_when_it_is_promoted_again(engine: Engine) -> None:
@@ -81,12 +86,31 @@ def test_a_model_from_before_cohorts_gets_them_when_it_is_promoted_again(engine:
     assert counted(engine, model_id) == [0] * len(TABLES)
     registry.promote(engine, model_id, distributions=[], categories=[], cohorts=rows())
     registry.promote(engine, model_id, distributions=[], categories=[], cohorts=rows())
-    assert counted(engine, model_id) == [1, 2, 1, 2, 1]
+    assert counted(engine, model_id) == [1, 2, 1, 2, 1, 10]
+
+
+def test_everybody_stands_where_the_rows_say(engine: Engine) -> None:
+    model_id = promote(engine, "e", rows())
+    with engine.connect() as connection:
+        standing = connection.execute(
+            text("SELECT customer_id, target, places FROM credit.cohort_place WHERE model_id = :id ORDER BY 1"),
+            {"id": model_id},
+        ).all()
+    assert [tuple(row) for row in standing] == [(101 + n, 0, [10 - n]) for n in range(10)]
+
+
+def test_cohorts_of_before_it_was_known_where_everybody_stands_are_made_anew(engine: Engine) -> None:
+    model_id = promote(engine, "f", rows())
+    with transaction(engine) as connection:
+        connection.execute(text("DELETE FROM credit.cohort_place WHERE model_id = :id"), {"id": model_id})
+        assert cohort.known(connection, model_id) and not cohort.complete(connection, model_id)
+    registry.promote(engine, model_id, distributions=[], categories=[], cohorts=rows())
+    assert counted(engine, model_id) == [1, 2, 1, 2, 1, 10]
 
 
 def test_what_cannot_be_written_leaves_nothing(engine: Engine) -> None:
     bad = rows()
-    broken = CohortRows(bad.options, [{**bad.features[0], "bits": 40}], bad.places)
+    broken = replace(bad, features=[{**bad.features[0], "bits": 40}])
     model_id = ledger.new_model(engine, "d")
     with pytest.raises(Exception, match="bits_range"), transaction(engine) as connection:
         cohort.load(connection, driver(connection), model_id, broken)

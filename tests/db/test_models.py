@@ -32,6 +32,8 @@ BAD_ROWS = {
     " defaulted, default_rate, low, high, model_probability, distance) VALUES (1, 1, 20, 2, 0.1, 0.2, 0.3, 0.1, 1)",
     "more who defaulted than there are": "INSERT INTO credit.similar_customer (run_id, customer_id, neighbours,"
     " defaulted, default_rate, low, high, model_probability, distance) VALUES (1, 1, 20, 21, 1, 0.9, 1, 0.1, 1)",
+    "a list of similar customers under 20": "INSERT INTO credit.similar_member"
+    " SELECT 1, 1, array_agg(n) FROM generate_series(1, 19) AS n",
     "a refusal with terms": "INSERT INTO credit.decision (customer_id, run_id, model_id, policy_id, recommendation,"
     " default_probability, score, band, reasons, decision, amount, duration, reason_code, note, decided_by)"
     " VALUES (1, 1, 1, 1, 'accept', 0.1, 90, 'A', '{}', 'refuse', 5, 6, 'other', '', 'ann')",
@@ -46,7 +48,7 @@ BAD_ROWS = {
 @pytest.mark.parametrize("statement", BAD_ROWS.values(), ids=BAD_ROWS.keys())
 def test_the_database_refuses(engine: Engine, statement: str) -> None:
     with engine.connect() as connection, connection.begin() as work:
-        of_runs = ("score", "reason", "what_if", "what_if_summary", "similar_customer")
+        of_runs = ("score", "reason", "what_if", "what_if_summary", "similar_customer", "similar_member")
         for table, column in (*((table, "run_id") for table in of_runs), ("former_customer", "model_id")):
             connection.execute(text(f"CREATE TABLE credit.p_{table} PARTITION OF credit.{table} FOR VALUES IN (1)"))
             assert column

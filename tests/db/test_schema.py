@@ -81,7 +81,7 @@ def test_similar_customers_are_held_back_from_the_first_where_portfolios_are_on(
     engine = new_database()
     held = text(
         "SELECT bool_and(c.relrowsecurity) FROM pg_class AS c WHERE c.oid IN"
-        " ('credit.similar_customer'::regclass, 'credit.former_code'::regclass)"
+        " ('credit.similar_customer'::regclass, 'credit.similar_member'::regclass, 'credit.former_code'::regclass)"
     )
     with engine.begin() as connection:
         assert connection.scalar(held) is False
@@ -91,9 +91,10 @@ def test_similar_customers_are_held_back_from_the_first_where_portfolios_are_on(
     with engine.connect() as connection:
         assert connection.scalar(held) is True
         policies = connection.scalars(
-            text("SELECT DISTINCT regexp_replace(qual, '\\y(similar_customer|former_code|score)\\.', '', 'g')"
+            text("SELECT DISTINCT regexp_replace(qual, '\\y(similar_customer|similar_member|former_code|score)\\.',"
+                 " '', 'g')"
                  " FROM pg_policies WHERE schemaname = 'credit'"
-                 " AND tablename IN ('similar_customer', 'former_code', 'score')")
+                 " AND tablename IN ('similar_customer', 'similar_member', 'former_code', 'score')")
         ).all()  # fmt: skip
     assert len(policies) == 1
 

@@ -254,6 +254,30 @@ def test_any_cohort_has_the_counts_and_quantiles_of_numpy(desk: Desk, ask: Calla
         same_figures(desk, former, who)
 
 
+def test_like_this_customer_leaves_whom_the_card_counts_alone_and_with_another_filter(
+    desk: Desk, ask: Callable
+) -> None:
+    (card,) = ask("SELECT * FROM reporting.similar_customers WHERE customer_id = :id", id=CUSTOMER)
+    desk.open("compare-en", CUSTOMER)
+    desk.choose("like", "Yes")
+    desk.apply_if_changed()
+    (totals,) = desk.table("These former customers")
+    assert totals[:3] == [str(card["neighbours"]), str(card["defaulted"]), f"{100 * card['default_rate']:.1f}%"]
+    people = {tuple(row[:2]): row[-1] for row in desk.table("This customer and these former customers")}
+    assert people["Score", "Repaid"] == str(card["neighbours"] - card["defaulted"])
+    women, men = (option["label_en"] for option in ask(
+        "SELECT label_en FROM reporting.cohort_option WHERE attribute = 'gender' AND code IN (1, 2) ORDER BY code"
+    ))  # fmt: skip
+    counted = 0
+    for gender in (women, men):
+        desk.choose("gender", gender)
+        desk.apply_if_changed()
+        (totals,) = desk.table("These former customers")
+        # A group under 20 is not even counted.
+        counted += 0 if totals[0] == "–" else int(totals[0])
+    assert card["neighbours"] - 20 < counted <= card["neighbours"]
+
+
 def former_customers(ask: Callable) -> dict[str, NDArray[Any]]:
     rows = ask("SELECT * FROM reporting.former_customer")
     assert rows

@@ -55,7 +55,7 @@ def note_stages(path: str) -> None:
     chunks.check_chunk = noting(page, "check", chunks.check_chunk)
     chunks.score_batch = noting(page, "score", chunks.score_batch)
     TreeShap.explain = noting(page, "explain", TreeShap.explain)  # type: ignore[method-assign]
-    RunSimilar.outcomes = noting(page, "similar", RunSimilar.outcomes)  # type: ignore[method-assign]
+    RunSimilar.neighbourhoods = noting(page, "similar", RunSimilar.neighbourhoods)  # type: ignore[method-assign]
 
 
 def note_peak(path: str) -> None:

@@ -34,7 +34,7 @@ _STATEMENTS = {
     "copy score": r'^COPY "credit"\."score_',
     "copy shap_value": r'^COPY "credit"\."shap_value_',
     # Reasons, similar customers and offers are few rows each, and one COPY after the other.
-    "copy told": r'^COPY "credit"\."(reason|similar_customer|what_if|what_if_summary)_r',
+    "copy told": r'^COPY "credit"\."(reason|similar_(customer|member)|what_if|what_if_summary)_r',
     "index": r"ADD PRIMARY KEY|^CREATE INDEX|^ANALYZE",
     "audit": r"AS not_finite|WITH counting|"
     r"per_customer|^\s*SELECT count\(\*\), count\(s\.customer_id\)|credit\.run_check",

@@ -48,6 +48,7 @@ CHECKS = {
     "similar_customers_told",
     "similar_groups_of_wrong_size",
     "similar_rates_out_of_interval",
+    "similar_lists_of_wrong_size",
     "similar_error",
     "similar_found_otherwise",
     "what_if_not_accepted",

@@ -121,7 +121,7 @@ def publish_night(
     ]
     with staging(engine, RUN_PARTITIONED, run_id) as tables:
         for chunk in chunks:
-            for rows in encode_scored(chunk, policy, reasons, similar.outcomes(chunk) if similar else None):
+            for rows in encode_scored(chunk, policy, reasons, similar.neighbourhoods(chunk) if similar else None):
                 tables.write(rows)
             if reasons:
                 offers = prepare_search(trained.bundle, policy).run(chunk, threads=2)

@@ -17,7 +17,8 @@ from sqlalchemy import Engine, text
 from db import cohort, registry
 from db.access import roles
 from db.engine import transaction
-from db.models import RUN_PARTITIONED, new_customer, score, shap_value
+from db.lists import integer_lists
+from db.models import RUN_PARTITIONED, new_customer, score, shap_value, similar_member
 from db.runs import ledger
 from db.runs.copy import Masked, encode, text_bytes
 from db.runs.partitions import staging
@@ -34,9 +35,12 @@ FORMER, NEW, TWINS, FIRST_ID = 10_000, 30, 20, 500_001
 NAMES = [attribute.name for attribute in ATTRIBUTES]
 PREDECESSOR = ("credit", "age", "annuity_income")
 ALL = {"en": "All", "fr": "Tous"}
+YES = {"en": "Yes", "fr": "Oui"}
 SHARES = {"q10": 0.1, "q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9}
 FIGURES = (*SHARES, "mean", "percentile", "members", "given")
-GUARDED = ("cohort_comparison", "cohort_histogram")
+GUARDED = ("cohort_comparison", "cohort_histogram", "customer_cohort")
+# How many former customers are most like the first of tonight's; of the others the night does not know it.
+LIKE = {FIRST_ID: 200, FIRST_ID + 1: 1000, FIRST_ID + 2: 20}
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class World:
     values: Mapping[int, NDArray[np.float64]]
     customers: NDArray[np.int32]
     own: Mapping[int, NDArray[np.float64]]
+    like: Mapping[int, NDArray[np.int32]]
     reader: psycopg.Connection[Any]
 
     def ask(self, statement: str) -> list[dict[str, Any]]:
@@ -61,18 +66,20 @@ class World:
     def labels(self, name: str, language: str) -> list[str]:
         return [getattr(o, f"label_{language}") for o in self.made.options if o.attribute == name]
 
-    def members(self, chosen: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
-        """Who is in the cohort; no code of an attribute, or only 0, is everybody."""
+    def members(self, chosen: Mapping[str, Sequence[int]], like: int | None = None) -> NDArray[np.bool_]:
+        """Who is in the cohort; no code of an attribute, or only 0, is everybody. `like`: of those like him."""
         who = np.ones(len(self.former), dtype=np.bool_)
+        if like is not None:
+            who = np.isin(self.former.customer_id, self.like.get(like, []))
         for name, codes in chosen.items():
             some = [code for code in codes if code]
             if some:
                 who &= np.isin(self.codes(name), some)
         return who
 
-    def where(self, chosen: Mapping[str, Sequence[int]], language: str = "en") -> str:
-        """The conditions of the native filters, every one of them set."""
-        conditions = []
+    def where(self, chosen: Mapping[str, Sequence[int]], language: str = "en", like: bool | None = None) -> str:
+        """The conditions of the native filters, every one of them set; `like` where a view has it."""
+        conditions = [] if like is None else [f"cohort_like_{language} = '{(YES if like else ALL)[language]}'"]
         for name in NAMES:
             labels = self.labels(name, language)
             words = ", ".join(quoted(labels[code]) for code in chosen.get(name, [0]))
@@ -114,7 +121,11 @@ def world(engine: Engine, reader_passwords: dict[str, str]) -> Iterator[World]:
     registry.promote(
         engine, model_id, distributions=distributions, categories=categories, cohorts=cohort_rows(made)
     )
-    publish(engine, model_id, tonight, own_log_odds)
+    like = {
+        customer: np.sort(rng.choice(former.customer_id, people, replace=False))
+        for customer, people in LIKE.items()
+    }
+    publish(engine, model_id, tonight, own_log_odds, like)
     address = engine.url.set(
         drivername="postgresql", username=roles.DASHBOARD, password=reader_passwords[roles.DASHBOARD]
     )
@@ -126,6 +137,7 @@ def world(engine: Engine, reader_passwords: dict[str, str]) -> Iterator[World]:
             {**columns(former), SCORE_ID: scorecard.exact_score(log_odds)},
             ids,
             {**columns(tonight), SCORE_ID: scorecard.exact_score(own_log_odds)},
+            like,
             reader,
         )
 
@@ -135,7 +147,13 @@ def columns(people: Applications) -> dict[int, NDArray[np.float64]]:
     return {int(key): values[:, place] for place, key in enumerate(feature_ids())}
 
 
-def publish(engine: Engine, model_id: int, people: Applications, log_odds: NDArray[np.float64]) -> None:
+def publish(
+    engine: Engine,
+    model_id: int,
+    people: Applications,
+    log_odds: NDArray[np.float64],
+    like: Mapping[int, NDArray[np.int32]],
+) -> None:
     run_id = ledger.open_run(
         engine, as_of=date(2026, 3, 1), model_id=model_id, source_name="new.csv", source_sha256="2" * 64
     )
@@ -172,6 +190,9 @@ def publish(engine: Engine, model_id: int, people: Applications, log_odds: NDArr
                 },
             )
         )
+        for customer, members in like.items():
+            one = {"customer_id": np.array([customer], np.int32), "members": integer_lists(members[None, :])}
+            tables.write(encode(similar_member, one))
         tables.index()
     ledger.publish(engine, run_id, customers=rows, rejected=0, unknown_categories=0, stage_seconds={})
 
@@ -187,12 +208,14 @@ def comparison(
         f"SELECT {', '.join(groups)}, max(customer_value) AS customer_value, {figures},"
         f" reporting.cohort_note_en((reporting.cohort_summary(cohort)).given) AS note"
         f" FROM reporting.cohort_comparison WHERE customer_id = {customer}"
-        f" AND {world.where(chosen, language)} GROUP BY {', '.join(groups)} LIMIT 1000"
+        f" AND {world.where(chosen, language, how.get('like'))} GROUP BY {', '.join(groups)} LIMIT 1000"
     )
 
 
-def check_comparison(world: World, customer: int, rows: list[dict[str, Any]], who: NDArray[np.bool_]) -> int:
-    """Hold every figure against NumPy; how many were compared."""
+def check_comparison(
+    world: World, customer: int, rows: list[dict[str, Any]], who: NDArray[np.bool_], least: int = 0
+) -> int:
+    """Hold every figure against NumPy, groups under `least` not even counted; how many were compared."""
     assert world.former.target is not None
     outcomes = {"repaid": world.former.target == 0, "defaulted": world.former.target == 1, None: who | True}
     grids = {feature.feature_id: feature.grid for feature in world.made.features}
@@ -204,8 +227,8 @@ def check_comparison(world: World, customer: int, rows: list[dict[str, Any]], wh
         group = world.values[key][who & outcomes[row.get("outcome")]]
         shown = np.sort(group[np.isfinite(group)] * scale)
         own = world.own[key][place] * scale
-        assert row["members"] == len(group)
-        assert row["given"] == len(shown)
+        assert row["members"] == (len(group) if len(group) >= least else None)
+        assert row["given"] == (len(shown) if len(shown) >= least else None)
         assert (row["customer_value"] is None) == np.isnan(own)
         if len(shown) < 30:
             assert row["note"] == "fewer than 30 former customers"
@@ -370,12 +393,18 @@ def test_a_group_under_30_says_so(world: World) -> None:
     assert row["note_en"] == "fewer than 30 former customers"
 
 
-def default_rate(world: World, chosen: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
+def default_rate(
+    world: World, chosen: Mapping[str, Sequence[int]], customer: int | None = None, like: bool | None = None
+) -> list[dict[str, Any]]:
     rate = "(reporting.cohort_rate(cohort))"
+    where = world.where(chosen, like=like)
+    view = "cohort_default_rate"
+    if customer is not None:
+        view, where = "customer_cohort", f"customer_id = {customer} AND {where}"
     return world.ask(
         f"SELECT {rate}.members, {rate}.repaid, {rate}.defaulted, {rate}.default_rate, {rate}.mean_score,"
         f" reporting.cohort_note_en({rate}.members) AS note_en, reporting.cohort_note_fr({rate}.members) AS note_fr"
-        f" FROM reporting.cohort_default_rate WHERE {world.where(chosen)} LIMIT 1000"
+        f" FROM reporting.{view} WHERE {where} LIMIT 1000"
     )
 
 
@@ -420,13 +449,13 @@ def test_bins_hold_who_numpy_puts_into_them(world: World, feature: str, chosen: 
 
 
 def histogram(
-    world: World, customer: int, feature: str, chosen: Mapping[str, Sequence[int]]
+    world: World, customer: int, feature: str, chosen: Mapping[str, Sequence[int]], like: bool | None = None
 ) -> list[dict[str, Any]]:
     return world.ask(
         "SELECT bin, bin_en, lower, upper, outcome, series_en, is_customer_bin,"
         " (reporting.cohort_bar(cohort)).share AS share, (reporting.cohort_bar(cohort)).members AS members"
         f" FROM reporting.cohort_histogram WHERE customer_id = {customer} AND feature = {quoted(feature)}"
-        f" AND {world.where(chosen)} GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY bin LIMIT 1000"
+        f" AND {world.where(chosen, like=like)} GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 6 LIMIT 1000"
     )
 
 
@@ -435,6 +464,116 @@ def test_every_bin_is_there_for_both_outcomes_even_empty(world: World) -> None:
     bins = next(f.bins for f in world.made.features if f.feature_id == by_name()["AMT_ANNUITY"].feature_id)
     assert len(rows) == 2 * len(bins)
     assert min(row["members"] for row in rows) == 0
+
+
+# Like this customer
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("groups", [("feature", "outcome"), ("feature",)])
+@pytest.mark.parametrize("customer", [*LIKE, FIRST_ID + 3])
+def test_of_those_like_the_customer_every_figure_is_numpys(
+    world: World, customer: int, groups: tuple[str, ...], language: str
+) -> None:
+    rows = comparison(world, customer, {}, like=True, groups=groups, language=language)
+    assert len(rows) == len(groups) * len(world.made.features)
+    compared = check_comparison(world, customer, rows, world.members({}, customer), least=20)
+    assert compared > 100 or LIKE.get(customer, 0) < 30
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_with_other_filters_it_is_those_of_them_who_are_like_the_customer(world: World, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    customer = int(rng.choice(list(LIKE)))
+    chosen = random_choice(world, rng, rng.choice(NAMES, size=rng.integers(1, 4), replace=False).tolist())
+    who = world.members(chosen, customer)
+    for groups in (("feature", "outcome"), ("feature",)):
+        rows = comparison(world, customer, chosen, like=True, groups=groups)
+        check_comparison(world, customer, rows, who, least=20)
+    (row,) = default_rate(world, chosen, customer, like=True)
+    told = (None, None, None) if who.sum() < 20 else (int(who.sum()), None, None)
+    if who.sum() >= 30:
+        assert world.former.target is not None
+        told = (int(who.sum()), int(world.former.target[who].sum()), 100 * world.former.target[who].mean())
+        assert row["mean_score"] == pytest.approx(world.values[SCORE_ID][who].mean(), abs=1e-4)
+    else:
+        assert row["note_en"] == "fewer than 30 former customers"
+    assert (row["members"], row["defaulted"], row["default_rate"]) == (
+        *told[:2], None if told[2] is None else pytest.approx(told[2]),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("feature", ["SCORE", "DAYS_BIRTH", "AMT_ANNUITY", "EXT_SOURCE_1", "OWN_CAR_AGE"])
+@pytest.mark.parametrize("customer", [*LIKE, FIRST_ID + 3])
+@pytest.mark.parametrize("chosen", [{}, {"gender": [1]}, {"age": [1, 2]}])
+def test_bins_hold_those_of_them_who_are_like_the_customer(
+    world: World, customer: int, feature: str, chosen: dict[str, list[int]]
+) -> None:
+    assert world.former.target is not None
+    key = SCORE_ID if feature == "SCORE" else by_name()[feature].feature_id
+    scale = 1.0 if feature == "SCORE" else by_name()[feature].display_scale
+    rows = histogram(world, customer, feature, chosen, like=True)
+    assert rows
+    for outcome, target in (("repaid", 0), ("defaulted", 1)):
+        # Each value of a filter is a group of its own here: one under 20 hides them all.
+        parts = [
+            world.members({**chosen, "age": [code]}, customer) & (world.former.target == target)
+            for code in chosen.get("age", [0])
+        ]
+        given = [int(np.isfinite(world.values[key][part]).sum()) for part in parts]
+        values = world.values[key][np.any(parts, axis=0)]
+        shown = values[np.isfinite(values)] * scale
+        for bar in (row for row in rows if row["outcome"] == outcome):
+            if min(given) < 20:
+                assert bar["members"] is bar["share"] is None
+                continue
+            low = -np.inf if bar["lower"] is None else bar["lower"] - 1e-9
+            high = np.inf if bar["upper"] is None else bar["upper"] - 1e-9
+            assert bar["members"] == ((shown >= low) & (shown < high)).sum()
+            assert bar["share"] == (pytest.approx(100 * bar["members"] / len(shown)) if len(shown) >= 30 else None)
+
+
+def test_whoever_does_not_ask_for_those_like_the_customer_gets_all(world: World) -> None:
+    for chosen in ({}, {"gender": [1], "age": [2]}):
+        assert comparison(world, FIRST_ID, chosen) == comparison(world, FIRST_ID, chosen, like=False)
+        assert histogram(world, FIRST_ID, "AMT_ANNUITY", chosen) == histogram(
+            world, FIRST_ID, "AMT_ANNUITY", chosen, like=False
+        )
+        whole = default_rate(world, chosen)
+        assert default_rate(world, chosen, FIRST_ID) == default_rate(world, chosen, FIRST_ID, like=False) == whole
+
+
+def test_the_function_answers_of_those_like_the_customer_as_the_view_does(world: World) -> None:
+    answers = world.ask(
+        f"SELECT * FROM reporting.cohort_statistics('AMT_ANNUITY', gender => 'F', like_customer => {FIRST_ID + 1})"
+    )
+    view = comparison(world, FIRST_ID + 1, {"gender": [1]}, like=True)
+    for row in answers[:2]:
+        (same,) = [r for r in view if (r["feature"], r["outcome"]) == ("AMT_ANNUITY", row["outcome"])]
+        assert row["given"] and {name: same[name] for name in row} == row
+
+
+def test_those_like_two_customers_are_not_asked_for_together(world: World) -> None:
+    rows = ", ".join(
+        f"ROW({world.model_id}, 0, 0, NULL, array_fill(0, ARRAY[10]), {customer})::reporting.cohort_row"
+        for customer in (FIRST_ID, FIRST_ID + 1)
+    )
+    with pytest.raises(psycopg.errors.RaiseException, match="Choose exactly one customer"):
+        world.ask(f"SELECT reporting.rate_cohort(ARRAY[{rows}])")
+
+
+def test_a_model_of_before_it_was_known_where_everybody_stands_has_nobody_like_the_customer(
+    engine: Engine, world: World
+) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("DELETE FROM credit.cohort_place"))
+        rows = connection.execute(
+            text("SELECT (reporting.cohort_rate(cohort)).members, reporting.cohort_note_fr((reporting.cohort_rate("
+                 f"cohort)).members) FROM reporting.customer_cohort WHERE customer_id = {FIRST_ID}"
+                 f" AND {world.where({}, like=True)}")
+        ).all()  # fmt: skip
+        connection.rollback()
+    assert [tuple(row) for row in rows] == [(None, "moins de 30 anciens clients")]
 
 
 # What is refused
@@ -487,11 +626,15 @@ def test_an_unknown_customer_or_value_gives_no_rows(world: World, view: str) -> 
 
 
 def test_readers_cannot_read_the_tables(world: World) -> None:
-    for table in ("cohort_option", "cohort_member", "cohort_feature", "cohort_slice", "cohort_bin"):
+    for table in (
+        "cohort_option", "cohort_member", "cohort_feature", "cohort_slice", "cohort_bin", "cohort_place",
+        "similar_member",
+    ):  # fmt: skip
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             world.ask(f"SELECT * FROM credit.{table}")
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        world.ask(f"SELECT reporting.cohort_bitmap({world.model_id}, 0, 0, NULL)")
+    for bitmap in ("cohort_bitmap({}, 0, 0, NULL)", f"like_bitmap({{}}, 0, 0, {FIRST_ID})"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            world.ask(f"SELECT reporting.{bitmap.format(world.model_id)}")
 
 
 # Options
@@ -584,7 +727,9 @@ def test_cohorts_are_loaded_once_and_go_as_a_whole(engine: Engine, world: World)
     with transaction(engine) as connection:
         work = connection.begin_nested()
         cohort.remove(connection, [world.model_id])
-        for table in ("cohort_option", "cohort_member", "cohort_feature", "cohort_slice", "cohort_bin"):
+        for table in (
+            "cohort_option", "cohort_member", "cohort_feature", "cohort_slice", "cohort_bin", "cohort_place",
+        ):  # fmt: skip
             assert connection.scalar(text(f"SELECT count(*) FROM credit.{table}")) == 0
         work.rollback()
 

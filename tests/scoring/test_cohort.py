@@ -101,6 +101,9 @@ def test_places_are_in_the_order_of_the_values_and_slices_are_their_digits(
         for outcome, place in enumerate(places):
             values = column[feature.feature_id][made.target == outcome]
             expected = np.sort(feature.grid.codes(values[np.isfinite(values)]))
+            codes_of_rows = feature.grid.codes(column[feature.feature_id][place.rows])
+            assert (made.target[place.rows] == outcome).all() and len(set(place.rows)) == len(place.rows)
+            assert (codes_of_rows == expected).all()
             everybody, *digits = (unpack(bits) for bits in place.slices)
             assert everybody.all() and len(everybody) == len(expected)
             assert len(digits) == feature.grid.bits

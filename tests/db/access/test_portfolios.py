@@ -313,6 +313,22 @@ def test_analysts_and_those_whom_the_dashboards_vouch_for_see_everybody(
     assert len(ids(ask(query, looking("operator", everybody=True)))) == 300
 
 
+def test_who_is_like_a_customer_is_counted_for_the_own_customers_only(
+    limited: None, nights: list[int], ask: Callable[..., list[dict[str, Any]]]
+) -> None:
+    """Also for who makes up what the views hand to the functions."""
+    model = ask("SELECT model_id FROM reporting.published_run", None, roles.ANALYST)[0]["model_id"]
+    forged = (
+        f"SELECT (reporting.rate_cohort(ARRAY[ROW({model}, NULL, NULL, NULL, array_fill(0, ARRAY[10]), {{}})"
+        "::reporting.cohort_row])).members"
+    )
+    called = "SELECT members FROM reporting.cohort_statistics('SCORE', like_customer => {}) WHERE outcome = 'all'"
+    for question in (forged, called):
+        assert ask(question.format(OWN[0]), looking("alice")) == [{"members": 200}]
+        assert ask(question.format(OTHER), looking("alice")) == [{"members": None}]
+        assert ask(question.format(OTHER), None, roles.ANALYST) == [{"members": 200}]
+
+
 def test_what_is_said_of_the_night_as_a_whole_stays(
     engine: Engine, limited: None, ask: Callable[..., list[dict[str, Any]]]
 ) -> None:

@@ -264,7 +264,7 @@ def test_retiring_drops_details_and_keeps_scores_ledger_and_the_runs_in_use(fres
 
 def test_retiring_takes_offers_and_similar_customers_along_and_leaves_what_people_decided(fresh: Engine) -> None:
     model_id = ledger.new_model(fresh)
-    offers = ("what_if", "what_if_summary", "similar_customer")
+    offers = ("what_if", "what_if_summary", "similar_customer", "similar_member")
     nights = []
     for day in (1, 2, 3):
         nights.append(ledger.night(fresh, model_id, day=date(2026, 3, day), sha256=f"{day:064d}"))
@@ -275,6 +275,7 @@ def test_retiring_takes_offers_and_similar_customers_along_and_leaves_what_peopl
                     "36, 312000, 9876.54, 0.05, 95, 'accept', true, true, false",
                     "'found', 48, 0.01, 36, 312000, 9876.54, 0.05, 95",
                     "200, 31, 0.155, 0.111, 0.212, 0.17, 1.5",
+                    "ARRAY(SELECT generate_series(1, 200))",
                 ),
                 strict=True,
             ):

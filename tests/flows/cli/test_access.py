@@ -57,7 +57,7 @@ MATRIX: dict[str, dict[str, str]] = {
         r"credit relation (decision|review|review_conclusion)(_\w+_seq)?$": "SELECT",
         r"credit relation decision_ground$": "SELECT",
         r"credit relation (new_customer|score|shap_value|reason|former_customer)(_[rm]\d{8})?$": EVERYTHING,
-        r"credit relation (similar_customer|former_code)(_[rm]\d{8})?$": EVERYTHING,
+        r"credit relation (similar_customer|similar_member|former_code)(_[rm]\d{8})?$": EVERYTHING,
         r"credit relation what_if(_summary)?(_r\d{8})?$": EVERYTHING,
         r"credit relation ": "SELECT INSERT UPDATE DELETE",
         r"creditlens_private relation schema_version$": "SELECT",
@@ -236,7 +236,7 @@ def test_nothing_belongs_to_a_login_but_the_writers_tables(server: psycopg.Conne
     assert {what.split()[0] for owner, what in owners if owner == VIEWS} == {"reporting"}
     tables = {what for owner, what in owners if owner == WRITER and not re.search("pk_|ix_|pkey|_key", what)}
     parted = ("new_customer", "score", "shap_value", "reason", "what_if", "what_if_summary", "similar_customer")
-    parted += ("former_customer", "former_code")
+    parted += ("similar_member", "former_customer", "former_code")
     assert tables == {f"credit {table}" for table in parted}
 
 

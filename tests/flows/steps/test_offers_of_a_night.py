@@ -69,12 +69,12 @@ def test_two_workers_tell_the_same_reasons_similar_customers_and_offers_as_one_p
                 f"SELECT md5((to_jsonb(t) - 'run_id')::text) FROM credit.{table} AS t WHERE run_id = {run_id}"
                 " ORDER BY 1"
             )
-            for table in ("reason", "similar_customer", "what_if", "what_if_summary")
+            for table in ("reason", "similar_customer", "similar_member", "what_if", "what_if_summary")
         }
 
     monkeypatch.setenv("CREDITLENS_DASK", "local:2")
     spread = nightly(files[1], force=True)
     expected = told(refusing.run.run_id)
     assert all(expected.values())
-    assert len(expected["similar_customer"]) == 300
+    assert len(expected["similar_customer"]) == len(expected["similar_member"]) == 300
     assert told(spread.run.run_id) == expected

@@ -1,11 +1,14 @@
-"""Similar former customers as a night keeps them: found by plain comparison too, and never one who is erased."""
+"""Similar former customers as a night keeps them: found by plain comparison too, and never one who is erased.
+
+Cohorts of those who are like a customer are counted of the same people as the card.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,6 +27,22 @@ from scoring.similar.codes import to_log_odds
 from scoring.training import Trained
 from tests.migrations.nights import Query, checked, load_model, publish_night
 
+PARTS = {"part": "customer", "members": "member"}
+EVERY_FILTER = (
+    *("credit", "age", "annuity_income", "gender", "education"),
+    *("family", "housing", "occupation", "region", "contract"),
+)
+
+
+def like(query: Query, customer: int, chosen: str = "Yes") -> dict[str, Any]:
+    """The cohort of those like a customer, as Compare asks for it."""
+    others = " AND ".join(f"cohort_{name}_en = 'All'" for name in EVERY_FILTER)
+    return query.one(
+        "SELECT (reporting.cohort_rate(cohort)).* FROM reporting.customer_cohort"
+        f" WHERE customer_id = :customer AND cohort_like_en = :chosen AND {others}",
+        customer=customer, chosen=chosen,
+    )  # fmt: skip
+
 
 class World(NamedTuple):
     engine: Engine
@@ -39,19 +58,21 @@ class World(NamedTuple):
 
     def failing(self, change: str) -> list[str]:
         """The checks that do not pass after a change of what is kept, which is then taken back."""
-        part = f"credit.similar_customer_r{self.run_id:08d}"
+        tables = {name: f"credit.similar_{of}_r{self.run_id:08d}" for name, of in PARTS.items()}
         with self.engine.begin() as connection:
-            connection.execute(text(f"CREATE TABLE credit.before AS SELECT * FROM {part}"))
-            connection.execute(text(change.format(part=part)))
+            for name, table in tables.items():
+                connection.execute(text(f"CREATE TABLE credit.before_{name} AS SELECT * FROM {table}"))
+            connection.execute(text(change.format(**tables)))
         try:
             again = compared_again(self.similar, self.chunks)
             checks = audit_similar(self.engine, self.run_id, customers=self.customers, again=again)
             return [check.name for check in checks if not check.passed]
         finally:
             with self.engine.begin() as connection:
-                connection.execute(text(f"DELETE FROM {part}"))
-                connection.execute(text(f"INSERT INTO {part} SELECT * FROM credit.before"))
-                connection.execute(text("DROP TABLE credit.before"))
+                for name, table in tables.items():
+                    connection.execute(text(f"DELETE FROM {table}"))
+                    connection.execute(text(f"INSERT INTO {table} SELECT * FROM credit.before_{name}"))
+                    connection.execute(text(f"DROP TABLE credit.before_{name}"))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +88,10 @@ def world(
 
 
 def test_what_is_kept_is_what_comparing_with_everybody_finds(world: World) -> None:
-    kept = world.query("SELECT * FROM credit.similar_customer ORDER BY customer_id")
+    kept = world.query(
+        "SELECT * FROM credit.similar_customer JOIN credit.similar_member USING (run_id, customer_id)"
+        " ORDER BY customer_id"
+    )
     plain = sorted(
         (each for chunk in world.chunks for each in world.similar.plainly(chunk)), key=lambda each: each.customer_id
     )
@@ -77,6 +101,18 @@ def test_what_is_kept_is_what_comparing_with_everybody_finds(world: World) -> No
             each.customer_id, each.neighbours, each.defaulted, each.distance,
         )  # fmt: skip
         assert row["default_rate"] == each.defaulted / each.neighbours
+        assert tuple(row["members"]) == each.members
+
+
+def test_the_cohort_of_those_like_a_customer_is_whom_the_card_counts(world: World) -> None:
+    cards = world.query("SELECT * FROM reporting.similar_customers ORDER BY md5(customer_id::text) LIMIT 40")
+    everybody = len(world.similar.target)
+    for card in cards:
+        cohort = like(world.query, card["customer_id"])
+        assert (cohort["members"], cohort["defaulted"]) == (card["neighbours"], card["defaulted"])
+        assert cohort["default_rate"] == pytest.approx(100 * card["default_rate"], abs=1e-12)
+        assert like(world.query, card["customer_id"], "All")["members"] == everybody
+    assert like(world.query, cards[0]["customer_id"])["members"] == 200
 
 
 def test_codes_and_folds_come_back_from_the_database_as_they_were(
@@ -92,7 +128,10 @@ def test_codes_and_folds_come_back_from_the_database_as_they_were(
     ("change", "failed"),
     [
         ("UPDATE {part} SET low = low + 0", []),
-        ("DELETE FROM {part} WHERE customer_id % 2 = 0", ["similar_customers_told", "similar_found_otherwise"]),
+        (
+            "DELETE FROM {part} WHERE customer_id % 2 = 0",
+            ["similar_customers_told", "similar_lists_of_wrong_size", "similar_found_otherwise"],
+        ),
         (
             "UPDATE {part} SET defaulted = neighbours - defaulted, default_rate = 1 - default_rate,"
             " low = 1 - high, high = 1 - low",
@@ -100,6 +139,12 @@ def test_codes_and_folds_come_back_from_the_database_as_they_were(
         ),
         ("UPDATE {part} SET low = low * 0.99", ["similar_error"]),
         ("UPDATE {part} SET model_probability = 0.5", ["similar_error"]),
+        (
+            "DELETE FROM {members} WHERE customer_id % 2 = 0",
+            ["similar_lists_of_wrong_size", "similar_found_otherwise"],
+        ),
+        ("UPDATE {members} SET members = members[2:]", ["similar_lists_of_wrong_size", "similar_found_otherwise"]),
+        ("UPDATE {members} SET members[1] = 1", ["similar_found_otherwise"]),
     ],
 )  # fmt: skip
 def test_the_audit_finds_what_was_changed(world: World, change: str, failed: list[str]) -> None:
@@ -109,7 +154,7 @@ def test_the_audit_finds_what_was_changed(world: World, change: str, failed: lis
 def test_customers_in_another_order_have_the_same_neighbours(world: World) -> None:
     chunk = world.chunks[0]
     order = np.random.default_rng(4).permutation(len(chunk.applications))
-    told, turned = world.similar.outcomes(chunk), world.similar.outcomes(chunk.take(order))
+    told, turned = (world.similar.neighbourhoods(each).outcomes for each in (chunk, chunk.take(order)))
     assert np.array_equal(told.defaulted[order], turned.defaulted)
     assert np.array_equal(told.distance[order], turned.distance)
 
@@ -151,8 +196,18 @@ def test_who_is_erased_is_in_no_neighbourhood_and_has_no_codes(
     assert before is not None
     found = before.laid_out.nearest(before._explained(chunks[0].applications))
     erased = int(before.customer_id[found.rows[0, 0]])
+    listed = "SELECT count(*) AS n FROM credit.similar_member WHERE :his = ANY (members)"
+    assert 0 < query.one(listed, his=erased)["n"] == rows.find(engine, erased)["credit.similar_member"]
+    one = int(chunks[0].applications.customer_id[0])
+    assert like(query, one)["members"] == 200
     removed = rows.erase(engine, erased, describe=describe_former)
-    assert removed["similar_customer"] == len(applications)
+    assert removed["similar_customer"] == removed["similar_member"] == len(applications)
+    assert removed["cohort_place"] == 1
+    assert rows.find(engine, erased) == {}
+    assert query("SELECT * FROM credit.similar_member") == []
+    # Of a night that does not know who is like a customer, nobody is, and all are all but him.
+    assert like(query, one)["members"] is None
+    assert like(query, one, "All")["members"] == len(former) - 1
     assert removed["former_code"] == 1
     # What was told with him in it is told no more, and the view says so.
     assert query("SELECT * FROM credit.similar_customer") == []
@@ -167,11 +222,24 @@ def test_who_is_erased_is_in_no_neighbourhood_and_has_no_codes(
     # The next night counts without him.
     publish_night(engine, model_id, trained, applications, date(2026, 3, 2))
     assert query.one("SELECT count(*) AS n FROM credit.similar_customer")["n"] == len(applications)
+    assert query.one(listed, his=erased)["n"] == 0
+    card = query.one("SELECT * FROM reporting.similar_customers WHERE customer_id = :one", one=one)
+    assert (card["neighbours"], card["defaulted"]) == tuple(
+        like(query, one)[name] for name in ("members", "defaulted")
+    )
+
+
+def test_no_statistics_of_the_planner_hold_who_is_like_whom(world: World) -> None:
+    with world.engine.begin() as connection:
+        connection.execute(text(f"ANALYZE credit.similar_member_r{world.run_id:08d}"))
+    sampled = world.query("SELECT attname FROM pg_stats WHERE tablename LIKE 'similar\\_member\\_r%'")
+    assert {row["attname"] for row in sampled} == {"run_id", "customer_id"}
 
 
 def test_a_persons_copy_has_what_was_told_and_what_others_are_compared_with(world: World, trained: Trained) -> None:
     customer = int(world.chunks[0].applications.customer_id[0])
     (told,) = copy.everything(world.engine, customer)["similar"]
+    assert told.pop("neighbours_are_kept") is True
     kept = world.query.one("SELECT * FROM credit.similar_customer WHERE customer_id = :customer", customer=customer)
     assert {name: kept[name] for name in told if name != "as_of"} == {
         name: value for name, value in told.items() if name != "as_of"
@@ -181,6 +249,15 @@ def test_a_persons_copy_has_what_was_told_and_what_others_are_compared_with(worl
     names = [feature.name for feature in explained_features()]
     assert [line["column_name"] for line in lines] == names
     assert [line["contribution"] for line in lines] == to_log_odds(world.similar.codes[0]).tolist()  # type: ignore[arg-type]
+    # The number of a place says how many of the same outcome stand before it.
+    amount = "SELECT amt_credit, target FROM credit.former_customer WHERE customer_id = :one"
+    between = world.query.one(
+        f"SELECT count(*) FILTER (WHERE f.amt_credit < h.amt_credit) AS before,"
+        f" count(*) FILTER (WHERE f.amt_credit <= h.amt_credit) AS last"
+        f" FROM credit.former_customer AS f JOIN ({amount}) AS h ON f.target = h.target", one=one,
+    )  # fmt: skip
+    (place,) = (line["place_among_former"] for line in lines if line["column_name"] == "AMT_CREDIT")
+    assert between["before"] < place <= between["last"]
 
 
 def test_with_fewer_than_twenty_former_customers_nothing_is_told(
