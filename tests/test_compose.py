@@ -229,15 +229,3 @@ def test_the_dashboards_share_what_nights_drop(compose: dict) -> None:
     name = "CREDITLENS_REDIS_URL_FILE"
     values = {service: compose["services"][service]["environment"][name] for service in OURS}
     assert set(values.values()) == {"/run/secrets/redis_url"}
-
-
-# --- the proxy ------------------------------------------------------------------------------------
-
-
-def test_the_proxy_replaces_what_a_browser_claims_about_itself_and_logs_no_questions() -> None:
-    text = (PROJECT / "superset_assets" / "proxy" / "nginx.conf.template").read_text()
-    assert "proxy_set_header X-Forwarded-For $remote_addr;" in text
-    log = text.partition("log_format without_questions")[2].partition(";")[0]
-    assert "$request_uri" not in log and "$args" not in log and '"$request"' not in log
-    assert "ssl_protocols TLSv1.2 TLSv1.3;" in text
-    assert "http2" in text and "gzip on;" in text and "proxy_cache pages;" in text
