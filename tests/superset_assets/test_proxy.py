@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -163,3 +164,45 @@ def test_only_tls_of_today_is_spoken(proxy: Proxy) -> None:
     old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     with httpx.Client(verify=old, trust_env=False) as client, pytest.raises(httpx.ConnectError):
         client.get(proxy.url)
+
+
+# --- what is written down -------------------------------------------------------------------------------
+
+NUMBERS = ("100501", "100502", "100503", "100504")
+ABOUT_PEOPLE = (
+    "/creditlens/decide/100501",
+    "/creditlens/review/100501?language=fr",
+    "/creditlens/letter/100502?kind=sheet",
+    "/creditlens/letter/100502/",
+    "/CreditLens//decide/100503",
+    "/creditlens/%64ecide/100503",
+    "/creditlens/decide%2F100504",
+    "/superset/dashboard/customer-en/?customer=100504",
+)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_nothing_that_the_proxy_writes_down_holds_a_customer_s_number(
+    proxy: Proxy, alone: Proxy, there: bool
+) -> None:
+    one = proxy if there else alone
+    for path in ABOUT_PEOPLE:
+        one.client.get(path, headers={"Referer": f"{one.url}/?customer=100501"})
+        httpx.get(one.plain + path, headers={"Referer": f"{one.url}/?customer=100501"}, trust_env=False)
+    one.client.get("/creditlens/reviews")
+    one.client.get("/last")
+    written = wait_for_line(one, '"GET /last"')
+    assert [number for number in NUMBERS if number in written] == []
+    # What it is for is still told.
+    status = 200 if there else 503
+    assert f'"GET /creditlens/decide/*" {status} ' in written and f'"GET /creditlens/reviews" {status} ' in written
+    assert f'"GET /superset/dashboard/customer-en/" {status} ' in written
+
+
+def wait_for_line(one: Proxy, text: str) -> str:
+    """Everything written down, once this is."""
+    deadline = time.monotonic() + 10
+    while text not in one.log():
+        assert time.monotonic() < deadline, one.log()
+        time.sleep(0.05)
+    return one.log()
