@@ -6,7 +6,7 @@ ARG PYTHON_IMAGE=python:3.11-slim
 FROM ${PYTHON_IMAGE} AS system
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --user-group --home-dir /state --no-create-home --shell /usr/sbin/nologin creditlens \
-    && install -d -o creditlens -g creditlens -m 0700 /state
+    && install -d -o creditlens -g creditlens -m 0700 /state /archive
 COPY .ci/slim.sh /slim.sh
 RUN /slim.sh system && rm /slim.sh
 

@@ -96,7 +96,7 @@ def test_migrations_come_after_postgres_and_before_all_that_is_ours(compose: dic
 
 def test_secrets_are_files_and_stand_in_no_environment(written: dict) -> None:
     secret = re.compile(r"PASSWORD|SECRET|TOKEN|KEY|_URL$")
-    harmless = {"PREFECT_API_URL"}
+    harmless = {"PREFECT_API_URL", "CREDITLENS_DASHBOARDS_URL"}
     for name, service in written["services"].items():
         for variable in service.get("environment", {}):
             assert variable.endswith("_FILE") or variable in harmless or not secret.search(variable), name
@@ -220,24 +220,44 @@ def test_the_prefect_server_is_set_as_the_one_that_up_starts(compose: dict) -> N
 def test_a_container_of_its_own_watches_with_the_settings_of_the_nights(compose: dict) -> None:
     nights, watch = compose["services"]["schedule"], compose["services"]["watch"]
     assert watch["command"] == ["watch"]
-    assert nights["environment"] == {**watch["environment"], "CREDITLENS_DATA": "/data"}
+    assert nights["environment"] == watch["environment"]
     assert {"CREDITLENS_CRON", "CREDITLENS_NOTIFY_URL_FILE", "PREFECT_API_URL"} <= set(watch["environment"])
-    assert watch["volumes"] == nights["volumes"][:1]
+
+
+def test_where_people_are_erased_everything_can_be_searched_and_the_dashboards_name_what_they_cannot(
+    compose: dict,
+) -> None:
+    """Else the next night brings a person back, and nobody was told."""
+    watch, superset = compose["services"]["watch"], compose["services"]["superset"]
+    assert watch["volumes"] == compose["services"]["schedule"]["volumes"]
+    mounted = {re.findall(r":(/\w+)(?::r[ow])?$", one)[0]: one for one in watch["volumes"]}
+    assert set(mounted) == {"/state", "/data", "/archive"} and mounted["/data"].endswith(":ro")
+    assert watch["environment"]["CREDITLENS_DATA"] == "/data"
+    assert "prefect_database_url" in sources(watch)
+    # As the stores of privacy/ know of them.
+    assert superset["environment"]["CREDITLENS_DATA"] == "/data"
+    assert superset["environment"]["PREFECT_API_URL"] == watch["environment"]["PREFECT_API_URL"]
+    documented = (PROJECT / "flows" / "README.md").read_text()
+    commands = re.findall(r"exec (?:-T )?(\w+) creditlens (\w+)", documented)
+    assert {service for service, command in commands if command != "dashboards"} == {"watch"}
+
+
+def test_every_setting_can_be_set_in_containers_or_the_readme_says_that_it_cannot(compose: dict) -> None:
+    passed = {name.removesuffix("_FILE") for name in OURS for name in compose["services"][name]["environment"]}
+    section = (PROJECT / "flows" / "README.md").read_text().partition("## For a team")[2].partition("\n## ")[0]
+    without = section.partition("What containers do not have")[2].partition("\n\n")[0]
+    for field in Settings.model_fields:
+        variable = f"CREDITLENS_{field.upper()}"
+        assert (variable in passed) is not (f"`{variable}`" in without), variable
+
+
+def test_pages_of_prefect_speak_the_language_of_the_dashboards_and_lead_to_them(compose: dict) -> None:
+    for name in ("CREDITLENS_SUPERSET_LOCALE", "CREDITLENS_DASHBOARDS_URL", "CREDITLENS_LETTER_TEMPLATE"):
+        assert name in compose["services"]["schedule"]["environment"]
+        assert name in compose["services"]["superset"]["environment"]
 
 
 def test_the_dashboards_share_what_nights_drop(compose: dict) -> None:
     name = "CREDITLENS_REDIS_URL_FILE"
     values = {service: compose["services"][service]["environment"][name] for service in OURS}
     assert set(values.values()) == {"/run/secrets/redis_url"}
-
-
-# --- the proxy ------------------------------------------------------------------------------------
-
-
-def test_the_proxy_replaces_what_a_browser_claims_about_itself_and_logs_no_questions() -> None:
-    text = (PROJECT / "superset_assets" / "proxy" / "nginx.conf.template").read_text()
-    assert "proxy_set_header X-Forwarded-For $remote_addr;" in text
-    log = text.partition("log_format without_questions")[2].partition(";")[0]
-    assert "$request_uri" not in log and "$args" not in log and '"$request"' not in log
-    assert "ssl_protocols TLSv1.2 TLSv1.3;" in text
-    assert "http2" in text and "gzip on;" in text and "proxy_cache pages;" in text

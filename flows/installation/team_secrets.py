@@ -1,7 +1,7 @@
 """`make secrets`: the files of secrets that docker-compose.yml gives to containers. What is there stays.
 
 Only the standard library is imported: whoever runs containers has installed nothing else. The folder is closed to
-others; the files in it can be read, since in a container each is another user's.
+others; the files in it can be read, since in a container each is another user's, and their owner may write to them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from flows.installation import atomic
 
@@ -20,6 +21,7 @@ CERTIFICATE, KEY = "tls_certificate", "tls_key"
 # Who is to be told of nights; empty files until somebody writes an address into them.
 OPTIONAL = ("notify_url", "smtp_url")
 DAYS = 90
+MODE = 0o644
 
 
 def write_missing(folder: Path) -> list[str]:
@@ -31,10 +33,13 @@ def write_missing(folder: Path) -> list[str]:
     def once(name: str, content: str) -> str:
         path = folder / name
         if not path.exists():
-            atomic.write(path, content, mode=0o600)
-            path.chmod(0o444)
+            atomic.write(path, content, mode=MODE)
             written.append(name)
-        return path.read_text().strip()
+        # Also of one that was there: the umask is another one here, or its writer was killed before this.
+        if path.stat().st_mode & 0o777 != MODE:
+            path.chmod(MODE)
+        # One that somebody chose may hold any character; it is made a part of addresses.
+        return quote(path.read_text().strip(), safe="")
 
     postgres, prefect, redis = (
         once(f"{name}_password", secrets.token_urlsafe(32) + "\n") for name in ("postgres", "prefect", "redis")
@@ -64,7 +69,7 @@ def self_signed(folder: Path, host: str) -> list[str]:
     if done.returncode:
         sys.exit(f"creditlens: openssl made no certificate: {done.stderr.strip().splitlines()[-1]}")
     for name in (CERTIFICATE, KEY):
-        (folder / name).chmod(0o444)
+        (folder / name).chmod(MODE)
     return [CERTIFICATE, KEY]
 
 
@@ -81,7 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         written += self_signed(chosen.folder, chosen.self_signed)
     print(f"{chosen.folder}: {', '.join(written) or 'nothing'} written, the rest was there.")
     missing = [name for name in (CERTIFICATE, KEY) if not (chosen.folder / name).exists()]
-    if missing:
+    if len(missing) == 1:
+        there = KEY if missing == [CERTIFICATE] else CERTIFICATE
+        print(f"{missing[0]} is missing, {there} is there: put the one that fits it there (PEM), or for trying")
+        print(f"remove {chosen.folder / there} and run `make secrets SELF_SIGNED=127.0.0.1`.")
+    elif missing:
         print(
             f"Still missing: {' and '.join(missing)}. Put your certificate and key there (PEM), or for trying run"
         )

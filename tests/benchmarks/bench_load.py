@@ -31,12 +31,12 @@ from tests.benchmarks.advisors import Seen, Work, at_work
 from tests.benchmarks.bench_dashboards import Asked, prepare, served, settings, walk
 from tests.benchmarks.measure import STATE, Result, _proportional_mb, at_most
 from tests.e2e.desk import Desk, browser
+from tests.nginx_server import CERTIFICATE, configure, wait_until_it_answers
 from tests.superset_fixture import Superset, csrf_token, sign_in
 
 ADVISORS = 50
 SECONDS = 120
 PROGRAMS = ("nginx", "redis-server", "openssl")
-TEMPLATE = PROJECT / "superset_assets" / "proxy" / "nginx.conf.template"
 
 
 def missing() -> list[str]:
@@ -62,7 +62,7 @@ def run() -> Iterator[Result]:
                     ports = [int(superset.url.rsplit(":", 1)[1])]
                     ports += [some.enter_context(another_server(superset.settings)) for _ in range(servers - 1)]
                     address = some.enter_context(proxy(folder, ports))
-                    trusted = ssl.create_default_context(cafile=str(folder / "certificate.pem"))
+                    trusted = ssl.create_default_context(cafile=str(folder / CERTIFICATE))
                     with client_of(superset, address, trusted) as client:
                         # Every process of the servers answers some times before anything is measured.
                         at_work(client, work, advisors=10, seconds=15, trusted=trusted, cached=False)
@@ -210,41 +210,6 @@ def answers(address: str) -> bool:
 def proxy(folder: Path, ports: Sequence[int]) -> Iterator[str]:
     """nginx with the configuration of the containers before some servers; its address."""
     port, plain = free_port(None), free_port(None)
-    if not (folder / "certificate.pem").exists():
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-             "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-             "-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")],
-            check=True, capture_output=True,
-        )  # fmt: skip
-    servers = "".join(f"server 127.0.0.1:{each}; " for each in ports)
-    configuration = TEMPLATE.read_text()
-    for written, here in {
-        "${CREDITLENS_DASHBOARDS}": "dashboards",
-        "resolver ${NGINX_LOCAL_RESOLVERS} valid=5s ipv6=off;": "",
-        "/run/secrets/tls_certificate": str(folder / "certificate.pem"),
-        "/run/secrets/tls_key": str(folder / "key.pem"),
-        "/var/cache/nginx": str(folder),
-        "/dev/stdout": str(folder / "access.log"),
-        "listen 8080;": f"listen 127.0.0.1:{plain};",
-        "listen 8443 ssl": f"listen 127.0.0.1:{port} ssl",
-    }.items():
-        configuration = configuration.replace(written, here)
-    temporary = "".join(
-        f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    file = folder / f"nginx-{port}.conf"
-    file.write_text(
-        f"daemon off; user root; pid {folder}/nginx-{port}.run; worker_processes 1;\n"
-        "events { worker_connections 1024; }\n"
-        f"http {{ include /etc/nginx/mime.types; {temporary} upstream dashboards {{ {servers} keepalive 32; }}\n"
-        f"{configuration}\n}}\n"
-    )
-    path = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert path is not None
-    with started(folder, "nginx", [path, "-c", str(file), "-e", str(folder / "nginx-error.log")]):
-        deadline = time.monotonic() + 30
-        while not answers(f"http://127.0.0.1:{plain}/proxy/health"):
-            assert time.monotonic() < deadline, (folder / "nginx-error.log").read_text()
-            time.sleep(0.2)
+    with started(folder, "nginx", configure(folder, port, plain, ports)):
+        wait_until_it_answers(plain, folder)
         yield f"https://localhost:{port}"

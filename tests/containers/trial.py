@@ -137,6 +137,8 @@ class Trial:
                     assert not [value for value in values if value.encode() in content], f"{name}: {file}"
             described = self.engine.podman("inspect", self.engine.container(name))
             assert not [value for value in values if value in described], f"{name}: inspect"
+        # At least the first process of each.
+        assert looked_at >= 2 * len(SERVICES), looked_at
         return f"{looked_at} environments and command lines"
 
     def threads_follow_the_quota(self) -> str:
@@ -151,6 +153,9 @@ class Trial:
             "-c", asked,
         ).split()  # fmt: skip
         assert half[0] == "1" and int(half[1]) == 600 * 1024**2, half
+        # As docker-compose.yml bounds it, on a machine that has as many.
+        assert processors == str(min(2, len(os.sched_getaffinity(0)))), processors
+        assert int(memory) <= 4 * 1024**3, memory
         return f"{processors} threads and {int(memory) / 1e9:.1f} GB of a quota of 2 and 4g; 1 of a quota of 0.5"
 
     def the_schedule_runs_a_night(self) -> str:
@@ -274,6 +279,8 @@ class Trial:
         stores = [one["store"] for one in erased["searched"]]  # type: ignore[attr-defined, index, union-attr]
         assert any("Redis" in str(store) for store in stores), stores
         assert any("Prefect" in str(store) for store in stores), stores
+        # The file of tonight has all customers, this one too: the next night would bring the person back.
+        assert "/data/application_test.csv" in erased["files_not_ours"], erased  # type: ignore[operator]
         gone = "SELECT count(*) FROM reporting.customer WHERE customer_id = {}"
         assert self.value(gone.format(customer)) == "0"
         restored = creditlens("restore", "/state/before.backup", "--force")

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from flows.archives import known
-from flows.privacy.stores.base import Erased, Found, Store
+from flows.privacy.stores.base import Erased, Found, NotSearched, Store
 from flows.privacy.stores.files import blacken, hits, without_rows
 from flows.privacy.stores.prefect_database import prefect_database
 from flows.services import superset
@@ -71,6 +71,16 @@ class InputFolder(Store):
 
     def there(self) -> bool:
         return self._settings.data is not None
+
+    def why_not(self) -> NotSearched | None:
+        # In a container, say, that nights do not run in.
+        if self._settings.data is None or self._settings.data.is_dir():
+            return None
+        return NotSearched(
+            self.name,
+            "it could not be searched: it is not there",
+            "search its application_* for the number: the next night reads them",
+        )
 
     def places(self) -> Collection[str]:
         return [str(path) for path in self._files()]

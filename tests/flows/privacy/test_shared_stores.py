@@ -16,6 +16,7 @@ from flows.privacy.stores.database import Database
 from flows.privacy.stores.elsewhere import OtherPrefect
 from flows.privacy.stores.prefect_postgres import PrefectPostgres
 from flows.privacy.stores.shared_answers import SharedAnswers
+from flows.privacy.stores.state_folder import InputFolder
 from flows.privacy.stores.superset_database import SupersetDatabase
 from flows.services import shared_answers
 from flows.settings import Settings
@@ -129,3 +130,12 @@ def test_a_database_of_prefect_that_is_away_is_named_without_its_password(
     monkeypatch.setenv("CREDITLENS_PREFECT_DATABASE_URL", "postgresql://prefect:hidden@127.0.0.1:1/prefect")
     why = PrefectPostgres(Settings()).why_not()
     assert isinstance(why, NotSearched) and "hidden" not in str(why)
+
+
+def test_a_folder_of_applications_that_is_not_there_is_named_as_not_searched(tmp_path: Path) -> None:
+    """As in the container of the dashboards, which nights do not run in."""
+    away = InputFolder(Settings(data=tmp_path / "away"))
+    assert away.there()
+    why = away.why_not()
+    assert isinstance(why, NotSearched) and why.store == f"input folder {tmp_path / 'away'}"
+    assert InputFolder(Settings(data=tmp_path)).why_not() is None
