@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,13 +53,15 @@ def archive(
                 before=before and before.date(),
                 run_ids=run or (),
             )
-        say(json_output, answers.Archived, done, archived_text(done))
+        say(json_output, answers.Archived, done, archived_text(done, before and before.date()))
 
 
-def archived_text(done: dict[str, Any]) -> str:
+def archived_text(done: dict[str, Any], before: date | None = None) -> str:
     """What is in an archive now, for people."""
     lines = [_line(night) for night in done["nights"]]
-    if not lines:
+    if not lines and before:
+        lines = [f"No night is of a date before {before}."]
+    elif not lines:
         lines = ["No night is beyond the retention; name one with --run, or a date with --before."]
     if done["erased_again"]:
         lines.append(f"Removed {done['erased_again']:,} rows of people who were erased since they were archived.")

@@ -1,0 +1,76 @@
+"""Archives that are away, damaged or cut short, and nights that come in between: nobody is missed, all is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from db.runs import ledger as runs_ledger
+from flows.archives import known
+from flows.operations import archive as archiving
+from flows.settings import Settings
+from tests.db import ledger
+from tests.installation import Installation
+
+PEOPLE = np.arange(700_007, 700_017, dtype=np.int32)
+
+
+def night(installation: Installation, model_id: int, day: int) -> int:
+    """A published run of these people."""
+    people, each = len(PEOPLE), 3 * len(PEOPLE)
+    columns = ledger.tables()
+    changes: dict[str, Any] = {
+        f"{table}.{name}": np.resize(values, people)
+        for table in ("new_customer", "score")
+        for name, values in columns[table].items()
+        if isinstance(values, np.ndarray)
+    }
+    changes |= {
+        "new_customer.customer_id": PEOPLE,
+        "score.customer_id": PEOPLE,
+        "score.band": ledger.text_bytes(["A"] * people),
+        "score.decision": ledger.text_bytes(["accept"] * people),
+        "shap_value.customer_id": np.repeat(PEOPLE, 3),
+        "shap_value.feature_id": np.resize(columns["shap_value"]["feature_id"], each),
+        "shap_value.numeric_value": np.full(each, 1.5),
+        "shap_value.category_code": ledger.Masked(np.zeros(each, dtype=np.int16), np.ones(each, dtype=bool)),
+        "shap_value.contribution": np.zeros(each, dtype=np.float32),
+        "shap_value.rank": np.resize(columns["shap_value"]["rank"], each),
+    }
+    engine, date_of_night = installation.engine, ledger.DAY + timedelta(days=day)
+    run_id = ledger.open_run(engine, model_id, day=date_of_night, sha256=f"{day:064d}")
+    ledger.load(engine, run_id, changes)
+    runs_ledger.publish(
+        engine, run_id, customers=people, rejected=0, unknown_categories=0, stage_seconds={"load": 0.1}
+    )
+    return run_id
+
+
+@pytest.fixture(scope="module")
+def runs(installation: Installation) -> list[int]:
+    model_id = ledger.new_model(installation.engine, "k")
+    return [night(installation, model_id, day) for day in range(6)]
+
+
+@pytest.fixture
+def place(installation: Installation, runs: list[int], tmp_path: Path) -> Iterator[Path]:
+    """An archive of the newest night, which no other test knows of."""
+    archiving.archive_nights(Settings(), tmp_path / "archive", run_ids=[runs[-1]])
+    yield tmp_path / "archive"
+    (installation.settings.state / known.FILE).unlink(missing_ok=True)
+
+
+def test_the_command_says_that_no_night_is_so_old(
+    installation: Installation, runs: list[int], tmp_path: Path
+) -> None:
+    from flows.cli.main import app
+
+    said = CliRunner().invoke(app, ["archive", str(tmp_path / "archive"), "--before", str(date(2020, 1, 1))])
+    assert said.exit_code == 0, said.output
+    assert "No night is of a date before 2020-01-01." in said.output and "retention" not in said.output
