@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from db.runs import ledger as runs_ledger
 from flows.archives import known
+from flows.archives.files import ArchiveError
 from flows.operations import archive as archiving
 from flows.settings import Settings
 from tests.db import ledger
@@ -64,6 +66,24 @@ def place(installation: Installation, runs: list[int], tmp_path: Path) -> Iterat
     archiving.archive_nights(Settings(), tmp_path / "archive", run_ids=[runs[-1]])
     yield tmp_path / "archive"
     (installation.settings.state / known.FILE).unlink(missing_ok=True)
+
+
+def test_an_archive_that_is_not_mounted_is_not_made_anew(
+    installation: Installation, runs: list[int], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.archives.write import before_they_are_dropped
+
+    place.rename(place.with_name("disk"))
+    place.mkdir()
+    with pytest.raises(ArchiveError, match="known as an archive and is not there now"):
+        archiving.archive_nights(Settings(), place, run_ids=[runs[0]])
+    monkeypatch.setenv("CREDITLENS_ARCHIVE", str(place))
+    failed = before_they_are_dropped(Settings(), installation.engine, [runs[0]])
+    assert "is not there now" in failed[runs[0]]
+    assert list(place.iterdir()) == []
+    # The way out that the sentence names, for whoever gave it up.
+    (installation.settings.state / known.FILE).write_text(json.dumps({"archives": []}))
+    assert archiving.archive_nights(Settings(), place, run_ids=[runs[0]])["outcome"] == "archived"
 
 
 def test_the_command_says_that_no_night_is_so_old(
