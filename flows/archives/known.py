@@ -25,16 +25,17 @@ def all_known(settings: Settings) -> list[Path]:
     """Every archive that was ever written, whether it is there now or not."""
     path = settings.state / FILE
     try:
-        noted = [Path(folder) for folder in json.loads(path.read_text())["archives"]]
+        # Resolved, as one archive under two names would be told twice.
+        noted = {Path(folder).resolve() for folder in json.loads(path.read_text())["archives"]}
     except FileNotFoundError:
-        noted = []
+        noted = set()
     except (ValueError, KeyError, TypeError) as error:
         raise ArchiveError(
             f"{path} cannot be read ({error!r}), so that nobody knows which archives there are; remove it, and name"
             " each archive in `creditlens archive FOLDER`."
         ) from error
-    if settings.archive is not None and settings.archive not in noted and is_there(settings.archive):
-        noted.append(settings.archive)
+    if settings.archive is not None and is_there(settings.archive):
+        noted.add(settings.archive)
     return sorted(noted)
 
 

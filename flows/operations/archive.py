@@ -38,6 +38,7 @@ def archive_nights(
     place = folder or settings.archive
     if place is None:
         raise RefusedError("Name a folder, or set CREDITLENS_ARCHIVE.")
+    place = place.resolve()
     with database.database(settings) as engine:
         schema.require_current(engine)
         chosen = _chosen(published_runs(engine), settings.retained_runs, before, run_ids)

@@ -86,6 +86,21 @@ def test_an_archive_that_is_not_mounted_is_not_made_anew(
     assert archiving.archive_nights(Settings(), place, run_ids=[runs[0]])["outcome"] == "archived"
 
 
+def test_an_archive_under_two_names_is_one(
+    installation: Installation, runs: list[int], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = place.with_name("link")
+    link.symlink_to(place)
+    archiving.archive_nights(Settings(), link, run_ids=[runs[-1]])
+    archiving.archive_nights(Settings(), place / ".." / place.name, run_ids=[runs[-1]])
+    monkeypatch.setenv("CREDITLENS_ARCHIVE", str(link))
+    assert known.all_known(Settings()) == [place]
+    # As an earlier version noted it.
+    note = installation.settings.state / known.FILE
+    note.write_text(json.dumps({"archives": [str(link), str(place)]}))
+    assert known.all_known(Settings()) == [place]
+
+
 def test_the_command_says_that_no_night_is_so_old(
     installation: Installation, runs: list[int], tmp_path: Path
 ) -> None:
