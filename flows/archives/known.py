@@ -41,7 +41,11 @@ def all_known(settings: Settings) -> list[Path]:
 
 def is_there(archive: Path) -> bool:
     """Whether the archive can be reached: its folder may be there without what was mounted in it."""
-    return (archive / MARKER).is_file()
+    try:
+        return (archive / MARKER).is_file()
+    except OSError:
+        # A mount whose server is gone, say, or a disk that fails.
+        return False
 
 
 def note(settings: Settings, archive: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from db.runs import ledger as runs_ledger
-from flows.archives import known
+from flows.archives import files, known
 from flows.archives.files import ArchiveError
 from flows.operations import archive as archiving
+from flows.privacy import erase, export
+from flows.privacy.stores.archives import Archive
 from flows.settings import Settings
 from tests.db import ledger
 from tests.installation import Installation
@@ -68,6 +71,11 @@ def place(installation: Installation, runs: list[int], tmp_path: Path) -> Iterat
     (installation.settings.state / known.FILE).unlink(missing_ok=True)
 
 
+def not_searched(done: dict[str, Any], place: Path) -> str:
+    [named] = [one for one in done["not_searched"] if one["store"] == f"archive {place}"]
+    return str(named["why"])
+
+
 def test_an_archive_that_is_not_mounted_is_not_made_anew(
     installation: Installation, runs: list[int], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +92,64 @@ def test_an_archive_that_is_not_mounted_is_not_made_anew(
     # The way out that the sentence names, for whoever gave it up.
     (installation.settings.state / known.FILE).write_text(json.dumps({"archives": []}))
     assert archiving.archive_nights(Settings(), place, run_ids=[runs[0]])["outcome"] == "archived"
+
+
+def _cut(content: bytes) -> bytes:
+    return content[:-7]
+
+
+def _damaged_in_the_middle(content: bytes) -> bytes:
+    """The pages; the footer, which says where they are, is as it was."""
+    length = int.from_bytes(content[-8:-4], "little") + 8
+    return content[:4] + b"\xff" * (len(content) - 4 - length) + content[-length:]
+
+
+@pytest.mark.parametrize(("damage", "person"), [(_cut, PEOPLE[0]), (_damaged_in_the_middle, PEOPLE[2])])
+def test_an_archive_with_a_damaged_file_is_named_and_everything_else_is_searched(
+    installation: Installation, runs: list[int], place: Path, tmp_path: Path, damage: Callable[[bytes], bytes],
+    person: int,
+) -> None:  # fmt: skip
+    file = place / files.name_of(runs[-1]) / "shap_value.parquet"
+    file.write_bytes(damage(file.read_bytes()))
+    for _ in range(2):
+        done = erase.erase(Settings(), int(person), by="petra")
+        assert done["outcome"] == "erased" and "shap_value.parquet" in not_searched(done, place)
+    assert str(place) in export.export(
+        Settings(), int(PEOPLE[1]), tmp_path / "copy", by="petra", languages=["en"]
+    )["archives_not_searched"]  # fmt: skip
+    left = erase.search(Settings(), int(PEOPLE[1])).not_searched
+    assert f"archive {place}" in [one.store for one in left]
+    # Who is in the file still is found by the scores, which are taken out last.
+    with pytest.raises(ArchiveError, match=r"shap_value\.parquet"):
+        archiving.archive_nights(Settings(), place, run_ids=[runs[-1]])
+
+
+def test_an_archive_on_a_stale_mount_or_a_read_only_one_keeps_nobody_from_being_erased_elsewhere(
+    installation: Installation, runs: list[int], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_file, open_file = Path.is_file, known.os.open
+
+    def stale(path: Path) -> bool:
+        if path.is_relative_to(place):
+            raise OSError(errno.ESTALE, "Stale file handle", str(path))
+        return is_file(path)
+
+    def read_only(path: Any, *arguments: Any, **more: Any) -> int:
+        if str(path).startswith(str(place)):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return open_file(path, *arguments, **more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "is_file", stale)
+        done = erase.erase(Settings(), int(PEOPLE[4]), by="petra")
+        assert "not there now" in not_searched(done, place)
+    with monkeypatch.context() as broken:
+        broken.setattr(known.os, "open", read_only)
+        done = erase.erase(Settings(), int(PEOPLE[5]), by="petra")
+        assert "Read-only file system" in not_searched(done, place)
+    # Once it may be written, it is put right as one that was away.
+    assert archiving.archive_nights(Settings(), place, run_ids=[runs[-1]])["erased_again"] > 0
+    assert Archive(place).find(int(PEOPLE[4])).places == Archive(place).find(int(PEOPLE[5])).places == {}
 
 
 def test_an_archive_under_two_names_is_one(
