@@ -43,12 +43,12 @@ def damage(archive: Path) -> str | None:
 
 
 def find(archive: Path, customer_id: int) -> dict[str, int]:
-    """The files that hold the person, with how many rows.
+    """The files that hold the person, with how many rows; and what was left half-written, which may.
 
     Raises ArchiveError if the archive cannot be searched as a whole, as `told` and `erase` do.
     """
     with _named(archive):
-        found = {}
+        found = {str(path): files.files_in(path) for path in files.leftovers(archive)}
         for folder in files.nights(archive):
             for path in _tables(folder):
                 if rows := _rows(path, customer_id):
@@ -60,6 +60,8 @@ def told(archive: Path, customer_id: int) -> list[dict[str, Any]]:
     """Every row about the person, by night and table: one line for each, contributions with the feature's name."""
     lines: list[dict[str, Any]] = []
     with _named(archive):
+        # Nobody can say what of whom is in there.
+        lines += [{"archive": str(path), "reached": False} for path in files.leftovers(archive)]
         for folder in files.nights(archive):
             manifest = files.read(folder)
             night = {"archive": str(archive), "reached": True, "run_id": manifest.run_id, "as_of": manifest.as_of}
@@ -74,7 +76,7 @@ def told(archive: Path, customer_id: int) -> list[dict[str, Any]]:
 def erase(archive: Path, customer_id: int) -> dict[str, int]:
     """Take the person out of every file; rows removed by file. It may be cut short, and is then done again."""
     with _named(archive), known.alone(archive):
-        removed: dict[str, int] = {}
+        removed = files.remove_leftovers(archive)
         for folder in files.nights(archive):
             removed |= {str(path): rows for path, rows in _erase(folder, {customer_id}).items()}
     return removed
@@ -90,6 +92,7 @@ def erase_since(archive: Path, key: str, erased: Mapping[str, datetime | None]) 
     """
     removed = 0
     with _named(archive), known.alone(archive):
+        files.remove_leftovers(archive)
         for folder in files.nights(archive):
             published = datetime.fromisoformat(files.read(folder).published_at)
             gone = {person for person, ended in erased.items() if ended is None or ended > published}
@@ -159,8 +162,6 @@ def _erase(folder: Path, people: Collection[int]) -> dict[Path, int]:
     which did not end, is asked for again. Scores come last: by them `erase_since` finds who is left in a night.
     """
     removed = {}
-    for leftover in folder.glob(".*.partial"):
-        leftover.unlink()
     for path in sorted(_tables(folder), key=lambda path: path.name == SCORES):
         if not any(_rows(path, customer_id) for customer_id in people):
             continue

@@ -40,9 +40,7 @@ def archive(settings: Settings, engine: Engine, folder: Path, run: Kept) -> Arch
     """
     known.note(settings, folder)
     with known.alone(folder):
-        # Of writers that were killed: nobody else holds the lock.
-        for leftover in folder.glob(".run-*.partial"):
-            shutil.rmtree(leftover)
+        files.remove_leftovers(folder)
         place = folder / files.name_of(run.run.run_id)
         if place.exists():
             return Archived(_same(place, run), "unchanged")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from db.runs import ledger as runs_ledger
-from flows.archives import files, known
+from flows.archives import files, known, people
 from flows.archives.files import ArchiveError
 from flows.operations import archive as archiving
 from flows.privacy import erase, export
@@ -92,6 +93,29 @@ def test_an_archive_that_is_not_mounted_is_not_made_anew(
     # The way out that the sentence names, for whoever gave it up.
     (installation.settings.state / known.FILE).write_text(json.dumps({"archives": []}))
     assert archiving.archive_nights(Settings(), place, run_ids=[runs[0]])["outcome"] == "archived"
+
+
+def test_what_killed_archivers_and_erasures_left_is_named_and_removed(
+    installation: Installation, runs: list[int], place: Path, tmp_path: Path
+) -> None:
+    whole = place / files.name_of(runs[-1])
+
+    def leave() -> list[Path]:
+        partial = place / ".run-00000001.ab12.partial"
+        partial.mkdir()
+        shutil.copy(whole / "score.parquet", partial)
+        shutil.copy(whole / "score.parquet", whole / ".score.parquet.ab12.partial")
+        return [partial, whole / ".score.parquet.ab12.partial"]
+
+    left = leave()
+    assert set(people.find(place, int(PEOPLE[3]))) > {str(path) for path in left}
+    found = export.export(Settings(), int(PEOPLE[3]), tmp_path / "copy", by="petra", languages=["en"])
+    assert set(found["archives_not_searched"]) == {str(path) for path in left}
+    people.erase(place, int(PEOPLE[3]))
+    assert not any(path.exists() for path in left) and people.find(place, int(PEOPLE[3])) == {}
+    left = leave()
+    assert people.erase_since(place, "key", {}) == 0
+    assert not any(path.exists() for path in left)
 
 
 def _cut(content: bytes) -> bytes:
