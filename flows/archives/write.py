@@ -13,7 +13,7 @@ from typing import Literal
 from sqlalchemy import Engine
 
 from db import schema
-from db.models import feature
+from db.models import feature, score
 from db.runs.extract import FEATURE_COLUMNS, Kept, extract, published_runs
 from flows import signals
 from flows.archives import files, known
@@ -71,6 +71,11 @@ def _write(settings: Settings, engine: Engine, folder: Path, run: Kept) -> Manif
     with extract(engine, run) as rows:
         counted = {table.name: rows.rows(table) for table in rows.tables}
         done, total = 0, sum(counted.values())
+        if run.run.customers and not counted[score.name]:
+            raise ArchiveError(
+                f"Run {run.run.run_id} has no scores of {run.run.customers:,} customers in the database any more;"
+                " nothing was archived."
+            )
         for table in rows.tables:
             path, written = folder / f"{table.name}.parquet", 0
             for batch in files.write(path, rows.csv(table), files.schema_of(table)):

@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine
+
 from db import schema
 from db.errors import RefusedError
 from db.runs import ledger
@@ -45,10 +47,11 @@ def archive_nights(
         with ledger.exclusive(engine):
             known.note(settings, place)
             erased_again = people.erase_since(place, settings.secrets()["privacy"], record.read(settings).erased)
-        nights = []
-        for run in chosen:
+        nights: list[dict[str, Any]] = []
+        for one in chosen:
             # One by one, so that a night that is due waits for one at the most.
             with ledger.exclusive(engine):
+                run = _as_it_is_now(engine, one.run.run_id)
                 done = archive(settings, engine, place, run)
             nights.append(
                 {
@@ -67,6 +70,14 @@ def archive_nights(
         "erased_again": erased_again,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _as_it_is_now(engine: Engine, run_id: int) -> Kept:
+    """The run under the lock: a night in between may have dropped its details, somebody may have withdrawn it."""
+    for run in published_runs(engine):
+        if run.run.run_id == run_id:
+            return run
+    raise RefusedError(f"Run {run_id} is not a published run any more; it was not archived. Ask again for others.")
 
 
 def _chosen(

@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
+from db.errors import RefusedError
+from db.runs import extract
 from db.runs import ledger as runs_ledger
 from flows.archives import files, known, people
 from flows.archives.files import ArchiveError
@@ -116,6 +119,45 @@ def test_what_killed_archivers_and_erasures_left_is_named_and_removed(
     left = leave()
     assert people.erase_since(place, "key", {}) == 0
     assert not any(path.exists() for path in left)
+
+
+def while_choosing(monkeypatch: pytest.MonkeyPatch, does: Callable[[], object]) -> None:
+    """Something that happens after the nights were chosen and before the first is archived."""
+
+    def erase_since(*_: object) -> int:
+        does()
+        return 0
+
+    monkeypatch.setattr(archiving.people, "erase_since", erase_since)
+
+
+def test_a_night_that_is_retired_or_withdrawn_in_between_is_seen_as_it_is(
+    installation: Installation, runs: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    while_choosing(monkeypatch, lambda: runs_ledger.retire(installation.engine, retained_runs=5))
+    done = archiving.archive_nights(Settings(), tmp_path / "archive", run_ids=[runs[0]])
+    assert [(one["details"], one["rows"] > len(PEOPLE)) for one in done["nights"]] == [(False, True)]
+
+    def withdraw() -> None:
+        with installation.engine.begin() as connection:
+            change = "UPDATE credit.scoring_run SET status = 'withdrawn' WHERE run_id = :run"
+            connection.execute(text(change), {"run": runs[1]})
+
+    while_choosing(monkeypatch, withdraw)
+    with pytest.raises(RefusedError, match=f"Run {runs[1]} is not a published run any more"):
+        archiving.archive_nights(Settings(), tmp_path / "archive", run_ids=[runs[1]])
+    assert not (tmp_path / "archive" / files.name_of(runs[1])).exists()
+
+
+def test_a_night_without_the_scores_that_it_had_is_not_archived(
+    installation: Installation, runs: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the database says of a night that lost its tables behind our back.
+    monkeypatch.setattr(extract.Extract, "rows", lambda *_: 0)
+    monkeypatch.setattr(extract.Extract, "csv", lambda *_: iter(()))
+    with pytest.raises(ArchiveError, match=f"has no scores of {len(PEOPLE)} customers"):
+        archiving.archive_nights(Settings(), tmp_path / "archive", run_ids=[runs[-1]])
+    assert files.nights(tmp_path / "archive") == []
 
 
 def _cut(content: bytes) -> bytes:
