@@ -42,7 +42,8 @@ def archive(
     """Write nights beyond the retention as Parquet files that DuckDB, pandas and polars read.
 
     A night is there whole or not at all, and none is written over; run it again at any time. The files hold
-    personal data: `creditlens erase` and `export` look into every archive. No night may be under way.
+    personal data: `creditlens erase` and `export` look into every archive. No night may be under way; one that the
+    schedule starts meanwhile waits for the night that is being archived, and the others are refused: run it again.
     """
     settings = load_settings()
     with answering(json_output), reporting(quiet=json_output):

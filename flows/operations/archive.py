@@ -20,6 +20,9 @@ from flows.privacy import record
 from flows.services import database
 from flows.settings import Settings
 
+# Longer than a night that waits for its turn pauses between two tries.
+_LET_OTHERS = 2.0
+
 
 def archive_nights(
     settings: Settings, folder: Path | None, *, before: date | None = None, run_ids: Collection[int] = ()
@@ -49,7 +52,9 @@ def archive_nights(
             erased_again = people.erase_since(place, settings.secrets()["privacy"], record.read(settings).erased)
         nights: list[dict[str, Any]] = []
         for one in chosen:
-            # One by one, so that a night that is due waits for one at the most.
+            # One by one, so that a night that is due waits for one only; while it runs, the next is refused.
+            if nights:
+                time.sleep(_LET_OTHERS)
             with ledger.exclusive(engine):
                 run = _as_it_is_now(engine, one.run.run_id)
                 done = archive(settings, engine, place, run)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from db.errors import RefusedError
+from db.errors import BusyError, RefusedError
 from db.runs import extract
 from db.runs import ledger as runs_ledger
 from flows.archives import files, known, people
@@ -158,6 +160,42 @@ def test_a_night_without_the_scores_that_it_had_is_not_archived(
     with pytest.raises(ArchiveError, match=f"has no scores of {len(PEOPLE)} customers"):
         archiving.archive_nights(Settings(), tmp_path / "archive", run_ids=[runs[-1]])
     assert files.nights(tmp_path / "archive") == []
+
+
+def test_a_night_that_is_due_comes_in_between_two_that_are_archived(
+    installation: Installation, runs: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came = []
+
+    def due(_: float) -> None:
+        with runs_ledger.exclusive(installation.engine):
+            came.append(len(files.nights(tmp_path / "archive")))
+
+    monkeypatch.setattr(archiving.time, "sleep", due)
+    archiving.archive_nights(Settings(), tmp_path / "archive", run_ids=runs[-3:])
+    assert came == [1, 2]
+
+
+def test_a_night_of_the_schedule_waits_for_its_turn(installation: Installation, runs: list[int]) -> None:
+    from flows import nightly
+
+    held = threading.Event()
+
+    def archive() -> None:
+        with runs_ledger.exclusive(installation.engine):
+            held.set()
+            time.sleep(2)
+
+    other = threading.Thread(target=archive)
+    other.start()
+    try:
+        assert held.wait(30)
+        with pytest.raises(BusyError), nightly.lock_of_night(installation.engine, wait_seconds=0):
+            pass
+        with nightly.lock_of_night(installation.engine, wait_seconds=60) as lock:
+            lock.require_held()
+    finally:
+        other.join()
 
 
 def _cut(content: bytes) -> bytes:
