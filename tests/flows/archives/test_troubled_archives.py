@@ -23,6 +23,7 @@ from db.runs import ledger as runs_ledger
 from flows.archives import files, known, people
 from flows.archives.files import ArchiveError
 from flows.operations import archive as archiving
+from flows.operations import status
 from flows.privacy import erase, export
 from flows.privacy.stores.archives import Archive
 from flows.settings import Settings
@@ -269,6 +270,23 @@ def test_an_archive_under_two_names_is_one(
     note = installation.settings.state / known.FILE
     note.write_text(json.dumps({"archives": [str(link), str(place)]}))
     assert known.all_known(Settings()) == [place]
+
+
+def test_status_says_that_details_are_kept_because_they_are_not_archived(
+    installation: Installation, runs: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDITLENS_RETAINED_RUNS", "3")
+
+    def told() -> list[str]:
+        return [one for one in status.status_json(Settings())["problems"] if "beyond the retention" in one]
+
+    assert told() == []
+    monkeypatch.setenv("CREDITLENS_ARCHIVE", str(tmp_path / "archive"))
+    [problem] = told()
+    assert str(tmp_path / "archive") in problem
+    # A night archives after it has published.
+    with runs_ledger.exclusive(installation.engine):
+        assert told() == []
 
 
 def test_the_command_says_that_no_night_is_so_old(
