@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,15 @@ def erase_since(archive: Path, key: str, erased: Mapping[str, datetime | None]) 
     erased: by keyed hash, when each erasure ended; None for one that did not.
     """
     removed = 0
+    # Most people are in every night.
+    hashed = cache(partial(keyed_hash, key))
     with _named(archive), known.alone(archive):
         files.remove_leftovers(archive)
         for folder in files.nights(archive):
             published = datetime.fromisoformat(files.read(folder).published_at)
             gone = {person for person, ended in erased.items() if ended is None or ended > published}
             if gone:
-                here = {number for number in _numbers(folder) if keyed_hash(key, number) in gone}
+                here = {number for number in _numbers(folder) if hashed(number) in gone}
                 removed += sum(_erase(folder, here).values()) if here else 0
     return removed
 

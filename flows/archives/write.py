@@ -14,9 +14,10 @@ from sqlalchemy import Engine
 
 from db import schema
 from db.models import feature, score
+from db.people import rows as people_rows
 from db.runs.extract import FEATURE_COLUMNS, Kept, extract, published_runs
 from flows import signals
-from flows.archives import files, known
+from flows.archives import files, known, people
 from flows.archives.files import FEATURES, FORMAT, ArchiveError, Manifest
 from flows.installation import atomic, identity
 from flows.progress import reporter
@@ -114,16 +115,23 @@ def _published(run: Kept) -> str:
 def before_they_are_dropped(settings: Settings, engine: Engine, run_ids: Sequence[int]) -> dict[int, str]:
     """Archive nights where the settings ask for it; those that could not be, and why.
 
-    The caller holds the run lock.
+    First whoever was erased while the archive was away is taken out of it, as far as the database knows of it; what
+    only the state folder knows after a restore, `creditlens archive` does. The caller holds the run lock.
     """
     if settings.archive is None:
         return {}
+    wanted = [run for run in published_runs(engine) if run.run.run_id in run_ids]
     failed = {}
-    for run in published_runs(engine):
-        if run.run.run_id in run_ids:
-            try:
-                archive(settings, engine, settings.archive, run)
-            except Exception as error:
-                # The night is published, and the run stays where it is until another night.
-                failed[run.run.run_id] = (str(error).strip() or type(error).__name__).splitlines()[0]
+    put_right = False
+    for run in wanted:
+        try:
+            if not put_right:
+                known.note(settings, settings.archive)
+                key = settings.secrets()["privacy"]
+                people.erase_since(settings.archive, key, people_rows.erasures(engine))
+                put_right = True
+            archive(settings, engine, settings.archive, run)
+        except Exception as error:
+            # The night is published, and the run stays where it is until another night.
+            failed[run.run.run_id] = (str(error).strip() or type(error).__name__).splitlines()[0]
     return failed

@@ -257,6 +257,20 @@ def test_an_archive_on_a_stale_mount_or_a_read_only_one_keeps_nobody_from_being_
     assert Archive(place).find(int(PEOPLE[4])).places == Archive(place).find(int(PEOPLE[5])).places == {}
 
 
+def test_the_night_takes_out_who_was_erased_while_the_archive_was_away(
+    installation: Installation, runs: list[int], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.archives.write import before_they_are_dropped
+
+    place.rename(place.with_name("disk"))
+    erase.erase(Settings(), int(PEOPLE[6]), by="petra")
+    place.with_name("disk").rename(place)
+    assert people.find(place, int(PEOPLE[6])) != {}
+    monkeypatch.setenv("CREDITLENS_ARCHIVE", str(place))
+    assert before_they_are_dropped(Settings(), installation.engine, [runs[-2]]) == {}
+    assert people.find(place, int(PEOPLE[6])) == {} != people.find(place, int(PEOPLE[7]))
+
+
 def test_an_archive_under_two_names_is_one(
     installation: Installation, runs: list[int], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
