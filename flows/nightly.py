@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -16,7 +16,7 @@ from prefect import flow
 from sqlalchemy import Engine
 
 from db import registry, schema
-from db.errors import DatabaseError
+from db.errors import BusyError, DatabaseError
 from db.models import RUN_PARTITIONED
 from db.runs import audit as run_audit
 from db.runs import audit_reasons, audit_similar, ledger, statistics
@@ -24,7 +24,7 @@ from db.runs.audit_what_if import audit_what_if
 from db.runs.partitions import staging
 from flows import signals
 from flows.alerts import notify
-from flows.alerts.last_night import accounted, date_of, state_if_cancelled
+from flows.alerts.last_night import accounted, date_of, started_by_the_clock, state_if_cancelled
 from flows.archives.write import before_they_are_dropped
 from flows.artifacts.night import ShownNight
 from flows.artifacts.progress import progress_in_prefect
@@ -53,6 +53,8 @@ from scoring.preprocess import feature_ids
 log = logging.getLogger("creditlens")
 
 Outcome = Literal["published", "unchanged"]
+# How long a night of the schedule waits for its turn, and between two tries; in seconds.
+_PATIENCE, _PAUSE = 15 * 60, 0.5
 # What somebody is told of a night that is published and does not look right.
 _EVENTS = {night_size.CHECK: "night_small", empty_columns.CHECK: "night_columns", night_date.CHECK: "night_ahead"}
 
@@ -301,7 +303,7 @@ def score_and_publish(
         progress_in_prefect(settings, "night"),
         database(settings, writer=True) as engine,
         shown.read_from(engine),
-        ledger.exclusive(engine) as lock,
+        lock_of_night(engine, wait_seconds=_PATIENCE if started_by_the_clock() else 0) as lock,
         scratch_removed(settings),
     ):
         seconds: dict[str, float] = {}
@@ -351,6 +353,27 @@ def score_and_publish(
             warnings += tell_of_archive(settings, retire(engine, settings))
             moved = moves(tally.sums, decide)
             return Night("published", ledger.get(engine, run_id), is_current, tuple(warnings), notes, moved)
+
+
+@contextmanager
+def lock_of_night(engine: Engine, *, wait_seconds: float) -> Iterator[ledger.Lock]:
+    """The run lock, waited for: nobody starts a night of the schedule again that a night being archived kept out.
+
+    It asks again and again rather than in one statement: that would keep a snapshot, and an erasure that it waits
+    for could not clean the tables up.
+    """
+    until = time.monotonic() + wait_seconds
+    with ExitStack() as held:
+        while True:
+            try:
+                lock = held.enter_context(ledger.exclusive(engine))
+                break
+            except BusyError:
+                if time.monotonic() >= until:
+                    raise
+            signals.check()
+            time.sleep(_PAUSE)
+        yield lock
 
 
 def warn(settings: Settings, run_id: int, checks: Sequence[ledger.Check]) -> list[str]:

@@ -208,10 +208,16 @@ class Settings(BaseSettings):
         clock.check_cron(value)
         return " ".join(value.split())
 
-    @field_validator("state", "data", "archive", "letter_template", "superset_sign_on")
+    @field_validator("state", "data", "letter_template", "superset_sign_on")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value
+
+    @field_validator("archive")
+    @classmethod
+    def _resolved(cls, value: Path | None) -> Path | None:
+        # Archives are known by their folders, each by one.
+        return value.expanduser().resolve() if value else value
 
     def today(self) -> date:
         """Today's date in the lender's time zone."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db.errors import BusyError, RefusedError
 from flows import clock, signals
@@ -24,6 +24,9 @@ from flows.installation import atomic
 from flows.settings import Settings, SettingsError
 from flows.signals import EndedBySignal
 from scoring.errors import ScoringError
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
 
 log = logging.getLogger("creditlens")
 FILE = "night.json"
@@ -129,17 +132,27 @@ def date_of(settings: Settings) -> date:
     for one, is still that evening's, and of several missed ones that are caught up all have the date of the last.
     One that somebody started has the date of today.
     """
-    from prefect.context import FlowRunContext
-
-    context = FlowRunContext.get()
-    run = context.flow_run if context else None
-    if run is None or not run.auto_scheduled:
+    run = _run_of_the_clock()
+    if run is None:
         return settings.today()
     # Prefect may prepare a night some seconds before it is due. Its times are of a class of their own.
     planned = run.expected_start_time.timestamp() if run.expected_start_time else 0.0
     moment = max(datetime.now(UTC), datetime.fromtimestamp(planned, UTC))
     due = clock.last_night(settings.cron, settings.time_zone, moment)
     return due.date if due else settings.today()
+
+
+def started_by_the_clock() -> bool:
+    """Whether the schedule started the night that runs here."""
+    return _run_of_the_clock() is not None
+
+
+def _run_of_the_clock() -> FlowRun | None:
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    return run if run is not None and run.auto_scheduled else None
 
 
 def state_if_cancelled(error: EndedBySignal) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -100,6 +101,28 @@ def name_of(run_id: int) -> str:
 def nights(archive: Path) -> list[Path]:
     """The folders of the nights in an archive, the first run first."""
     return sorted(folder for folder in archive.glob("run-*") if folder.is_dir())
+
+
+def leftovers(archive: Path) -> list[Path]:
+    """What killed archivers and erasures left: files with people that nobody can count on to read."""
+    return sorted([*archive.glob(".run-*.partial"), *archive.glob("run-*/.*.partial")])
+
+
+def remove_leftovers(archive: Path) -> dict[str, int]:
+    """Take it away; how many files by place. The caller is alone in the archive, so that it is nobody's."""
+    removed = {}
+    for path in leftovers(archive):
+        removed[str(path)] = files_in(path)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return removed
+
+
+def files_in(leftover: Path) -> int:
+    """How many files it is: 1 unless it is a folder."""
+    return sum(1 for _ in leftover.iterdir()) if leftover.is_dir() else 1
 
 
 def state_of(path: Path, rows: int) -> FileState:

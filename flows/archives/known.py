@@ -25,27 +25,41 @@ def all_known(settings: Settings) -> list[Path]:
     """Every archive that was ever written, whether it is there now or not."""
     path = settings.state / FILE
     try:
-        noted = [Path(folder) for folder in json.loads(path.read_text())["archives"]]
+        # Resolved, as one archive under two names would be told twice.
+        noted = {Path(folder).resolve() for folder in json.loads(path.read_text())["archives"]}
     except FileNotFoundError:
-        noted = []
+        noted = set()
     except (ValueError, KeyError, TypeError) as error:
         raise ArchiveError(
             f"{path} cannot be read ({error!r}), so that nobody knows which archives there are; remove it, and name"
             " each archive in `creditlens archive FOLDER`."
         ) from error
-    if settings.archive is not None and settings.archive not in noted and is_there(settings.archive):
-        noted.append(settings.archive)
+    if settings.archive is not None and is_there(settings.archive):
+        noted.add(settings.archive)
     return sorted(noted)
 
 
 def is_there(archive: Path) -> bool:
     """Whether the archive can be reached: its folder may be there without what was mounted in it."""
-    return (archive / MARKER).is_file()
+    try:
+        return (archive / MARKER).is_file()
+    except OSError:
+        # A mount whose server is gone, say, or a disk that fails.
+        return False
 
 
 def note(settings: Settings, archive: Path) -> None:
-    """Make the folder an archive, if it is none yet, and know of it."""
-    known = all_known(settings)
+    """Make the folder an archive, if it is none yet, and know of it.
+
+    Raises ArchiveError for one that is known and not there: made anew in the folder that it is mounted on, it would
+    fill another disk, and be hidden once the archive is mounted again.
+    """
+    known, list_of_them = all_known(settings), settings.state / FILE
+    if archive in known and not is_there(archive):
+        raise ArchiveError(
+            f"{archive} is known as an archive and is not there now; mount it, or name another folder. If it is"
+            f" gone for good, take it out of {list_of_them}."
+        )
     try:
         archive.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
@@ -55,11 +69,9 @@ def note(settings: Settings, archive: Path) -> None:
             raise ArchiveError(f"{archive} is no archive, and not empty; name an empty folder, or a new one.")
         said = {"format": FORMAT, "installation": identity.of(settings.state).name}
         atomic.write(archive / MARKER, json.dumps(said), mode=0o600)
-    if archive not in known:
-        noted = json.dumps({"archives": sorted(str(one) for one in (*known, archive))}, indent=1)
-        atomic.write(settings.state / FILE, noted, mode=0o600)
-    elif not (settings.state / FILE).exists():
-        atomic.write(settings.state / FILE, json.dumps({"archives": [str(one) for one in known]}), mode=0o600)
+    if archive not in known or not list_of_them.exists():
+        noted = json.dumps({"archives": sorted({str(one) for one in (*known, archive)})}, indent=1)
+        atomic.write(list_of_them, noted, mode=0o600)
 
 
 @contextmanager

@@ -13,10 +13,11 @@ from typing import Literal
 from sqlalchemy import Engine
 
 from db import schema
-from db.models import feature
+from db.models import feature, score
+from db.people import rows as people_rows
 from db.runs.extract import FEATURE_COLUMNS, Kept, extract, published_runs
 from flows import signals
-from flows.archives import files, known
+from flows.archives import files, known, people
 from flows.archives.files import FEATURES, FORMAT, ArchiveError, Manifest
 from flows.installation import atomic, identity
 from flows.progress import reporter
@@ -40,9 +41,7 @@ def archive(settings: Settings, engine: Engine, folder: Path, run: Kept) -> Arch
     """
     known.note(settings, folder)
     with known.alone(folder):
-        # Of writers that were killed: nobody else holds the lock.
-        for leftover in folder.glob(".run-*.partial"):
-            shutil.rmtree(leftover)
+        files.remove_leftovers(folder)
         place = folder / files.name_of(run.run.run_id)
         if place.exists():
             return Archived(_same(place, run), "unchanged")
@@ -73,6 +72,11 @@ def _write(settings: Settings, engine: Engine, folder: Path, run: Kept) -> Manif
     with extract(engine, run) as rows:
         counted = {table.name: rows.rows(table) for table in rows.tables}
         done, total = 0, sum(counted.values())
+        if run.run.customers and not counted[score.name]:
+            raise ArchiveError(
+                f"Run {run.run.run_id} has no scores of {run.run.customers:,} customers in the database any more;"
+                " nothing was archived."
+            )
         for table in rows.tables:
             path, written = folder / f"{table.name}.parquet", 0
             for batch in files.write(path, rows.csv(table), files.schema_of(table)):
@@ -111,16 +115,23 @@ def _published(run: Kept) -> str:
 def before_they_are_dropped(settings: Settings, engine: Engine, run_ids: Sequence[int]) -> dict[int, str]:
     """Archive nights where the settings ask for it; those that could not be, and why.
 
-    The caller holds the run lock.
+    First whoever was erased while the archive was away is taken out of it, as far as the database knows of it; what
+    only the state folder knows after a restore, `creditlens archive` does. The caller holds the run lock.
     """
     if settings.archive is None:
         return {}
+    wanted = [run for run in published_runs(engine) if run.run.run_id in run_ids]
     failed = {}
-    for run in published_runs(engine):
-        if run.run.run_id in run_ids:
-            try:
-                archive(settings, engine, settings.archive, run)
-            except Exception as error:
-                # The night is published, and the run stays where it is until another night.
-                failed[run.run.run_id] = (str(error).strip() or type(error).__name__).splitlines()[0]
+    put_right = False
+    for run in wanted:
+        try:
+            if not put_right:
+                known.note(settings, settings.archive)
+                key = settings.secrets()["privacy"]
+                people.erase_since(settings.archive, key, people_rows.erasures(engine))
+                put_right = True
+            archive(settings, engine, settings.archive, run)
+        except Exception as error:
+            # The night is published, and the run stays where it is until another night.
+            failed[run.run.run_id] = (str(error).strip() or type(error).__name__).splitlines()[0]
     return failed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,7 +42,8 @@ def archive(
     """Write nights beyond the retention as Parquet files that DuckDB, pandas and polars read.
 
     A night is there whole or not at all, and none is written over; run it again at any time. The files hold
-    personal data: `creditlens erase` and `export` look into every archive. No night may be under way.
+    personal data: `creditlens erase` and `export` look into every archive. No night may be under way; one that the
+    schedule starts meanwhile waits for the night that is being archived, and the others are refused: run it again.
     """
     settings = load_settings()
     with answering(json_output), reporting(quiet=json_output):
@@ -53,13 +54,15 @@ def archive(
                 before=before and before.date(),
                 run_ids=run or (),
             )
-        say(json_output, answers.Archived, done, archived_text(done))
+        say(json_output, answers.Archived, done, archived_text(done, before and before.date()))
 
 
-def archived_text(done: dict[str, Any]) -> str:
+def archived_text(done: dict[str, Any], before: date | None = None) -> str:
     """What is in an archive now, for people."""
     lines = [_line(night) for night in done["nights"]]
-    if not lines:
+    if not lines and before:
+        lines = [f"No night is of a date before {before}."]
+    elif not lines:
         lines = ["No night is beyond the retention; name one with --run, or a date with --before."]
     if done["erased_again"]:
         lines.append(f"Removed {done['erased_again']:,} rows of people who were erased since they were archived.")

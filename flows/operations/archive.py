@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine
+
 from db import schema
 from db.errors import RefusedError
 from db.runs import ledger
@@ -17,6 +19,9 @@ from flows.archives.write import archive
 from flows.privacy import record
 from flows.services import database
 from flows.settings import Settings
+
+# Longer than a night that waits for its turn pauses between two tries.
+_LET_OTHERS = 2.0
 
 
 def archive_nights(
@@ -38,16 +43,20 @@ def archive_nights(
     place = folder or settings.archive
     if place is None:
         raise RefusedError("Name a folder, or set CREDITLENS_ARCHIVE.")
+    place = place.resolve()
     with database.database(settings) as engine:
         schema.require_current(engine)
         chosen = _chosen(published_runs(engine), settings.retained_runs, before, run_ids)
         with ledger.exclusive(engine):
             known.note(settings, place)
             erased_again = people.erase_since(place, settings.secrets()["privacy"], record.read(settings).erased)
-        nights = []
-        for run in chosen:
-            # One by one, so that a night that is due waits for one at the most.
+        nights: list[dict[str, Any]] = []
+        for one in chosen:
+            # One by one, so that a night that is due waits for one only; while it runs, the next is refused.
+            if nights:
+                time.sleep(_LET_OTHERS)
             with ledger.exclusive(engine):
+                run = _as_it_is_now(engine, one.run.run_id)
                 done = archive(settings, engine, place, run)
             nights.append(
                 {
@@ -66,6 +75,14 @@ def archive_nights(
         "erased_again": erased_again,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _as_it_is_now(engine: Engine, run_id: int) -> Kept:
+    """The run under the lock: a night in between may have dropped its details, somebody may have withdrawn it."""
+    for run in published_runs(engine):
+        if run.run.run_id == run_id:
+            return run
+    raise RefusedError(f"Run {run_id} is not a published run any more; it was not archived. Ask again for others.")
 
 
 def _chosen(

@@ -232,6 +232,15 @@ def _look(settings: Settings, engine: Engine, found: dict[str, Any]) -> None:
                 f"Run {latest.run_id} of {latest.as_of} went to history, though it was not late: readers see run"
                 f" {run.run_id} of {run.as_of}."
             )
+    # A night archives, and drops details, after it has published.
+    if settings.archive is not None and not ledger.is_under_way(engine):
+        kept = ledger.beyond_retention(engine, retained_runs=settings.retained_runs)
+        if kept:
+            problems.append(
+                f"Details of {len(kept)} {'run' if len(kept) == 1 else 'runs'} beyond the retention are kept, as"
+                f" they are not archived in {settings.archive}: make room or connect it; the next night tries"
+                " again."
+            )
     if disk.free_bytes is not None and disk.free_bytes < MINIMUM_NIGHTS_OF_ROOM * (disk.run_bytes or 0):
         problems.append(
             f"The disk has {disk.free_bytes / 1e6:,.0f} MB left,"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from db import schema
 from db.people import rows
 from db.runs import ledger
 from flows.privacy import record
-from flows.privacy.stores.base import Erased, NotErasedError, NotSearched, Store
+from flows.privacy.stores.base import Erased, NotErasedError, NotSearched, NotSearchedError, Store
 from flows.privacy.stores.registry import every_store, reachable
 from flows.services import database
 from flows.settings import Settings
@@ -34,18 +34,27 @@ class Traces:
     not_searched: list[NotSearched] = field(default_factory=list)
 
 
-def search(settings: Settings, customer_id: int) -> Traces:
-    """Look for the person in every store that can be reached, and name the others."""
+def search(settings: Settings, customer_id: int, *, given_up: Mapping[str, NotSearched] | None = None) -> Traces:
+    """Look for the person in every store that can be reached, and name the others.
+
+    Parameters
+    ----------
+    given_up: stores that the person could not be taken out of, by name; they are named and not looked into.
+    """
     traces = Traces()
     with database.database(settings) as engine:
         schema.require_current(engine)
         for store in every_store(settings, engine):
             if not store.there():
                 continue
-            if (why_not := store.why_not()) is not None:
+            if (why_not := (given_up or {}).get(store.name) or store.why_not()) is not None:
                 traces.not_searched.append(why_not)
                 continue
-            found = store.find(customer_id)
+            try:
+                found = store.find(customer_id)
+            except NotSearchedError as error:
+                traces.not_searched.append(error.store)
+                continue
             traces.found.update(found.places)
             traces.foreign_files.extend(found.foreign_files)
             traces.searched.append(Searched(store.name, store.looked_at()))
@@ -64,8 +73,8 @@ def erase(settings: Settings, customer_id: int, *, by: str) -> dict[str, Any]:
         hashed = record.customer_hash(settings, customer_id)
         request_id = rows.record(engine, kind="erase", customer_hash=hashed, by=by)
         record.note(settings, "erasing", customer_id)
-        done = _from_every(every_store(settings, engine), customer_id)
-        left = search(settings, customer_id)
+        done, given_up = _from_every(every_store(settings, engine), customer_id)
+        left = search(settings, customer_id, given_up=given_up)
         if left.found:
             places = "; ".join(f"{place} ({count})" for place, count in left.found.items())
             raise NotErasedError(f"Traces of customer {customer_id} are left: {places}.")
@@ -84,15 +93,20 @@ def erase(settings: Settings, customer_id: int, *, by: str) -> dict[str, Any]:
     }
 
 
-def _from_every(stores: Sequence[Store], customer_id: int) -> Erased:
-    """Take the person out of every store, then do what had to wait for the last of them."""
+def _from_every(stores: Sequence[Store], customer_id: int) -> tuple[Erased, dict[str, NotSearched]]:
+    """Take the person out of every store, then do what had to wait for the last of them; and stores that failed."""
+    given_up: dict[str, NotSearched] = {}
     removed: dict[str, int] = {}
     vacuumed: list[str] = []
     dropped = 0
     for store in reachable(stores):
-        done = store.erase(customer_id)
+        try:
+            done = store.erase(customer_id)
+        except NotSearchedError as error:
+            given_up[store.name] = error.store
+            continue
         removed |= done.removed
         vacuumed += done.vacuumed
         dropped += done.dropped
     dropped += sum(store.finish(customer_id).dropped for store in reachable(stores))
-    return Erased(removed, vacuumed, dropped)
+    return Erased(removed, vacuumed, dropped), given_up

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from flows.archives import known, people
-from flows.privacy.stores.base import Erased, Found, Held, NotSearched, Store
+from flows.archives.files import ArchiveError
+from flows.privacy.stores.base import Erased, Found, Held, NotSearched, NotSearchedError, Store
 from flows.settings import Settings
 
 
@@ -23,8 +25,7 @@ class Archive(Store):
     def why_not(self) -> NotSearched | None:
         if known.is_there(self._folder):
             why = people.damage(self._folder)
-            mend = "put back a copy that is whole, or remove what is damaged, then erase again"
-            return NotSearched(self.name, f"it could not be searched: {why}", mend) if why else None
+            return self._sick(why) if why else None
         return NotSearched(
             self.name,
             "it could not be searched: it is not there now",
@@ -38,16 +39,34 @@ class Archive(Store):
         return "customer_id of every Parquet file"
 
     def find(self, customer_id: int) -> Found:
-        return Found(people.find(self._folder, customer_id))
+        with self._searched():
+            return Found(people.find(self._folder, customer_id))
 
     def export(self, customer_id: int) -> Held:
         """Every row about the person; of an archive that is not there, that it could not be opened."""
+        unreached = Held({"archived": [{"archive": str(self._folder), "reached": False}]})
         if self.why_not() is not None:
-            return Held({"archived": [{"archive": str(self._folder), "reached": False}]})
-        return Held({"archived": people.told(self._folder, customer_id)})
+            return unreached
+        try:
+            return Held({"archived": people.told(self._folder, customer_id)})
+        except ArchiveError:
+            return unreached
 
     def erase(self, customer_id: int) -> Erased:
-        return Erased(people.erase(self._folder, customer_id))
+        with self._searched():
+            return Erased(people.erase(self._folder, customer_id))
+
+    @contextmanager
+    def _searched(self) -> Iterator[None]:
+        """What is damaged inside of a file is found where the file is read."""
+        try:
+            yield
+        except ArchiveError as error:
+            raise NotSearchedError(self._sick(str(error).rstrip("."))) from error
+
+    def _sick(self, why: str) -> NotSearched:
+        mend = "make it readable and writable, put back a copy that is whole, or remove what is damaged; then"
+        return NotSearched(self.name, f"it could not be searched: {why}", f"{mend} erase again")
 
 
 def archives(settings: Settings) -> list[Archive]:

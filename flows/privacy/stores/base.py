@@ -25,6 +25,14 @@ class NotSearched:
     to_do: str
 
 
+class NotSearchedError(Exception):
+    """A store turned out to be one that cannot be looked into, or changed, when it was; the others can be."""
+
+    def __init__(self, store: NotSearched) -> None:
+        super().__init__(store.why)
+        self.store = store
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """Where a person was found: counts by place, and files that are not ours to change."""
@@ -75,7 +83,7 @@ class Store(ABC):
         return ""
 
     def find(self, customer_id: int) -> Found:
-        """Where in it the person is."""
+        """Where in it the person is. Raises NotSearchedError, as `erase` does."""
         return Found()
 
     def export(self, customer_id: int) -> Held:

@@ -284,19 +284,6 @@ def test_the_command_says_what_it_did_and_takes_nights_beyond_the_retention(
     shutil.rmtree(tmp_path / "archive")
 
 
-def test_an_archive_with_a_damaged_file_is_named_as_not_searched(
-    installation: Installation, nights: list[int], tmp_path: Path
-) -> None:
-    # The newest, as an earlier test left the details of two nights only.
-    newest = int(str(installation.value("SELECT max(run_id) FROM credit.shap_value")))
-    archived(tmp_path / "archive", run_ids=[newest])
-    file = tmp_path / "archive" / f"run-{newest:08d}" / "shap_value.parquet"
-    file.write_bytes(file.read_bytes()[:-7])
-    done = erase.erase(Settings(), 500_009, by="petra")
-    [named] = [one for one in done["not_searched"] if one["store"] == f"archive {tmp_path / 'archive'}"]
-    assert "shap_value.parquet" in named["why"]
-
-
 def test_a_note_of_archives_that_is_damaged_is_refused(installation: Installation, tmp_path: Path) -> None:
     note = installation.settings.state / known.FILE
     was = note.read_text() if note.exists() else None
