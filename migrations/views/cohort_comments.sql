@@ -42,6 +42,7 @@ BEGIN
                 ('cohort_default_rate', 'cohort_selection'),
                 ('customer_cohort', 'cohort_selection'),
                 ('customer_cohort', 'cohort_default_rate'),
+                ('customer_cohort', 'cohort_customer'),
                 ('customer_cohort', 'cohort_comparison')
         ) AS v (view, origin)
         JOIN pg_attribute AS a ON a.attrelid = ('reporting.' || v.view)::regclass
