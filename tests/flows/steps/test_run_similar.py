@@ -229,11 +229,16 @@ def test_who_is_erased_is_in_no_neighbourhood_and_has_no_codes(
     )
 
 
-def test_no_statistics_of_the_planner_hold_who_is_like_whom(world: World) -> None:
+@pytest.mark.parametrize("table", ["similar_member", "similar_customer"])
+def test_no_statistics_of_the_planner_hold_who_is_like_whom_or_whose_rows_an_erasure_takes(
+    world: World, table: str
+) -> None:
+    """Of a table that an erasure empties, Postgres 15 to 17 keep the samples."""
     with world.engine.begin() as connection:
-        connection.execute(text(f"ANALYZE credit.similar_member_r{world.run_id:08d}"))
-    sampled = world.query("SELECT attname FROM pg_stats WHERE tablename LIKE 'similar\\_member\\_r%'")
-    assert {row["attname"] for row in sampled} == {"run_id", "customer_id"}
+        connection.execute(text(f"ANALYZE credit.{table}_r{world.run_id:08d}"))
+    sampled = world.query(f"SELECT attname FROM pg_stats WHERE tablename = '{table}_r{world.run_id:08d}'")
+    assert "run_id" in {row["attname"] for row in sampled}
+    assert not {row["attname"] for row in sampled} & {"customer_id", "members"}
 
 
 def test_a_persons_copy_has_what_was_told_and_what_others_are_compared_with(world: World, trained: Trained) -> None:
