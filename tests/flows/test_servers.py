@@ -229,7 +229,9 @@ def test_the_second_installation_trains_scores_saves_restores_and_erases(
     assert reads(test, "SELECT count(*) FROM customer") == "200"
     test.json("erase", "500001", "--yes")
     assert reads(test, "SELECT count(*) FROM customer") == "199"
-    # A former one: what nights tell of similar former customers is emptied, samples and all.
+    # Of former customers who apply again: what nights tell of similar ones is emptied, samples and all.
+    applications(200, seed=3, first_id=100_001).write_csv(tmp_path / "returning.csv")
+    assert test.json("nightly", "-a", str(tmp_path / "returning.csv"))["customers"] == 200
     test.json("erase", "100001", "--yes")
     shutil.copy(files / "application_test.csv", tmp_path / "again.csv")
     assert test.json("nightly", "-a", str(tmp_path / "again.csv"), "--force")["customers"] == 200
