@@ -28,11 +28,9 @@ from db.models import (
     partition_name,
     privacy_request,
     scoring_run,
-    similar_customer,
-    similar_member,
 )
 from db.people import mentions
-from db.runs.partitions import partitions
+from db.runs.partitions import EMPTIED_BY_ERASURES, partitions
 
 _TABLES = metadata.sorted_tables
 
@@ -288,7 +286,7 @@ def _forget_neighbourhoods(connection: Connection, model_id: int) -> dict[str, i
     runs = select(scoring_run.c.run_id).where(scoring_run.c.model_id == model_id)
     return {
         table.name: connection.execute(delete(table).where(table.c.run_id.in_(runs))).rowcount
-        for table in (similar_customer, similar_member)
+        for table in EMPTIED_BY_ERASURES
     }
 
 

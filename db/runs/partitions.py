@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import Connection, sql
 from sqlalchemy import Engine, Table
 
-from db.about import Holds, about, columns_that
+from db.about import about, columns_that
 from db.engine import connect
 from db.models import PARTITIONED, SCHEMA, partition_name, shap_value, similar_customer, similar_member
 from db.runs.copy import Encoded, copy_rows
@@ -18,9 +18,8 @@ from db.runs.copy import Encoded, copy_rows
 _NAMES = "|".join(table.name for table in PARTITIONED)
 PARTITION_PATTERN = re.compile(rf"^({_NAMES})_[rm](\d{{8}})$")
 
-# Erasing a former customer empties them, and of a table without rows the samples stay in Postgres 15 to 17. That
-# customers' numbers are unique is known without samples.
-_EMPTIED_BY_ERASURES = (similar_customer, similar_member)
+# Erasing a former customer empties them of all runs of his models.
+EMPTIED_BY_ERASURES = (similar_customer, similar_member)
 
 
 class Staging:
@@ -47,11 +46,11 @@ class Staging:
             )
             # The key is not sent with every row.
             self._execute("ALTER TABLE {part} ALTER {column} SET DEFAULT {key}", table)
-            for _, column, _ in columns_that([table], Holds.LISTS):
-                # Nobody searches them, and samples of them would hold people who are erased later.
-                self._execute(f"ALTER TABLE {{part}} ALTER {column} SET STATISTICS 0", table)
-            if table in _EMPTIED_BY_ERASURES:
-                self._execute("ALTER TABLE {part} ALTER customer_id SET STATISTICS 0", table)
+            if table in EMPTIED_BY_ERASURES:
+                # Of a table without rows, Postgres 15 to 17 keep the samples, and nobody looks into lists for their
+                # people. Plans need none: that a customer's number is unique is known without.
+                for _, column, _ in columns_that([table]):
+                    self._execute(f"ALTER TABLE {{part}} ALTER {column} SET STATISTICS 0", table)
 
     def write(self, rows: Encoded) -> int:
         """COPY encoded rows (without the key's column) into the key's partition of their table; their number."""
