@@ -143,6 +143,16 @@ def _sampled(server: psycopg.Connection[Any], customer_id: int) -> set[str]:
     return {name for (name,) in server.execute(query, parameters(customer_id))}
 
 
+def _being_analysed(server: psycopg.Connection[Any]) -> set[str]:
+    """The tables that an ANALYZE, whoever began it, has locked: it may read them as they were before an erasure."""
+    query = (
+        "SELECT c.relname::text FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation"
+        " WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND l.mode = 'ShareUpdateExclusiveLock' AND c.relkind = 'r' AND c.relnamespace = %s::regnamespace"
+    )
+    return {name for (name,) in server.execute(query, [SCHEMA])}
+
+
 def _number(server: psycopg.Connection[Any], query: sql.Composed, customer_id: int) -> int:
     row = server.execute(query, parameters(customer_id)).fetchone()
     assert row is not None
@@ -349,7 +359,8 @@ def replace_descriptions(
 def scrub(engine: Engine, tables: Sequence[str], customer_id: int) -> list[str]:
     """VACUUM and ANALYZE what was touched: dead rows and the planner's samples go; the names of the tables.
 
-    So do samples that hold the person although the rows have gone: an erasure may have been killed between the two.
+    So do samples that hold the person although the rows have gone: an erasure may have been killed between the two,
+    or an ANALYZE under way that began before it.
     The space of dead rows is freed for new ones. WAL and backups hold them until they are recycled or expire.
     """
     with connect(engine) as connection:
@@ -360,8 +371,10 @@ def scrub(engine: Engine, tables: Sequence[str], customer_id: int) -> list[str]:
             summed_up = [table.name for table in _TABLES if about(table).sums_up_former_customers]
             names += [name for name in summed_up if name not in names]
         names += [partition_name(partitioned[name], key) for name, key, _ in partitions(server) if name in tables]
+        # In this order: what is being analysed either still is, or has left its samples.
+        analysed = _being_analysed(server)
         sampled = _sampled(server, customer_id)
-        names += sorted(sampled - set(names))
+        names += sorted((analysed | sampled) - set(names))
         server.rollback()
         server.autocommit = True
         try:
@@ -370,7 +383,7 @@ def scrub(engine: Engine, tables: Sequence[str], customer_id: int) -> list[str]:
                 server.execute(sql.SQL("VACUUM (ANALYZE) {}").format(table))
                 empty = server.execute(sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(table)).fetchone()
                 # Of a table without rows, ANALYZE keeps the samples that there were.
-                if empty == (True,) and name in sampled and server.info.server_version >= CLEARS_SAMPLES:
+                if empty == (True,) and name in analysed | sampled and server.info.server_version >= CLEARS_SAMPLES:
                     server.execute("SELECT pg_clear_attribute_stats(%s, %s, 'customer_id', false)", [SCHEMA, name])
         finally:
             server.autocommit = False

@@ -391,3 +391,30 @@ def test_an_erasure_that_was_killed_before_it_scrubbed_is_finished_by_the_next(
     done = erase.erase(installation.settings, sampled, by="petra")
     assert f"score_r{nights[-1]:08d}" in done["vacuumed"]
     assert erase.search(installation.settings, sampled).found == {}
+
+
+def test_samples_of_an_analyze_that_began_before_a_killed_erasure_go_with_the_next(
+    installation: Installation, nights: list[int]
+) -> None:
+    """As autovacuum may run one, or what a killed restore leaves running in the server."""
+    table = f"score_r{nights[-1]:08d}"
+    highest = int(str(installation.value(f"SELECT max(customer_id) FROM credit.{table}")))
+    with psycopg.connect(psql_url(installation.engine.url)) as other:
+        other.execute(
+            "SELECT pg_clear_attribute_stats('credit', tablename, attname, false) FROM pg_stats"
+            " WHERE schemaname = 'credit' AND attname = 'customer_id'"
+        )
+        other.commit()
+        other.execute(f"ANALYZE credit.{table}")
+        people_rows.erase(installation.engine, highest, describe=describe_former)
+        assert erase.search(installation.settings, highest).found == {}
+        again = threading.Thread(target=erase.erase, args=(installation.settings, highest), kwargs={"by": "petra"})
+        again.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND NOT granted"
+        deadline = time.monotonic() + 10
+        with psycopg.connect(psql_url(installation.engine.url), autocommit=True) as onlooker:
+            while onlooker.execute(waiting, [f"credit.{table}"]).fetchone() == (0,) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        other.commit()
+    again.join()
+    assert erase.search(installation.settings, highest).found == {}
