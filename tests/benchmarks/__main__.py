@@ -103,11 +103,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*(f"bench: {problem}" for problem in problems), sep="\n", file=sys.stderr)
         return 2
     record = Record(RESULTS)
+    failed: Sequence[str] = ()
     try:
-        return measure({name: PARTS[name] for name in chosen}, record)
+        failed = measure({name: PARTS[name] for name in chosen}, record)
     finally:
         stop_servers()
         record.show(machine())
+        if failed:
+            print(f"Not measured to the end: {', '.join(failed)}; see above.")
+    return 1 if failed else 0
 
 
 def needs_text(names: Sequence[str]) -> str:
@@ -153,9 +157,9 @@ def missing(names: Sequence[str]) -> list[str]:
     return found
 
 
-def measure(parts: Mapping[str, Part], record: Record) -> int:
-    """Run the parts; one that fails keeps none of the others from running. The exit code."""
-    failed = []
+def measure(parts: Mapping[str, Part], record: Record) -> list[str]:
+    """Run the parts; one that fails keeps none of the others from running. The parts that did not end."""
+    failed: list[str] = []
     for name, run in parts.items():
         print(f"--- {name}", flush=True)
         record.begin(name)
@@ -164,14 +168,14 @@ def measure(parts: Mapping[str, Part], record: Record) -> int:
                 record.add(result)
         except KeyboardInterrupt:
             print(f"bench: Interrupted in {name}; what was measured is written.", file=sys.stderr)
-            return 1
+            return list(parts)[list(parts).index(name) :]
         except (Exception, SystemExit) as error:
             traceback.print_exc()
             print(f"bench: {name} failed, what it had measured is written: {error}", file=sys.stderr)
             failed.append(name)
         else:
             record.end()
-    return 1 if failed else 0
+    return failed
 
 
 def stop_servers() -> None:

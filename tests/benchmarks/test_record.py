@@ -34,14 +34,14 @@ def names(path: Path) -> list[str]:
 def test_a_part_that_fails_loses_nothing_and_the_others_run(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "bench.json"
     parts = {"one": part("a", "b", then=error), "two": part("c")}
-    assert bench.measure(parts, Record(path)) == 1
+    assert bench.measure(parts, Record(path)) == ["one"]
     assert names(path) == ["a", "b", "c"]
 
 
 def test_an_interruption_loses_nothing_and_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bench.json"
     parts = {"one": part("a"), "two": part("b", then=KeyboardInterrupt()), "three": part("c")}
-    assert bench.measure(parts, Record(path)) == 1
+    assert bench.measure(parts, Record(path)) == ["two", "three"]
     assert names(path) == ["a", "b"]
     assert "Interrupted in two" in capsys.readouterr().err
 
@@ -59,7 +59,7 @@ def test_a_part_alone_keeps_the_figures_of_the_others_and_drops_its_own_that_are
 def test_a_file_that_is_no_list_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "bench.json"
     path.write_text("[{")
-    assert bench.measure({"one": part("a")}, Record(path)) == 0
+    assert bench.measure({"one": part("a")}, Record(path)) == []
     assert names(path) == ["a"]
 
 
