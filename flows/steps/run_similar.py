@@ -70,12 +70,15 @@ class RunSimilar:
     def plainly(self, scored: Scored) -> list[Again]:
         """The same of a few applicants by comparing them with everybody, in no order and with no bounds."""
         explained = self._explained(scored.applications)
+        distances = np.empty((len(scored.applications), len(self.fold)), np.int64)
+        for fold, codes in enumerate(explained):
+            own = np.flatnonzero(self.fold == fold)
+            theirs = self.codes[own]
+            for distance, mine in zip(distances, codes, strict=True):
+                # The codes are so small that a difference fits too.
+                distance[own] = np.abs(theirs - mine).sum(axis=1, dtype=np.int64)
         found = []
-        for at, customer_id in enumerate(scored.applications.customer_id.tolist()):
-            distance = np.empty(len(self.fold), np.int64)
-            for fold, codes in enumerate(explained):
-                own = self.fold == fold
-                distance[own] = np.abs(self.codes[own].astype(np.int32) - codes[at].astype(np.int32)).sum(axis=1)
+        for customer_id, distance in zip(scored.applications.customer_id.tolist(), distances, strict=True):
             nearest = np.lexsort((self.customer_id, distance))[:NEIGHBOURS]
             last = float(to_log_odds(distance[nearest[-1:]])[0])
             members = tuple(sorted(self.customer_id[nearest].tolist()))

@@ -15,7 +15,8 @@ LANES = 64
 """Former customers of one block, a whole number of vector registers."""
 STEP = 8
 """Leading features that are looked at before a block may be given up."""
-LEADING = 2 * STEP
+STAGES = 4
+LEADING = STAGES * STEP
 SUM_OFFSET = 32_768
 NOBODY = -1
 """The place of who fills up the last block, or is left out."""
@@ -32,9 +33,9 @@ class Blocks(NamedTuple):
 
     Attributes
     ----------
-    leading: int16 (blocks, 16 x 64), the first 16 features, one after the other.
-    others: uint16 (blocks, 2, 64), the sum of all features after the first 8, and after the first 16.
-    low, high: int16 (blocks, 16), limits of the first 16 features.
+    leading: int16 (blocks, 32 x 64), the first 32 features, one after the other.
+    others: uint16 (blocks, 4, 64), the sum of all features after the first 8, 16, 24 and 32.
+    low, high: int16 (blocks, 32), limits of the first 32 features.
     rows: int16 (blocks x 64, features), all features.
     place: int32 (blocks x 64,), place in the order of customers' numbers, or NOBODY.
     """
@@ -74,44 +75,53 @@ def _plus(a: Any, b: Any) -> Any:
     return np.uint16(a + min(b, np.uint16(_MOST - a)))
 
 
-@_compiled
+# Arrays come whole, with positions in them: a part of an array costs as much as eight features of a block.
+
+
+@_inlined
 def bounds(
-    leading: NDArray[np.int16],
+    blocks_leading: NDArray[np.int16],
+    blocks_others: NDArray[np.uint16],
+    b: int,
     q: NDArray[np.int16],
-    others: NDArray[np.uint16],
-    q_others: Any,
+    q_others: NDArray[np.uint16],
+    i: int,
+    stage: int,
     sums: NDArray[np.uint16],
     found: NDArray[np.uint16],
 ) -> Any:
-    """Lower bounds of one block's distances after eight more leading features; the least of them.
+    """Lower bounds of the distances between row ``i`` of ``q`` and block ``b``, by eight more leading features.
 
     ``sums`` are the distances over the leading features so far. What the features after them add is at least the
-    difference of their sums.
+    difference of their sums. Returns the least of the bounds.
     """
-    q0, q1, q2, q3, q4, q5, q6, q7 = q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7]
+    f, at, other = stage * STEP, stage * STEP * LANES, q_others[i, stage]
+    q0, q1, q2, q3, q4, q5, q6, q7 = (
+        q[i, f], q[i, f + 1], q[i, f + 2], q[i, f + 3], q[i, f + 4], q[i, f + 5], q[i, f + 6], q[i, f + 7],
+    )  # fmt: skip
     least = _MOST
-    for i in range(LANES):
-        s = _plus(sums[i], _apart(leading[i], q0))
-        s = _plus(s, _apart(leading[LANES + i], q1))
-        s = _plus(s, _apart(leading[2 * LANES + i], q2))
-        s = _plus(s, _apart(leading[3 * LANES + i], q3))
-        s = _plus(s, _apart(leading[4 * LANES + i], q4))
-        s = _plus(s, _apart(leading[5 * LANES + i], q5))
-        s = _plus(s, _apart(leading[6 * LANES + i], q6))
-        s = _plus(s, _apart(leading[7 * LANES + i], q7))
-        sums[i] = s
-        s = _plus(s, _apart_unsigned(others[i], q_others))
-        found[i] = s
+    for j in range(LANES):
+        s = _plus(sums[j], _apart(blocks_leading[b, at + j], q0))
+        s = _plus(s, _apart(blocks_leading[b, at + LANES + j], q1))
+        s = _plus(s, _apart(blocks_leading[b, at + 2 * LANES + j], q2))
+        s = _plus(s, _apart(blocks_leading[b, at + 3 * LANES + j], q3))
+        s = _plus(s, _apart(blocks_leading[b, at + 4 * LANES + j], q4))
+        s = _plus(s, _apart(blocks_leading[b, at + 5 * LANES + j], q5))
+        s = _plus(s, _apart(blocks_leading[b, at + 6 * LANES + j], q6))
+        s = _plus(s, _apart(blocks_leading[b, at + 7 * LANES + j], q7))
+        sums[j] = s
+        s = _plus(s, _apart_unsigned(blocks_others[b, stage, j], other))
+        found[j] = s
         least = min(least, s)
     return least
 
 
-@_compiled
-def distance(a: NDArray[np.int16], b: NDArray[np.int16]) -> Any:
-    """The sum of how far apart two rows are."""
+@_inlined
+def distance(rows: NDArray[np.int16], r: int, q: NDArray[np.int16], i: int) -> Any:
+    """The sum of how far apart row ``r`` of ``rows`` and row ``i`` of ``q`` are."""
     total = np.int32(0)
-    for i in range(a.size):
-        total += abs(np.int32(a[i]) - np.int32(b[i]))
+    for f in range(rows.shape[1]):
+        total += np.int32(_apart(rows[r, f], q[i, f]))
     return total
 
 
@@ -132,19 +142,19 @@ def block_bounds(blocks: Blocks, q: NDArray[np.int16]) -> NDArray[np.int32]:
     return found
 
 
-@_compiled
-def _replace_last(keys: NDArray[np.int64], key: int) -> None:
-    """Put a key in the place of the largest, which heads the heap."""
-    i = 0
-    while 2 * i + 1 < keys.size:
-        child = 2 * i + 1
-        if child + 1 < keys.size and keys[child + 1] > keys[child]:
+@_inlined
+def _replace_last(keys: NDArray[np.int64], i: int, key: int) -> None:
+    """Put a key in the place of the largest of row ``i``, which heads the heap."""
+    at, size = 0, keys.shape[1]
+    while 2 * at + 1 < size:
+        child = 2 * at + 1
+        if child + 1 < size and keys[i, child + 1] > keys[i, child]:
             child += 1
-        if keys[child] <= key:
+        if keys[i, child] <= key:
             break
-        keys[i] = keys[child]
-        i = child
-    keys[i] = key
+        keys[i, at] = keys[i, child]
+        at = child
+    keys[i, at] = key
 
 
 @_compiled
@@ -160,6 +170,7 @@ def search(
     ``farther`` is added to all distances of a row. The rows of ``q`` should be alike: they are taken through the
     same blocks, the most promising first.
     """
+    leading, others, rows, places = blocks.leading, blocks.others, blocks.rows, blocks.place
     limits = block_bounds(blocks, q)
     sums, found = np.empty(LANES, np.uint16), np.empty(LANES, np.uint16)
     farthest = np.int64(FARTHEST)
@@ -167,23 +178,23 @@ def search(
         if limits[b] > farthest:
             break
         farthest = np.int64(-1)
-        first, second = blocks.leading[b, : STEP * LANES], blocks.leading[b, STEP * LANES :]
         for i in range(q.shape[0]):
-            own = keys[i]
-            last = (own[0] >> 32) - farther[i]
-            if limits[b] <= last:
-                sums[:] = 0
-                if (
-                    bounds(first, q[i, :STEP], blocks.others[b, 0], q_others[i, 0], sums, found) <= last
-                    and bounds(second, q[i, STEP:LEADING], blocks.others[b, 1], q_others[i, 1], sums, found) <= last
-                ):
-                    for j in range(LANES):
-                        place = blocks.place[b * LANES + j]
-                        # What is as far as the last may still have a lower number.
-                        if found[j] <= last and place != NOBODY:
-                            apart = np.int64(distance(blocks.rows[b * LANES + j], q[i])) + farther[i]
-                            key = apart << 32 | np.int64(place)
-                            if key < own[0]:
-                                _replace_last(own, key)
-                                last = (own[0] >> 32) - farther[i]
+            last = (keys[i, 0] >> 32) - farther[i]
+            least = np.int64(limits[b])
+            for j in range(LANES):
+                sums[j] = 0
+            for stage in range(STAGES):
+                if least > last:
+                    break
+                least = np.int64(bounds(leading, others, b, q, q_others, i, stage, sums, found))
+            if least <= last:
+                for j in range(LANES):
+                    place = places[b * LANES + j]
+                    # What is as far as the last may still have a lower number.
+                    if found[j] <= last and place != NOBODY:
+                        apart = np.int64(distance(rows, b * LANES + j, q, i)) + farther[i]
+                        key = apart << 32 | np.int64(place)
+                        if key < keys[i, 0]:
+                            _replace_last(keys, i, key)
+                            last = (keys[i, 0] >> 32) - farther[i]
             farthest = max(farthest, last)

@@ -4,10 +4,10 @@ An L1 distance in a hundred features has no index that beats looking at everybod
 quantitative analysis and performance study for similarity-search methods in high-dimensional spaces"): trees and
 pivots give up little. So everybody is looked at, but briefly, as their VA-file does. Lower bounds come in stages:
 
-1. A block of 64 former customers who are alike, by the limits of the 16 features that differ most: given up unread.
+1. A block of 64 former customers who are alike, by the limits of the 32 features that differ most: given up unread.
 2. Each of them by 8 of these features. The features that are left add at least the difference of their sums. The
    difference of the log-odds is the same with no feature of its own; it leaves more than half of everybody.
-3. The same by 16 features. One in a hundred is left.
+3. The same by 16 features, by 24, and by 32. One in a hundred is left.
 4. All features.
 
 Blocks come from halving the former customers, again and again, at the median of the feature that differs most among
@@ -174,11 +174,12 @@ def _in_order(codes: Codes, order: NDArray[np.intp]) -> Codes:
 
 
 def _other_sums(ordered: Codes) -> NDArray[np.uint16]:
-    """Sums of all features after the first 8 and after the first 16, shape (n, 2), cut to 16 bits.
+    """Sums of all features after the first 8, 16, 24 and 32, shape (n, 4), cut to 16 bits.
 
     Cutting never moves two sums apart, so their difference stays a lower bound.
     """
-    after = [ordered[:, start:].sum(axis=1, dtype=np.int64) for start in (kernels.STEP, kernels.LEADING)]
+    starts = range(kernels.STEP, kernels.LEADING + 1, kernels.STEP)
+    after = [ordered[:, start:].sum(axis=1, dtype=np.int64) for start in starts]
     cut: NDArray[np.int64] = np.clip(np.stack(after, axis=1) + kernels.SUM_OFFSET, 0, 2**16 - 1)
     return cut.astype(np.uint16)
 
@@ -188,7 +189,7 @@ def _blocks(rows: Codes, place: NDArray[np.int32]) -> kernels.Blocks:
     by_block = rows[:, :leading].reshape(-1, lanes, leading)
     return kernels.Blocks(
         np.ascontiguousarray(by_block.transpose(0, 2, 1)).reshape(-1, leading * lanes),
-        np.ascontiguousarray(_other_sums(rows).reshape(-1, lanes, 2).transpose(0, 2, 1)),
+        np.ascontiguousarray(_other_sums(rows).reshape(-1, lanes, kernels.STAGES).transpose(0, 2, 1)),
         by_block.min(axis=1),
         by_block.max(axis=1),
         rows,

@@ -154,11 +154,11 @@ def test_nothing_is_told_of_fewer_than_twenty() -> None:
         former_customers(people(0, 1)).laid_out()
 
 
-CODES = arrays.arrays(np.int16, (80, 20), elements=st.integers(-LIMIT, LIMIT))
+CODES = arrays.arrays(np.int16, (80, 40), elements=st.integers(-LIMIT, LIMIT))
 
 
 @settings(max_examples=60, deadline=None)
-@given(former=CODES, new=arrays.arrays(np.int16, (4, 20), elements=st.integers(-LIMIT, LIMIT)))
+@given(former=CODES, new=arrays.arrays(np.int16, (4, 40), elements=st.integers(-LIMIT, LIMIT)))
 def test_no_bound_is_ever_more_than_the_distance(former: Codes, new: Codes) -> None:
     one_fold = FormerCustomers.lay_out(former, np.zeros(80, np.int8), np.arange(80, dtype=np.int32)).folds[0]
     blocks = one_fold.blocks
@@ -169,10 +169,8 @@ def test_no_bound_is_ever_more_than_the_distance(former: Codes, new: Codes) -> N
         for b in range(len(true)):
             assert of_block[b] <= true[b].min()
             sums, found = np.zeros(kernels.LANES, np.uint16), np.empty(kernels.LANES, np.uint16)
-            half = kernels.STEP * kernels.LANES
-            for stage, leading in enumerate((blocks.leading[b, :half], blocks.leading[b, half:])):
-                own = q[i, stage * kernels.STEP : (stage + 1) * kernels.STEP]
-                least = kernels.bounds(leading, own, blocks.others[b, stage], others[i, stage], sums, found)
+            for stage in range(kernels.STAGES):
+                least = kernels.bounds(blocks.leading, blocks.others, b, q, others, i, stage, sums, found)
                 assert (found <= true[b]).all()
                 assert least == found.min()
 
