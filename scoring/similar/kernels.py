@@ -33,8 +33,8 @@ class Blocks(NamedTuple):
 
     Attributes
     ----------
-    leading: int16 (blocks, 32 x 64), the first 32 features, one after the other.
-    others: uint16 (blocks, 4, 64), the sum of all features after the first 8, 16, 24 and 32.
+    leading: int16 (4, blocks, 8 x 64), the first 8 features, one after the other, the next 8, and so on to 32.
+    others: uint16 (4, blocks, 64), the sum of all features after the first 8, 16, 24 and 32.
     low, high: int16 (blocks, 32), limits of the first 32 features.
     rows: int16 (blocks x 64, features), all features.
     place: int32 (blocks x 64,), place in the order of customers' numbers, or NOBODY.
@@ -80,8 +80,8 @@ def _plus(a: Any, b: Any) -> Any:
 
 @_inlined
 def bounds(
-    blocks_leading: NDArray[np.int16],
-    blocks_others: NDArray[np.uint16],
+    leading: NDArray[np.int16],
+    others: NDArray[np.uint16],
     b: int,
     q: NDArray[np.int16],
     q_others: NDArray[np.uint16],
@@ -95,22 +95,22 @@ def bounds(
     ``sums`` are the distances over the leading features so far. What the features after them add is at least the
     difference of their sums. Returns the least of the bounds.
     """
-    f, at, other = stage * STEP, stage * STEP * LANES, q_others[i, stage]
+    f, other = stage * STEP, q_others[i, stage]
     q0, q1, q2, q3, q4, q5, q6, q7 = (
         q[i, f], q[i, f + 1], q[i, f + 2], q[i, f + 3], q[i, f + 4], q[i, f + 5], q[i, f + 6], q[i, f + 7],
     )  # fmt: skip
     least = _MOST
     for j in range(LANES):
-        s = _plus(sums[j], _apart(blocks_leading[b, at + j], q0))
-        s = _plus(s, _apart(blocks_leading[b, at + LANES + j], q1))
-        s = _plus(s, _apart(blocks_leading[b, at + 2 * LANES + j], q2))
-        s = _plus(s, _apart(blocks_leading[b, at + 3 * LANES + j], q3))
-        s = _plus(s, _apart(blocks_leading[b, at + 4 * LANES + j], q4))
-        s = _plus(s, _apart(blocks_leading[b, at + 5 * LANES + j], q5))
-        s = _plus(s, _apart(blocks_leading[b, at + 6 * LANES + j], q6))
-        s = _plus(s, _apart(blocks_leading[b, at + 7 * LANES + j], q7))
+        s = _plus(sums[j], _apart(leading[stage, b, j], q0))
+        s = _plus(s, _apart(leading[stage, b, LANES + j], q1))
+        s = _plus(s, _apart(leading[stage, b, 2 * LANES + j], q2))
+        s = _plus(s, _apart(leading[stage, b, 3 * LANES + j], q3))
+        s = _plus(s, _apart(leading[stage, b, 4 * LANES + j], q4))
+        s = _plus(s, _apart(leading[stage, b, 5 * LANES + j], q5))
+        s = _plus(s, _apart(leading[stage, b, 6 * LANES + j], q6))
+        s = _plus(s, _apart(leading[stage, b, 7 * LANES + j], q7))
         sums[j] = s
-        s = _plus(s, _apart_unsigned(blocks_others[b, stage, j], other))
+        s = _plus(s, _apart_unsigned(others[stage, b, j], other))
         found[j] = s
         least = min(least, s)
     return least
@@ -160,6 +160,8 @@ def _replace_last(keys: NDArray[np.int64], i: int, key: int) -> None:
 @_compiled
 def search(
     blocks: Blocks,
+    limits: NDArray[np.int32],
+    order: NDArray[np.intp],
     q: NDArray[np.int16],
     q_others: NDArray[np.uint16],
     farther: NDArray[np.int64],
@@ -167,34 +169,33 @@ def search(
 ) -> None:
     """Keep in each row of ``keys``, a heap, the smallest keys, distance << 32 | place, of a row of ``q``.
 
-    ``farther`` is added to all distances of a row. The rows of ``q`` should be alike: they are taken through the
-    same blocks, the most promising first.
+    ``limits`` are `block_bounds` of them and ``order`` what sorts these. ``farther`` is added to all distances of a
+    row. The rows of ``q`` should be alike: they are taken through the same blocks, the most promising first.
     """
     leading, others, rows, places = blocks.leading, blocks.others, blocks.rows, blocks.place
-    limits = block_bounds(blocks, q)
     sums, found = np.empty(LANES, np.uint16), np.empty(LANES, np.uint16)
+    last = (keys[:, 0] >> 32) - farther
     farthest = np.int64(FARTHEST)
-    for b in np.argsort(limits):
+    for b in order:
         if limits[b] > farthest:
             break
-        farthest = np.int64(-1)
         for i in range(q.shape[0]):
-            last = (keys[i, 0] >> 32) - farther[i]
             least = np.int64(limits[b])
             for j in range(LANES):
                 sums[j] = 0
             for stage in range(STAGES):
-                if least > last:
+                if least > last[i]:
                     break
                 least = np.int64(bounds(leading, others, b, q, q_others, i, stage, sums, found))
-            if least <= last:
-                for j in range(LANES):
-                    place = places[b * LANES + j]
-                    # What is as far as the last may still have a lower number.
-                    if found[j] <= last and place != NOBODY:
-                        apart = np.int64(distance(rows, b * LANES + j, q, i)) + farther[i]
-                        key = apart << 32 | np.int64(place)
-                        if key < keys[i, 0]:
-                            _replace_last(keys, i, key)
-                            last = (keys[i, 0] >> 32) - farther[i]
-            farthest = max(farthest, last)
+            if least > last[i]:
+                continue
+            for j in range(LANES):
+                place = places[b * LANES + j]
+                # What is as far as the last may still have a lower number.
+                if found[j] <= last[i] and place != NOBODY:
+                    apart = np.int64(distance(rows, b * LANES + j, q, i)) + farther[i]
+                    key = apart << 32 | np.int64(place)
+                    if key < keys[i, 0]:
+                        _replace_last(keys, i, key)
+                        last[i] = (keys[i, 0] >> 32) - farther[i]
+        farthest = last.max()

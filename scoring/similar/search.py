@@ -32,7 +32,7 @@ from scoring.similar.codes import Codes
 SMALLEST_GROUP = 20
 """Of fewer people nothing is told."""
 NEIGHBOURS = 200
-_TOGETHER = 16
+_TOGETHER = 128
 _SPREAD_ROWS = 20_000
 _SPLIT_ROWS = 128
 
@@ -156,7 +156,8 @@ class FormerCustomers:
         def search(rows: NDArray[np.intp]) -> None:
             own = keys[rows]
             for fold, (q, others, farther) in zip(self.folds, asked, strict=True):
-                kernels.search(fold.blocks, q[rows], others[rows], farther[rows], own)
+                limits = kernels.block_bounds(fold.blocks, q[rows])
+                kernels.search(fold.blocks, limits, np.argsort(limits), q[rows], others[rows], farther[rows], own)
             keys[rows] = np.sort(own, axis=1)
 
         with ThreadPoolExecutor(threads) as pool:
@@ -185,11 +186,12 @@ def _other_sums(ordered: Codes) -> NDArray[np.uint16]:
 
 
 def _blocks(rows: Codes, place: NDArray[np.int32]) -> kernels.Blocks:
-    lanes, leading = kernels.LANES, kernels.LEADING
+    lanes, leading, stages, step = kernels.LANES, kernels.LEADING, kernels.STAGES, kernels.STEP
     by_block = rows[:, :leading].reshape(-1, lanes, leading)
+    by_stage = by_block.reshape(-1, lanes, stages, step).transpose(2, 0, 3, 1)
     return kernels.Blocks(
-        np.ascontiguousarray(by_block.transpose(0, 2, 1)).reshape(-1, leading * lanes),
-        np.ascontiguousarray(_other_sums(rows).reshape(-1, lanes, kernels.STAGES).transpose(0, 2, 1)),
+        np.ascontiguousarray(by_stage).reshape(stages, -1, step * lanes),
+        np.ascontiguousarray(_other_sums(rows).reshape(-1, lanes, stages).transpose(2, 0, 1)),
         by_block.min(axis=1),
         by_block.max(axis=1),
         rows,
