@@ -24,6 +24,7 @@ _FIXED = -1
 # How a test tells missing values: NaN and 0, or NaN; otherwise NaN is read as 0.
 _MISSING_ZERO, _MISSING_NAN = 1, 2
 _EITHER = 2
+_UNKNOWN = -1
 # LightGBM takes values up to this magnitude for 0 (kZeroThreshold, a float there).
 _ZERO = float(np.float32(1e-35))
 # Far more than a quotient of doubles can be off.
@@ -185,8 +186,8 @@ class _Steps(NamedTuple):
 class _Ray(NamedTuple):
     """The offers of one duration: whole steps of amount from `first` to `last`, but for the one to `skip`.
 
-    `asked` is the last amount that is not more than the one asked for. `is_loose`: the side of some test of
-    amount / annuity depends on how the annuity is rounded.
+    `asked` is the last amount that is not more than the one asked for. `loose` is how many tests of amount /
+    annuity go left or right as the annuity is rounded.
     """
 
     rate: float
@@ -195,7 +196,7 @@ class _Ray(NamedTuple):
     last: int
     skip: int
     asked: int
-    is_loose: bool
+    loose: int
 
 
 @_inner
@@ -383,25 +384,74 @@ def _is_accepted(log_odds: float, rules: Rules, questions: _Floats) -> bool:
 @_inner
 def _evaluate(cells: int, x: _Floats, trees: Trees, row: _Row, log_odds: _Floats) -> None:
     """The log-odds of some offers, whose features are the columns of `x`."""
+    # Arrays are taken out of their tuples here, because each time that costs more than an offer.
+    root, value, slots, thresholds, lefts, rights, leaf_value = (
+        row.root, row.value, row.slot, row.threshold, row.left, row.right, trees.leaf_value,
+    )  # fmt: skip
     log_odds[:cells] = 0.0
-    for t in range(row.value.size):
-        node = row.root[t]
+    for t in range(value.size):
+        node = root[t]
         if node < 0:
-            constant = row.value[t]
+            constant = value[t]
             for c in range(cells):
                 log_odds[c] += constant
             continue
-        slot, threshold, left, right = row.slot[node], row.threshold[node], row.left[node], row.right[node]
+        slot, threshold, left, right = slots[node], thresholds[node], lefts[node], rights[node]
         if left < 0 and right < 0:
-            low, high = trees.leaf_value[~left], trees.leaf_value[~right]
+            low, high = leaf_value[~left], leaf_value[~right]
             for c in range(cells):
                 log_odds[c] += low if x[slot, c] <= threshold else high
             continue
         for c in range(cells):
             at = node
             while at >= 0:
-                at = row.left[at] if x[row.slot[at], c] <= row.threshold[at] else row.right[at]
-            log_odds[c] += trees.leaf_value[~at]
+                at = lefts[at] if x[slots[at], c] <= thresholds[at] else rights[at]
+            log_odds[c] += leaf_value[~at]
+
+
+@_inner
+def _evaluate_many(cells: int, x: _Floats, trees: Trees, row: _Row, log_odds: _Floats, values: _Floats) -> None:
+    """The same as `_evaluate`, for many offers: each test of a tree chooses for all of them at once.
+
+    `values` is room for what the tests of a tree choose, shape (tests, offers).
+    """
+    roots, value, slots, thresholds, lefts, rights, tree, leaf_value = (
+        row.root, row.value, row.slot, row.threshold, row.left, row.right, row.tree, trees.leaf_value,
+    )  # fmt: skip
+    n_tests = tree.size
+    log_odds[:cells] = 0.0
+    for t in range(value.size):
+        root = roots[t]
+        if root < 0:
+            constant = value[t]
+            for c in range(cells):
+                log_odds[c] += constant
+            continue
+        end = root + 1
+        while end < n_tests and tree[end] == t:
+            end += 1
+        # A test has a lower number than those below it.
+        for node in range(end - 1, root - 1, -1):
+            slot, threshold, left, right, k = (
+                slots[node], thresholds[node], lefts[node], rights[node], node - root,
+            )  # fmt: skip
+            if left < 0 and right < 0:
+                low, high = leaf_value[~left], leaf_value[~right]
+                for c in range(cells):
+                    values[k, c] = low if x[slot, c] <= threshold else high
+            elif left < 0:
+                low = leaf_value[~left]
+                for c in range(cells):
+                    values[k, c] = low if x[slot, c] <= threshold else values[right - root, c]
+            elif right < 0:
+                high = leaf_value[~right]
+                for c in range(cells):
+                    values[k, c] = values[left - root, c] if x[slot, c] <= threshold else high
+            else:
+                for c in range(cells):
+                    values[k, c] = values[left - root, c] if x[slot, c] <= threshold else values[right - root, c]
+        for c in range(cells):
+            log_odds[c] += values[0, c]
 
 
 @_inner
@@ -487,10 +537,10 @@ def _steps(nodes: _Whole, row: _Row, leaf_value: _Floats) -> _Steps:
 
 
 @_inner
-def _take_steps(low: float, high: float, steps: _Steps, state: NDArray[np.int8]) -> tuple[float, bool]:
+def _take_steps(low: float, high: float, steps: _Steps, state: NDArray[np.int8]) -> tuple[float, int]:
     """Answers the tests of amount / annuity where it lies between low and high; returns what they add.
 
-    Returns also whether some go either way, in which case the least is added.
+    Returns also how many go either way: the least is added of them.
     """
     right, either = _below(steps.threshold, low), _below(steps.threshold, high)
     total = steps.total[right]
@@ -499,22 +549,24 @@ def _take_steps(low: float, high: float, steps: _Steps, state: NDArray[np.int8])
     for i in range(steps.node.size):
         if steps.node[i] >= 0:
             state[steps.node[i]] = 0 if i < right else _EITHER if i < either else 1
-    return total, either > right
+    return total, either - right
 
 
 @_inner
 def _walk(
-    ray: _Ray, amounts: _Turns, annuities: _Turns, total: float, income: float, goods: float, trees: Trees, rules:
-    Rules, row: _Row, questions: _Floats, x: _Floats, log_odds: _Floats, best: _Whole,
+    ray: _Ray, amounts: _Turns, annuities: _Turns, steps: _Floats, total: float, income: float, goods: float, trees:
+    Trees, rules: Rules, row: _Row, questions: _Floats, x: _Floats, log_odds: _Floats, best: _Whole, answers:
+    NDArray[np.int8],
 ) -> int:  # fmt: skip
     """Goes down the amounts of a duration, from one piece of constant log-odds to the next.
 
-    `total` is the sum of all trees but the knotted ones, with all tests of amounts and annuities going right.
+    `total` is the sum of all trees but the knotted ones, with all tests of amounts and annuities going right, and
+    `steps` are the thresholds of amount / annuity. `answers` is room for one more than these.
     Writes the largest accepted amount, in steps, and the largest that is not over the one asked for, -1 for none;
     returns how many pieces it looked at.
     """
     # Arrays are taken out of their tuples here, because each time that costs more than a piece.
-    rate, step, first, is_loose = ray.rate, ray.step, ray.first, ray.is_loose
+    rate, step, first, is_loose = ray.rate, ray.step, ray.first, ray.loose > 0
     root, left, right, state, value, tree, stack = (
         row.root, row.left, row.right, row.state, row.value, row.tree, row.stack,
     )  # fmt: skip
@@ -565,17 +617,23 @@ def _walk(
         pieces += 1
         if total <= unsure:
             is_sure = not is_loose and total < sure
+            # Of the offers of a piece, those for which as many tests of amount / annuity go right have one answer.
+            answers[:] = _UNKNOWN
+            refused = 0
             for k in range(2):
                 v = at if k == 0 else min(at, ray.asked)
-                while best[k] < 0 and v > following:
+                while best[k] < 0 and v > following and refused <= ray.loose:
                     if v != ray.skip:
-                        if is_sure or _is_offer_accepted(
-                            v * step, _cents(v * step, rate), income, goods, trees, rules, row, questions, x,
-                            log_odds,
-                        ):  # fmt: skip
+                        cents = _cents(v * step, rate)
+                        term = _moved(TERM, v * step, cents / 100.0, income, goods) if is_loose else 0.0
+                        turned = _below(steps, term) if is_loose else 0
+                        if answers[turned] == _UNKNOWN:
+                            answers[turned] = is_sure or _is_offer_accepted(
+                                v * step, cents, income, goods, trees, rules, row, questions, x, log_odds
+                            )
+                            refused += answers[turned] == 0
+                        if answers[turned]:
                             best[k] = v
-                        elif not is_loose:
-                            break
                     v -= 1
             if best[1] >= 0:
                 break
@@ -597,9 +655,10 @@ def search(r0: int, r1: int, asked: Asked, trees: Trees, rules: Rules, found: Fo
     )  # fmt: skip
     x, log_odds = np.empty((SLOTS, found.amount.shape[1])), np.empty(found.amount.shape[1])
     frontier, within = np.empty(rules.months.size), np.empty(rules.months.size)
+    values = np.empty((widest, x.shape[1]))
     for r in range(r0, r1):
         row = _search(r, frontier, within, whole, asked, trees, rules, found, x, log_odds)
-        _report(r, frontier, within, asked, trees, rules, row, found, x, log_odds)
+        _report(r, frontier, within, asked, trees, rules, row, found, x, log_odds, values)
 
 
 @_inner
@@ -655,8 +714,8 @@ def _search(
             knots += 1
             knotted += least
     row = _Row(
-        whole.value, whole.root, whole.slot, whole.threshold, whole.left, whole.right, whole.tree, whole.state,
-        whole.stack, whole.knotted[:knots],
+        whole.value, whole.root, whole.slot, whole.threshold, whole.left, whole.right, whole.tree[:count],
+        whole.state, whole.stack, whole.knotted[:knots],
     )  # fmt: skip
     frontier[:], within[:] = np.nan, np.nan
     found.pieces[r] = 1
@@ -685,10 +744,10 @@ def _search(
         turning += min(0.0, change)
     for change in annuities.change:
         turning += min(0.0, change)
-    best = np.empty(2, np.int64)
+    best, answers = np.empty(2, np.int64), np.empty(steps.threshold.size + 1, np.int8)
     for m in range(rate.size):
         is_own = rules.months[m] == asked.months[r]
-        change, is_loose = _take_steps(terms[0, m], terms[1, m], steps, row.state)
+        change, loose = _take_steps(terms[0, m], terms[1, m], steps, row.state)
         total = constant + change
         if total + knotted + turning > rules.limit + rules.width + rules.drift:
             # Not even the lowest leaf of every tree would do at this duration.
@@ -704,10 +763,11 @@ def _search(
         skip = int(amount / rules.step) if is_own and amount % rules.step == 0.0 else -1
         start = _last_paying(100.0 * rules.least - 1.0, rate[m], rules.step, first, last) + 1
         end = _last_paying(100.0 * rules.most, rate[m], rules.step, first, last)
-        ray = _Ray(rate[m], rules.step, start, end, skip, int(np.floor(amount / rules.step)), is_loose)
+        ray = _Ray(rate[m], rules.step, start, end, skip, int(np.floor(amount / rules.step)), loose)
         pieces += _walk(
-            ray, amounts, annuities, total, income, goods, trees, rules, row, questions, x, log_odds, best
-        )
+            ray, amounts, annuities, steps.threshold, total, income, goods, trees, rules, row, questions, x,
+            log_odds, best, answers,
+        )  # fmt: skip
         if best[0] >= 0:
             frontier[m] = best[0] * rules.step
         if best[1] >= 0:
@@ -732,7 +792,7 @@ def _search(
 @_inner
 def _report(
     r: int, frontier: _Floats, within: _Floats, asked: Asked, trees: Trees, rules: Rules, row: _Row, found: Found,
-    x: _Floats, log_odds: _Floats,
+    x: _Floats, log_odds: _Floats, values: _Floats,
 ) -> None:  # fmt: skip
     """Writes the cells of an application."""
     amount, month, annuity = found.amount[r], found.month[r], found.annuity[r]
@@ -784,7 +844,7 @@ def _report(
     for c in range(cells):
         for slot in range(SLOTS):
             x[slot, c] = _moved(slot, amount[c], annuity[c], asked.income[r], asked.goods[r])
-    _evaluate(cells, x, trees, row, log_odds)
+    _evaluate_many(cells, x, trees, row, log_odds, values)
     found.log_odds[r, :cells] = log_odds[:cells]
 
 

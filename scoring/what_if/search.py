@@ -12,8 +12,8 @@ stays the same but for the cents that the annuity is rounded to. So each test ha
 found by looking at the feature itself, rounded as in the model's matrix, not by algebra. Between two such amounts
 the log-odds are constant. The search goes down from the largest amount, one constant piece after the other, until
 one is accepted. Where none is, all pieces were looked at: no offer within the limits is accepted. If not even the
-lowest leaf of every tree would do, that is known at once. Where rounding to cents decides a test of amount /
-annuity, the offers of a piece are tried one by one.
+lowest leaf of every tree would do, that is known at once. Where rounding to cents decides tests of amount /
+annuity, the offers of a piece are looked at one by one, and one is tried of those for which the same tests go left.
 
 **Exact.** The log-odds of every offer that is told are added up in the order of the trees, from the very leaves
 that LightGBM reaches: they are LightGBM's, to the last bit. Nothing depends on monotone constraints, on the other
