@@ -17,7 +17,12 @@ from flows.cli.main import app
 from flows.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
-FILES = [PROJECT / "README.md", *sorted(PROJECT.glob("*/README.md")), PROJECT / "flows" / "OPERATIONS.md"]
+FILES = [
+    PROJECT / "README.md",
+    *sorted(PROJECT.glob("*/README.md")),
+    PROJECT / "flows" / "OPERATIONS.md",
+    PROJECT / "flows" / "GROWTH.md",
+]
 README = "\n".join(file.read_text(encoding="utf-8") for file in FILES)
 QUERIES = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
 
