@@ -146,7 +146,9 @@ def work_of(superset: Superset) -> Work:
 @contextmanager
 def client_of(superset: Superset, address: str, trusted: ssl.SSLContext) -> Iterator[httpx.Client]:
     """The advisor, signed in through the proxy."""
-    with httpx.Client(base_url=address, timeout=60, trust_env=False, verify=trusted) as client:
+    # Over TLS, who sends a form says where it stood.
+    headers = {"Referer": f"{address}/"}
+    with httpx.Client(base_url=address, timeout=60, trust_env=False, verify=trusted, headers=headers) as client:
         sign_in(client, "advisor", superset.users["advisor"])
         client.headers["X-CSRFToken"] = csrf_token(client, "/dashboard/list/")
         yield client

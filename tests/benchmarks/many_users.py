@@ -85,6 +85,7 @@ class Connections:
         self._headers = {
             "Accept-Encoding": "gzip",
             "Content-Type": "application/json",
+            "Referer": str(url),
             "Cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items()),
             "X-CSRFToken": client.headers["X-CSRFToken"],
         }
