@@ -68,7 +68,9 @@ class Answer:
         )
 
     def _results(self) -> list[dict[str, Any]]:
-        return list(json.loads(gzip.decompress(self.content))["result"])
+        # A proxy sends short answers as they are.
+        content = gzip.decompress(self.content) if self.content.startswith(b"\x1f\x8b") else self.content
+        return list(json.loads(content)["result"])
 
 
 class Connections:
