@@ -37,13 +37,14 @@ FLAGS = (
 )
 NIGHTS = 8
 SIZES = {"CREDITLENS_SYNTHETIC_FORMER": "20000", "CREDITLENS_SYNTHETIC_NEW": "5000", "CREDITLENS_TRIALS": "0"}
-# Whose credit is declined, with much to explain on both sides.
+# Whose credit is not accepted as asked for, with much to explain on both sides, and who may have other terms.
 CUSTOMER = (
-    "SELECT customer_id FROM reporting.worklist WHERE decision = 'review' AND score_change < 0"
-    " ORDER BY score_change, customer_id LIMIT 1"
+    "SELECT w.customer_id FROM reporting.worklist AS w JOIN reporting.what_if_summary AS s USING (customer_id)"
+    " WHERE w.decision = 'review' AND w.score_change < 0 AND s.feasible"
+    " ORDER BY w.score_change, w.customer_id LIMIT 1"
 )
 # On whom the advisor decides before the pictures: the tab of decisions is to show some.
-DECIDED = "SELECT customer_id FROM reporting.worklist WHERE decision <> 'accept' ORDER BY score DESC LIMIT 12"
+DECIDED = "SELECT customer_id FROM reporting.worklist WHERE decision <> 'accept' ORDER BY customer_id LIMIT 12"
 
 
 @dataclass(frozen=True)
