@@ -144,11 +144,12 @@ def _sampled(server: psycopg.Connection[Any], customer_id: int) -> set[str]:
 
 
 def _being_analysed(server: psycopg.Connection[Any]) -> set[str]:
-    """The tables that an ANALYZE, whoever began it, has locked: it may read them as they were before an erasure."""
+    """The tables of customers that an ANALYZE has locked: it may read them as they were before an erasure."""
     query = (
         "SELECT c.relname::text FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation"
         " WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         " AND l.mode = 'ShareUpdateExclusiveLock' AND c.relkind = 'r' AND c.relnamespace = %s::regnamespace"
+        " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'customer_id')"
     )
     return {name for (name,) in server.execute(query, [SCHEMA])}
 
@@ -374,7 +375,8 @@ def scrub(engine: Engine, tables: Sequence[str], customer_id: int) -> list[str]:
         # In this order: what is being analysed either still is, or has left its samples.
         analysed = _being_analysed(server)
         sampled = _sampled(server, customer_id)
-        names += sorted((analysed | sampled) - set(names))
+        held = analysed | sampled
+        names += sorted(held - set(names))
         server.rollback()
         server.autocommit = True
         try:
@@ -383,7 +385,7 @@ def scrub(engine: Engine, tables: Sequence[str], customer_id: int) -> list[str]:
                 server.execute(sql.SQL("VACUUM (ANALYZE) {}").format(table))
                 empty = server.execute(sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(table)).fetchone()
                 # Of a table without rows, ANALYZE keeps the samples that there were.
-                if empty == (True,) and name in analysed | sampled and server.info.server_version >= CLEARS_SAMPLES:
+                if empty == (True,) and name in held and server.info.server_version >= CLEARS_SAMPLES:
                     server.execute("SELECT pg_clear_attribute_stats(%s, %s, 'customer_id', false)", [SCHEMA, name])
         finally:
             server.autocommit = False

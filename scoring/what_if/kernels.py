@@ -382,36 +382,27 @@ def _is_accepted(log_odds: float, rules: Rules, questions: _Floats) -> bool:
 
 
 @_inner
-def _evaluate(cells: int, x: _Floats, trees: Trees, row: _Row, log_odds: _Floats) -> None:
-    """The log-odds of some offers, whose features are the columns of `x`."""
+def _evaluate_one(x: _Floats, trees: Trees, row: _Row) -> float:
+    """The log-odds of one offer, whose features are the first column of `x`."""
     # Arrays are taken out of their tuples here, because each time that costs more than an offer.
     root, value, slots, thresholds, lefts, rights, leaf_value = (
         row.root, row.value, row.slot, row.threshold, row.left, row.right, trees.leaf_value,
     )  # fmt: skip
-    log_odds[:cells] = 0.0
+    total = 0.0
     for t in range(value.size):
-        node = root[t]
-        if node < 0:
-            constant = value[t]
-            for c in range(cells):
-                log_odds[c] += constant
+        if root[t] < 0:
+            total += value[t]
             continue
-        slot, threshold, left, right = slots[node], thresholds[node], lefts[node], rights[node]
-        if left < 0 and right < 0:
-            low, high = leaf_value[~left], leaf_value[~right]
-            for c in range(cells):
-                log_odds[c] += low if x[slot, c] <= threshold else high
-            continue
-        for c in range(cells):
-            at = node
-            while at >= 0:
-                at = lefts[at] if x[slots[at], c] <= thresholds[at] else rights[at]
-            log_odds[c] += leaf_value[~at]
+        at = root[t]
+        while at >= 0:
+            at = lefts[at] if x[slots[at], 0] <= thresholds[at] else rights[at]
+        total += leaf_value[~at]
+    return total
 
 
 @_inner
-def _evaluate_many(cells: int, x: _Floats, trees: Trees, row: _Row, log_odds: _Floats, values: _Floats) -> None:
-    """The same as `_evaluate`, for many offers: each test of a tree chooses for all of them at once.
+def _evaluate_all(cells: int, x: _Floats, trees: Trees, row: _Row, log_odds: _Floats, values: _Floats) -> None:
+    """The log-odds of some offers, the columns of `x`: each test of a tree chooses for all of them at once.
 
     `values` is room for what the tests of a tree choose, shape (tests, offers).
     """
@@ -457,12 +448,11 @@ def _evaluate_many(cells: int, x: _Floats, trees: Trees, row: _Row, log_odds: _F
 @_inner
 def _is_offer_accepted(
     amount: float, cents: float, income: float, goods: float, trees: Trees, rules: Rules, row: _Row, questions:
-    _Floats, x: _Floats, log_odds: _Floats,
+    _Floats, x: _Floats,
 ) -> bool:  # fmt: skip
     for slot in range(SLOTS):
         x[slot, 0] = _moved(slot, amount, cents / 100.0, income, goods)
-    _evaluate(1, x, trees, row, log_odds)
-    return _is_accepted(log_odds[0], rules, questions)
+    return _is_accepted(_evaluate_one(x, trees, row), rules, questions)
 
 
 @_inner
@@ -540,7 +530,7 @@ def _steps(nodes: _Whole, row: _Row, leaf_value: _Floats) -> _Steps:
 def _take_steps(low: float, high: float, steps: _Steps, state: NDArray[np.int8]) -> tuple[float, int]:
     """Answers the tests of amount / annuity where it lies between low and high; returns what they add.
 
-    Returns also how many go either way: the least is added of them.
+    Returns also how many go either way; of these it adds the least.
     """
     right, either = _below(steps.threshold, low), _below(steps.threshold, high)
     total = steps.total[right]
@@ -555,8 +545,7 @@ def _take_steps(low: float, high: float, steps: _Steps, state: NDArray[np.int8])
 @_inner
 def _walk(
     ray: _Ray, amounts: _Turns, annuities: _Turns, steps: _Floats, total: float, income: float, goods: float, trees:
-    Trees, rules: Rules, row: _Row, questions: _Floats, x: _Floats, log_odds: _Floats, best: _Whole, answers:
-    NDArray[np.int8],
+    Trees, rules: Rules, row: _Row, questions: _Floats, x: _Floats, best: _Whole, answers: NDArray[np.int8],
 ) -> int:  # fmt: skip
     """Goes down the amounts of a duration, from one piece of constant log-odds to the next.
 
@@ -629,7 +618,7 @@ def _walk(
                         turned = _below(steps, term) if is_loose else 0
                         if answers[turned] == _UNKNOWN:
                             answers[turned] = is_sure or _is_offer_accepted(
-                                v * step, cents, income, goods, trees, rules, row, questions, x, log_odds
+                                v * step, cents, income, goods, trees, rules, row, questions, x
                             )
                             refused += answers[turned] == 0
                         if answers[turned]:
@@ -657,7 +646,7 @@ def search(r0: int, r1: int, asked: Asked, trees: Trees, rules: Rules, found: Fo
     frontier, within = np.empty(rules.months.size), np.empty(rules.months.size)
     values = np.empty((widest, x.shape[1]))
     for r in range(r0, r1):
-        row = _search(r, frontier, within, whole, asked, trees, rules, found, x, log_odds)
+        row = _search(r, frontier, within, whole, asked, trees, rules, found, x)
         _report(r, frontier, within, asked, trees, rules, row, found, x, log_odds, values)
 
 
@@ -686,7 +675,7 @@ def _ranges(
 @_inner
 def _search(
     r: int, frontier: _Floats, within: _Floats, whole: _Row, asked: Asked, trees: Trees, rules: Rules, found: Found,
-    x: _Floats, log_odds: _Floats,
+    x: _Floats,
 ) -> _Row:  # fmt: skip
     """Finds the largest accepted amount at each duration, and the largest up to the one asked for; NaN for none."""
     amount, income, goods, rate, questions = (
@@ -766,7 +755,7 @@ def _search(
         ray = _Ray(rate[m], rules.step, start, end, skip, int(np.floor(amount / rules.step)), loose)
         pieces += _walk(
             ray, amounts, annuities, steps.threshold, total, income, goods, trees, rules, row, questions, x,
-            log_odds, best, answers,
+            best, answers,
         )  # fmt: skip
         if best[0] >= 0:
             frontier[m] = best[0] * rules.step
@@ -781,7 +770,7 @@ def _search(
             and 100.0 * rules.least <= cents <= 100.0 * rules.most
         ):
             pieces += 1
-            if _is_offer_accepted(amount, cents, income, goods, trees, rules, row, questions, x, log_odds):
+            if _is_offer_accepted(amount, cents, income, goods, trees, rules, row, questions, x):
                 within[m] = amount
                 if not frontier[m] >= amount:
                     frontier[m] = amount
@@ -844,7 +833,7 @@ def _report(
     for c in range(cells):
         for slot in range(SLOTS):
             x[slot, c] = _moved(slot, amount[c], annuity[c], asked.income[r], asked.goods[r])
-    _evaluate_many(cells, x, trees, row, log_odds, values)
+    _evaluate_all(cells, x, trees, row, log_odds, values)
     found.log_odds[r, :cells] = log_odds[:cells]
 
 
